@@ -1,0 +1,80 @@
+"""Between the handler and an agent: `Configure` / `Ready`, then runs and their events. Imported by both."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testd_protocol.client import Cancel, History, HistoryReport
+from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
+from testd_protocol.documents import AgentStatus, RunRequest
+from testd_protocol.version import PROTOCOL, __version__
+
+__all__ = [
+    "AgentInstruction",
+    "AgentMessage",
+    "AgentReport",
+    "Configure",
+    "Probe",
+    "Ready",
+    "Report",
+    "Run",
+]
+
+
+class Configure(Message, frozen=True, kw_only=True):
+    """Step 2 of the handshake: what the agent serves, and where it may keep things."""
+
+    workspace: str  # the absolute path of the project
+    state_dir: str  # history
+    cache_dir: str  # what can be made again: bundles for targets
+    ephemeral: bool = False  # --no-daemon: leave nothing behind
+
+
+class Run(Message, frozen=True, kw_only=True):
+    r"""Step 5: the instructions of a run. `finished` holds `target\0test` of what an earlier agent completed."""
+
+    run: str  # its id
+    request: RunRequest  # as the client sent it
+    finished: list[str] = []  # empty for a new run
+    counts: dict[str, int] = {}  # of the finished outcomes
+
+
+class Probe(Message, frozen=True, kw_only=True):
+    """Ask an agent for an `AgentReport`."""
+
+    id: int  # any number
+
+
+AgentInstruction = Configure | Run | Cancel | History | Probe | Shutdown | Unsupported | Ping | Pong
+
+
+class Ready(Message, frozen=True, kw_only=True):
+    """Step 4: the process that was started is configured and takes instructions."""
+
+    pid: int  # the process that is ready
+    protocol: int = PROTOCOL  # the protocol that it speaks
+    version: str = __version__  # the testd that it is
+    python: str = ""  # runners: 3.12.1
+    implementation: str = ""  # runners: cpython
+    executable: str = ""  # runners: the interpreter's path
+
+
+class Report(Message, frozen=True, kw_only=True):
+    """One event of a run. The handler stores and forwards `body` without reading it; `final` marks `RunCompleted`."""
+
+    run: str  # its id
+    body: msgspec.Raw  # a RunEvent
+    final: bool = False  # nothing comes after it for this run
+    counts: dict[str, int] = {}  # verdicts in this event, so that the handler need not look inside
+    exit_code: int = 0  # where final
+    tests: int = -1  # where planned
+
+
+class AgentReport(Message, frozen=True, kw_only=True):
+    """Answer `Probe`."""
+
+    id: int  # the one of the `Probe`
+    status: AgentStatus  # as `testd status` shows it
+
+
+AgentMessage = Ready | Report | AgentReport | HistoryReport | Fault | Unsupported | Ping | Pong

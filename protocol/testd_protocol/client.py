@@ -1,0 +1,127 @@
+"""Between a client and the handler: one connection is `Hello` / `Welcome`, then requests and what they start.
+
+Imported by the handler and the async client. The quick client writes and reads the same maps with `testd.msgpack`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
+from testd_protocol.documents import AgentStatus, HistoryEntry, RunRequest, RunStatus
+from testd_protocol.version import PROTOCOL, __version__
+
+__all__ = [
+    "Accepted",
+    "Attach",
+    "Cancel",
+    "ClientMessage",
+    "Event",
+    "HandlerMessage",
+    "Hello",
+    "History",
+    "HistoryReport",
+    "Status",
+    "StatusReport",
+    "Submit",
+    "Welcome",
+]
+
+
+class Hello(Message, frozen=True, kw_only=True):
+    """Open a connection. Answered by `Welcome`, or by a `Fault` with the code `version`."""
+
+    pid: int  # the client's process
+    protocol: int = PROTOCOL  # the protocol that it speaks
+    version: str = __version__  # the testd that it is
+
+
+class Submit(Message, frozen=True, kw_only=True):
+    """Ask for a run. Answered by `Accepted` once the journal has it; then `Event`s follow.
+
+    `key` is made up by the client: a key that the journal knows is the same run again, so that a client whose handler
+    died before it answered can ask once more.
+    """
+
+    request: RunRequest  # what to run
+    key: str = ""  # made up by the client; empty: none
+
+
+class Attach(Message, frozen=True, kw_only=True):
+    """Follow a run: every `Event` after the sequence number `after`, once, to the end. An empty run: the newest."""
+
+    run: str  # the id from `Accepted`; empty: the newest run
+    after: int = 0  # the last sequence number that was seen
+
+
+class Cancel(Message, frozen=True, kw_only=True):
+    """End a run early: what has not run becomes `cancelled`. Client → handler → agent."""
+
+    run: str  # the id from `Accepted`
+    reason: str = ""  # for the report: interrupted, …
+
+
+class Status(Message, frozen=True, kw_only=True):
+    """Ask for a `StatusReport`."""
+
+
+class History(Message, frozen=True, kw_only=True):
+    """Ask for a `HistoryReport`: of one test, or of the workspace's runs. Client → handler → agent."""
+
+    workspace: str  # its absolute path
+    test: str = ""  # a node id or a part of one; empty: the runs
+    limit: int = 20  # how many entries at most
+    id: int = 0  # any number, comes back in the report
+
+
+ClientMessage = Hello | Submit | Attach | Cancel | Status | History | Shutdown | Unsupported | Ping | Pong
+
+
+class Welcome(Message, frozen=True, kw_only=True):
+    """Accept a connection."""
+
+    pid: int  # the handler's process
+    protocol: int = PROTOCOL  # the protocol that it speaks
+    version: str = __version__  # the testd that it is
+
+
+class Accepted(Message, frozen=True, kw_only=True):
+    """The run is in the journal: it will be carried out whatever is killed."""
+
+    run: str  # its id
+
+
+class Event(Message, frozen=True, kw_only=True):
+    """One event of a run. Sequence numbers start at 1, have no gaps, and are seen once."""
+
+    run: str  # its id
+    seq: int  # 1, 2, 3 …
+    body: msgspec.Raw  # a RunEvent
+
+
+class StatusReport(Message, frozen=True, kw_only=True):
+    """Answer `Status`."""
+
+    pid: int  # the handler's process
+    version: str  # the testd that it is
+    socket: str  # its path
+    journal: str  # its path
+    log: str  # its path
+    started_at: float  # wall clock
+    idle_exit: float  # seconds until an idle handler ends; 0: never
+    memory: int = 0  # of the handler's process
+    clients: int = 0  # that are connected
+    agents: list[AgentStatus] = []  # one a workspace
+    runs: list[RunStatus] = []  # live ones first, then the newest
+
+
+class HistoryReport(Message, frozen=True, kw_only=True):
+    """Answer `History`, newest first."""
+
+    entries: list[HistoryEntry]  # what was found
+    id: int = 0  # the one of the `History`
+
+
+HandlerMessage = (
+    Welcome | Accepted | Event | StatusReport | HistoryReport | Fault | Unsupported | Ping | Pong | Shutdown
+)

@@ -1,0 +1,189 @@
+"""The values inside messages: what was asked for, what came out, what a target loaded. Imported by the daemon only.
+
+A struct with `array_like` is an array of its fields in order: it comes by the thousand.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = [
+    "AgentStatus",
+    "CollectError",
+    "Detail",
+    "Directory",
+    "FailureKind",
+    "Frame",
+    "HistoryEntry",
+    "Item",
+    "Kind",
+    "Mode",
+    "Row",
+    "RunRequest",
+    "RunStatus",
+    "RunnerStatus",
+    "Section",
+    "Stat",
+    "Stream",
+    "Verdict",
+]
+
+
+Verdict = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "timed out", "cancelled"]
+Mode = Literal["worker", "bin"]
+Kind = Literal["pytest", "exports"]
+Stream = Literal["stdout", "stderr"]
+#: What went wrong: an assertion; an error raised in test code, in project code or in a library; one
+#: while importing or compiling; a process that died or was killed; what cannot be run as it is written.
+FailureKind = Literal["assertion", "test", "project", "library", "import", "syntax", "crash", "timeout", "usage"]
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """One frame of a traceback, outermost first."""
+
+    file: str  # relative to the workspace where it is inside
+    line: int  # from 1
+    function: str  # its name
+    source: str = ""  # the line itself
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """Captured text of a test, as pytest names it (`Captured stdout call`)."""
+
+    name: str  # Captured stdout call
+    text: str  # cut to the limit, with a line that says so
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to say about an outcome beyond its verdict."""
+
+    phase: str = ""  # setup, call, teardown, collect
+    kind: FailureKind | None = None  # nil where nothing failed
+    message: str = ""  # one line
+    text: str = ""  # the traceback as the runner's test framework prints it
+    frames: list[Frame] = []  # outermost first, testd's own left out
+    sections: list[Section] = []  # what was captured
+    leaks: list[str] = []  # tasks, threads, child processes, a working directory that the test left behind
+    stacks: str = ""  # of every thread, where a test was killed
+
+
+class Item(msgspec.Struct, frozen=True, array_like=True):
+    """A collected test: `[id, line]`, the line counted from 1, 0 where unknown."""
+
+    id: str  # the node id
+    line: int  # where it is defined
+
+
+class Stat(msgspec.Struct, frozen=True, array_like=True):
+    """What a loaded file looked like: `[path, mtime in ns, size in bytes]`. A missing file has -1 and -1."""
+
+    path: str  # absolute, as the target sees it
+    mtime_ns: int  # nanoseconds
+    size: int  # bytes
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """An outcome in a batch: `[test, target, verdict, duration, memory, worker, detail]`."""
+
+    test: str  # its id
+    target: str  # its name
+    verdict: Verdict  # final
+    duration: float  # of all phases
+    memory: int  # the worker's peak so far
+    worker: int  # its number
+    detail: Detail | None  # nil where there is nothing to say
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for. Paths are absolute or relative to `cwd`, may carry `::NAME` or `:LINE`."""
+
+    workspace: str  # the absolute path of the project
+    cwd: str  # where the command was given
+    paths: list[str] = []  # empty: as configured
+    keyword: str | None = None  # -k
+    maxfail: int = 0  # 0: no limit
+    last_failed: bool = False  # only what failed last time
+    stream: bool = False  # -s: output live, not captured
+    mode: Mode | None = None  # None: as configured
+    fresh: bool = False  # new processes throughout
+    jobs: int | None = None  # workers side by side; None: as configured
+    timeout: float | None = None  # seconds a test may take; 0: no limit; None: as configured
+    detach: bool = False  # the run goes on without its client
+    update_snapshots: bool = False  # write snapshots in place of comparing
+    targets: list[str] = []  # by name; empty: as configured
+    environment: dict[str, str] = {}  # the client's
+    python: str = ""  # the interpreter that runs the client, the last choice of a default target
+
+
+class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One runner of an agent."""
+
+    target: str  # its name
+    state: str  # one word
+    pid: int = 0  # 0: no process
+    python: str = ""  # its version, 3.12.1
+    tests: int = 0  # collected and kept warm
+    memory: int = 0  # with its stems and workers
+    age: float = 0.0  # seconds since it started
+
+
+class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One agent, as `testd status` shows it."""
+
+    workspace: str  # its absolute path
+    state: str  # one word
+    pid: int = 0  # 0: no process
+    restarts: int = 0  # since the handler started
+    memory: int = 0  # of the agent's process
+    runners: list[RunnerStatus] = []  # one a target and environment
+
+
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, live or recent."""
+
+    run: str  # its id
+    workspace: str  # its absolute path
+    state: str  # one word
+    accepted_at: float  # wall clock
+    counts: dict[str, int] = {}  # verdict → number so far
+    tests: int = 0  # planned
+    exit_code: int | None = None  # None while it goes on
+    detach: bool = False  # the run goes on without its client
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of history: a run (no test), a test's state now (no run), or a change of a test's verdict."""
+
+    run: str  # its id, or empty
+    test: str  # its id, or empty
+    target: str  # its name
+    verdict: str  # a run's state, or a test's verdict
+    at: float  # wall clock
+    duration: float  # of the run, or what the test usually takes
+    counts: dict[str, int] = {}  # verdict → number, of a run
+    message: str = ""  # of the failure, one line
+    runs: int = 0  # how often the test ran
+    failures: int = 0  # how often it did not pass
+
+
+class CollectError(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that could not be collected (`error`), or that asked to be skipped as a whole (`skipped`)."""
+
+    id: str  # the file, relative to the workspace
+    detail: Detail  # why, with `phase` collect
+    verdict: Verdict = "error"  # what the file gets
+
+
+class Directory(msgspec.Struct, frozen=True, array_like=True):
+    """A directory that a checkpoint listed: `[path, mtime in ns, sorted names that matter, everything]`.
+
+    Which names matter is told by `testd.runner.dependencies.listing(path, everything)`: folders and source files where
+    the import machinery or the collection looked, all but caches and hidden ones where user code did.
+    """
+
+    path: str  # absolute, as the target sees it
+    mtime_ns: int  # -1: missing
+    names: list[str]  # sorted
+    everything: bool = False  # user code listed it: more names matter

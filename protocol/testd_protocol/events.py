@@ -1,0 +1,91 @@
+"""The events of a run: made by the agent, kept in the journal, streamed to clients. The handler never looks inside.
+
+Imported by the agent and by what reports. `Started` and `Output` also come from runners.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from testd_protocol.common import Message
+from testd_protocol.documents import Kind, Mode, Row, Stream
+
+__all__ = [
+    "Notice",
+    "Outcomes",
+    "Output",
+    "Planned",
+    "RunCompleted",
+    "RunEvent",
+    "Started",
+    "TargetReady",
+]
+
+
+class TargetReady(Message, frozen=True, kw_only=True):
+    """A target starts on the run. Never silent about warmth: `warm`, and why."""
+
+    target: str  # its name
+    warm: bool  # tests were collected and kept
+    reason: str  # why warm or cold, for people
+    mode: Mode  # the one in use, after any fallback
+    kind: Kind  # the one in use
+    jobs: int  # workers side by side
+    python: str = ""  # its version, 3.12.1
+    framework: str = ""  # pytest 9.0.1; testd exports
+
+
+class Planned(Message, frozen=True, kw_only=True):
+    """How much there is to do. May come again, after an agent was replaced; the newest counts."""
+
+    tests: int  # selected, on all targets together
+    expected: float | None = None  # seconds, from history
+    deselected: int = 0  # by -k, by marks
+
+
+class Notice(Message, frozen=True, kw_only=True):
+    """Something that the user should know: a fallback, a restart, a setting with no effect."""
+
+    level: Literal["debug", "info", "warning", "error"]  # how much it matters
+    text: str  # one line
+    target: str = ""  # empty: of the whole run
+    detail: str = ""  # more lines: a traceback, the tail of stderr
+
+
+class Started(Message, frozen=True, kw_only=True):
+    """A test has been running for a while; quick ones cost no message. In a runner's message `test` is an index."""
+
+    test: str | int  # its id; from a runner its index
+    worker: int  # its number
+    seconds: float  # how long it has been running
+    target: str = ""  # empty from a runner
+
+
+class Output(Message, frozen=True, kw_only=True):
+    """What user code printed, live. Also runner → agent, where `test` is an index (-1: none)."""
+
+    worker: int  # its number
+    stream: Stream  # which one was written to
+    text: str  # as printed, what is not UTF-8 replaced
+    test: str | int = ""  # its id, empty for none; from a runner its index, -1 for none
+    target: str = ""  # empty from a runner
+
+
+class Outcomes(Message, frozen=True, kw_only=True):
+    """A batch of final outcomes. Each test of a run appears in exactly one batch, once per target."""
+
+    rows: list[Row]  # in the order in which they came in
+
+
+class RunCompleted(Message, frozen=True, kw_only=True):
+    """The end of a run; nothing comes after it. Exit codes are pytest's."""
+
+    exit_code: int  # 0 to 5
+    counts: dict[str, int]  # verdict → number of tests
+    duration: float  # seconds since the run was taken up
+    reason: str = ""  # empty, or why it ended early
+    hint: str = ""  # what would be right
+    detail: str = ""  # more lines: a traceback, the tail of stderr
+
+
+RunEvent = TargetReady | Planned | Notice | Started | Output | Outcomes | RunCompleted

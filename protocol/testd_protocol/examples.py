@@ -1,0 +1,253 @@
+"""One full example of every message: each field is set, and differs from its default.
+
+For the vectors, the reference and tests; no process imports it. The texts try what a codec can get wrong: more than
+ASCII, every width of an integer, whole floats, NUL bytes, nesting.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from testd_protocol import messages as m
+
+__all__ = ["EXAMPLES", "minimal"]
+
+_DETAIL = m.Detail(
+    phase="call",
+    kind="assertion",
+    message="assert 'naïve' == 'naive' ✗ 🐍",
+    text="def test_it():\n>       assert 'naïve' == 'naive'\nE       AssertionError\n",
+    frames=[m.Frame(file="tests/test_it.py", line=300, function="test_it", source="assert f(x) == y")],
+    sections=[m.Section(name="Captured stdout call", text="a\x00b\r\n\x1b[31m")],
+    leaks=["thread worker-1 (target pump)"],
+    stacks="Thread 0x00007f (most recent call first):\n",
+)
+_REQUEST = m.RunRequest(
+    workspace="/home/eve/project",
+    cwd="/home/eve/project/tests",
+    paths=["test_it.py::test_it[ü-1]", "other_test.py:12"],
+    keyword="it and not slow",
+    maxfail=1,
+    last_failed=True,
+    stream=True,
+    mode="bin",
+    fresh=True,
+    jobs=2,
+    timeout=2.5,
+    detach=True,
+    update_snapshots=True,
+    targets=["py3.12"],
+    environment={"PATH": "/usr/bin", "LANG": "C.UTF-8"},
+    python="/usr/bin/python3",
+)
+_RUNNER_STATUS = m.RunnerStatus(
+    target="py3.12", state="ready", pid=70001, python="3.12.1", tests=62000, memory=48000, age=12.0
+)
+_AGENT_STATUS = m.AgentStatus(
+    workspace="/home/eve/project", state="ready", pid=70000, restarts=1, memory=51200, runners=[_RUNNER_STATUS]
+)
+_RUN_STATUS = m.RunStatus(
+    run="r-1f3a",
+    workspace="/home/eve/project",
+    state="running",
+    accepted_at=1763500000.25,
+    counts={"passed": 1203, "failed": 1},
+    tests=1204,
+    exit_code=1,
+    detach=True,
+)
+_HISTORY_ENTRY = m.HistoryEntry(
+    run="r-1f3a",
+    test="tests/test_it.py::test_it",
+    target="py3.12",
+    verdict="failed",
+    at=1763500000.0,
+    duration=0.125,
+    counts={"failed": 2},
+    message="assert 1 == 2",
+    runs=70,
+    failures=2,
+)
+_OUTCOMES = m.Outcomes(
+    rows=[
+        m.Row("tests/test_it.py::test_a", "py3.12", "passed", 0.001953125, 34567, 1, None),
+        m.Row("tests/test_it.py::test_b", "py3.12", "timed out", 600.0, 70000, 2, _DETAIL),
+    ]
+)
+
+#: By the message's name, in alphabetical order.
+EXAMPLES: dict[str, m.Message] = {
+    type(example).__name__: example
+    for example in sorted(
+        (
+            # every link
+            m.Ping(id=1),
+            m.Pong(id=4294967296),
+            m.Shutdown(reason="idle for 3 hours"),
+            m.Unsupported(of="Dance"),
+            m.Fault(
+                code="config",
+                message="pyproject.toml: [tool.testd] jbos",
+                hint="did you mean jobs?",
+                detail="line 12",
+                exit_code=4,
+                id=7,
+            ),
+            # client and handler
+            m.Hello(pid=65536, protocol=2, version="9.8.7"),
+            m.Submit(request=_REQUEST, key="3f9c1a"),
+            m.Attach(run="r-1f3a", after=1000),
+            m.Cancel(run="r-1f3a", reason="interrupted"),
+            m.Status(),
+            m.History(workspace="/home/eve/project", test="test_it", limit=5, id=3),
+            m.Welcome(pid=255, protocol=2, version="9.8.7"),
+            m.Accepted(run="r-1f3a"),
+            m.Event(run="r-1f3a", seq=2, body=msgspec.Raw(msgspec.msgpack.encode(_OUTCOMES))),
+            m.StatusReport(
+                pid=256,
+                version="9.8.7",
+                socket="/run/user/1000/testd/testd.sock",
+                journal="/home/eve/.local/state/testd/journal.sqlite",
+                log="/home/eve/.local/state/testd/log/handler.log",
+                started_at=1763500000.5,
+                idle_exit=10800.0,
+                memory=30000,
+                clients=2,
+                agents=[_AGENT_STATUS],
+                runs=[_RUN_STATUS],
+            ),
+            m.HistoryReport(entries=[_HISTORY_ENTRY], id=3),
+            # the events of a run
+            m.TargetReady(
+                target="py3.12",
+                warm=True,
+                reason="1203 tests kept since 12:03",
+                mode="worker",
+                kind="pytest",
+                jobs=2,
+                python="3.12.1",
+                framework="pytest 9.0.1",
+            ),
+            m.Planned(tests=62000, expected=7.5, deselected=127),
+            m.Notice(level="warning", text="3 threads: no fork", target="py3.12", detail="ThreadPool-0"),
+            m.Started(test="tests/test_it.py::test_slow", worker=2, seconds=5.0, target="py3.12"),
+            m.Output(worker=2, stream="stderr", text="…\n", test=128, target="py3.12"),
+            _OUTCOMES,
+            m.RunCompleted(
+                exit_code=1,
+                counts={"passed": 1203, "failed": 1},
+                duration=1.25,
+                reason="stopped after 1 failure",
+                hint="testd run --last-failed",
+                detail="…",
+            ),
+            # handler and agent
+            m.Configure(
+                workspace="/home/eve/project",
+                state_dir="/home/eve/.local/state/testd/workspaces/project-1a2b",
+                cache_dir="/home/eve/.cache/testd",
+                ephemeral=True,
+            ),
+            m.Run(
+                run="r-1f3a", request=_REQUEST, finished=["py3.12\x00tests/test_it.py::test_a"], counts={"passed": 1}
+            ),
+            m.Probe(id=9),
+            m.Ready(
+                pid=70000,
+                protocol=2,
+                version="9.8.7",
+                python="3.12.1",
+                implementation="cpython",
+                executable="/usr/bin/python3.12",
+            ),
+            m.Report(
+                run="r-1f3a",
+                body=msgspec.Raw(msgspec.msgpack.encode(m.Planned(tests=2))),
+                final=True,
+                counts={"passed": 2},
+                exit_code=1,
+                tests=2,
+            ),
+            m.AgentReport(id=9, status=_AGENT_STATUS),
+            # agent and runner
+            m.ConfigureRunner(
+                kind="exports",
+                mode="worker",
+                root="/home/eve/project",
+                cwd="/home/eve/project",
+                environment={"PATH": "/usr/bin"},
+                arguments=["-p", "no:cacheprovider"],
+                memory_limit=2097152,
+                output_limit=1048576,
+                capture_limit=32767,
+                stem=False,
+                settings={"snapshots": "__snapshots__"},
+            ),
+            m.Collect(collection=1, paths=["tests"]),
+            m.Select(id=5, collection=1, keyword="it and not slow"),
+            m.DropCollection(collection=1, configured=True, started=True),
+            m.StartWorker(
+                worker=3,
+                collection=1,
+                stream=True,
+                update_snapshots=True,
+                timeout=600.0,
+                job_timeout=3600.0,
+                workers=2,
+                paths=["tests/test_it.py"],
+                run="r-1f3a",
+                maxfail=1,
+            ),
+            m.RunJob(job=12, worker=3, tests=[0, 127, 128, 255, 256, 65535, 65536], ids=["tests/test_it.py::test_a"]),
+            m.FinishWorker(worker=3),
+            m.StopWorker(worker=3, grace=0.5),
+            m.Collected(
+                collection=1,
+                items=[m.Item("tests/test_it.py::test_a", 12), m.Item("tests/test_it.py::test_b[ü]", 0)],
+                done=True,
+                errors=[m.CollectError(id="tests/test_bad.py", detail=_DETAIL)],
+                deselected=1,
+                forkable=False,
+                reason="a plugin keeps a thread",
+                framework="pytest 9.0.1",
+                maxfail=3,
+                notices=["unknown mark: slwo"],
+            ),
+            m.Dependencies(
+                checkpoint="configured",
+                collection=1,
+                files=[
+                    m.Stat("/home/eve/project/conftest.py", 1763500000123456789, 4096),
+                    m.Stat("/home/eve/project/pytest.ini", -1, -1),
+                ],
+                directories=[m.Directory("/home/eve/project/tests", 1763500000000000000, ["sub", "test_it.py"])],
+            ),
+            m.Modules(collection=1, files={"it": "/home/eve/project/it.py"}, imports={"test_it": ["it"]}, worker=3),
+            m.Selected(id=5, tests=[0, 1, 300]),
+            m.Outcome(job=12, test=300, verdict="failed", duration=0.25, memory=70000, detail=_DETAIL),
+            m.JobCompleted(job=12, worker=3),
+            m.WorkerExited(
+                worker=3,
+                completed=False,
+                status=-1,
+                signal=11,
+                cause="signal",
+                test=300,
+                seconds=1.5,
+                stderr="Fatal Python error: Segmentation fault\n",
+                stacks="Current thread 0x00007f (most recent call first):\n",
+                memory=70000,
+            ),
+        ),
+        key=lambda example: type(example).__name__,
+    )
+}
+
+
+def minimal(example: m.Message) -> m.Message:
+    """Return the same message with its required fields alone; the others have their defaults.
+
+    A version stays as it is in the example: the vectors must not change with each release.
+    """
+    required = {field.name for field in msgspec.structs.fields(example) if field.required or field.name == "version"}
+    return type(example)(**{name: getattr(example, name) for name in required})

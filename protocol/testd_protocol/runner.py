@@ -1,0 +1,219 @@
+"""Between an agent and a runner: `ConfigureRunner` / `Ready`, then collections, workers and jobs.
+
+Imported by the agent alone; the runner itself writes and reads the same maps with `testd.msgpack`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from testd_protocol.agent import Ready
+from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
+from testd_protocol.documents import CollectError, Detail, Directory, Item, Kind, Mode, Stat, Verdict
+from testd_protocol.events import Output, Started
+
+__all__ = [
+    "Collect",
+    "Collected",
+    "ConfigureRunner",
+    "Dependencies",
+    "DropCollection",
+    "FinishWorker",
+    "JobCompleted",
+    "Modules",
+    "Outcome",
+    "RunJob",
+    "RunnerInstruction",
+    "RunnerMessage",
+    "Select",
+    "Selected",
+    "StartWorker",
+    "StopWorker",
+    "WorkerExited",
+]
+
+
+class ConfigureRunner(Message, frozen=True, kw_only=True):
+    """Step 6: what a runner is for. Every path is as the target sees it. Answered by `Ready`."""
+
+    kind: Kind  # which suite
+    mode: Mode  # fork, or a new process for each job
+    root: str  # the workspace; the working directory of user code unless cwd is set
+    cwd: str  # empty: the root
+    environment: dict[str, str]  # the whole of it, for user code
+    arguments: list[str] = []  # handed to the framework in front of the paths
+    memory_limit: int = 0  # KiB of a worker; 0: none
+    output_limit: int = 8 * 1024 * 1024  # bytes of one test's live output that are passed on
+    capture_limit: int = 64 * 1024  # bytes kept of each captured section
+    stem: bool = True  # False: keep no stem (never fork)
+    settings: dict[str, str] = {}  # of the kind
+
+
+class Collect(Message, frozen=True, kw_only=True):
+    """Collect these paths and keep the result as a stem. Answered by `Collected` pages, or a `Fault` with this id."""
+
+    collection: int  # a number that the agent gives it
+    paths: list[str]  # as the framework takes them; empty: its default
+
+
+class Select(Message, frozen=True, kw_only=True):
+    """Which tests of a collection an expression (pytest's -k) selects. Answered by `Selected`."""
+
+    id: int  # any number
+    collection: int  # its number
+    keyword: str  # the expression
+
+
+class DropCollection(Message, frozen=True, kw_only=True):
+    """Stop the stem of a collection, or with `configured` the one below it too: its files have changed."""
+
+    collection: int  # its number; its stem ends
+    configured: bool = False  # and the stem below it
+    started: bool = False  # and the one below that
+
+
+class StartWorker(Message, frozen=True, kw_only=True):
+    """Fork a worker from a collection's stem (mode worker), or start a new process that runs these paths (mode bin)."""
+
+    worker: int  # a number that the agent gives it
+    collection: int  # whose stem is forked; bin: what `tests` of its jobs count in
+    stream: bool = False  # pass output on live, capture nothing
+    update_snapshots: bool = False  # write snapshots in place of comparing
+    timeout: float = 0.0  # seconds for one test; 0: no limit
+    job_timeout: float = 0.0  # seconds for one job
+    workers: int = 1  # how many share the run
+    paths: list[str] = []  # bin: what to collect
+    run: str = ""  # the run's id
+    maxfail: int = 0  # end after this many failures; 0: no limit
+
+
+class RunJob(Message, frozen=True, kw_only=True):
+    """Step 6: a job. `tests` are indexes in the collection; `ids` name the same tests where there is no stem."""
+
+    job: int  # a number that the agent gives it
+    worker: int  # its number
+    tests: list[int]  # in the order to run them in
+    ids: list[str] = []  # empty where there is a stem
+
+
+class FinishWorker(Message, frozen=True, kw_only=True):
+    """No more jobs: run what was given, tear down, end."""
+
+    worker: int  # its number
+
+
+class StopWorker(Message, frozen=True, kw_only=True):
+    """End now, with pytest's own interruption where user code lets it: ask, wait `grace` seconds, kill."""
+
+    worker: int  # its number
+    grace: float = 1.0  # seconds
+
+
+RunnerInstruction = (
+    ConfigureRunner
+    | Collect
+    | Select
+    | DropCollection
+    | StartWorker
+    | RunJob
+    | FinishWorker
+    | StopWorker
+    | Shutdown
+    | Unsupported
+    | Ping
+    | Pong
+)
+
+
+class Collected(Message, frozen=True, kw_only=True):
+    """A page of a collection. The last page has `done`, and what is known of the whole."""
+
+    collection: int  # its number
+    items: list[Item]  # in order; their indexes count on over the pages
+    done: bool = False  # the last page; what follows is set only here
+    errors: list[CollectError] = []  # files that have no tests for this reason
+    deselected: int = 0  # by the project's own configuration
+    forkable: bool = True  # workers can be forked from it
+    reason: str = ""  # why it is not forkable
+    framework: str = ""  # pytest 9.0.1; testd exports
+    maxfail: int = 0  # from the project's own configuration
+    notices: list[str] = []  # for people, one line each
+
+
+class Dependencies(Message, frozen=True, kw_only=True):
+    """What a checkpoint has loaded or read: if any of it changes, the checkpoint and those above it are stale.
+
+    Sent before the last `Collected` page. A directory's entry is the list of names in it that matter to collection.
+    """
+
+    checkpoint: Literal["started", "configured", "collected"]  # whose
+    collection: int  # its number
+    files: list[Stat]  # loaded or looked for
+    directories: list[Directory] = []  # listed
+
+
+class Modules(Message, frozen=True, kw_only=True):
+    """The record of imports: module name → file, and importer → imported modules. Additions since the last message."""
+
+    collection: int  # its number
+    files: dict[str, str]  # module → path as the target sees it
+    imports: dict[str, list[str]]  # importer → what it imported
+    worker: int = 0  # who loaded them; 0: the stem
+
+
+class Selected(Message, frozen=True, kw_only=True):
+    """Answer `Select`."""
+
+    id: int  # the one of the `Select`
+    tests: list[int]  # indexes in the collection, in order
+
+
+class Outcome(Message, frozen=True, kw_only=True):
+    """The verdict on one test, at once when it ended."""
+
+    job: int  # its number
+    test: int  # its index in the collection
+    verdict: Verdict  # the worst of its phases
+    duration: float  # of all phases
+    memory: int  # the worker's peak so far
+    detail: Detail | None  # nil where there is nothing to say
+
+
+class JobCompleted(Message, frozen=True, kw_only=True):
+    """Step 9: every test of the job has its outcome."""
+
+    job: int  # its number
+    worker: int  # its number
+
+
+class WorkerExited(Message, frozen=True, kw_only=True):
+    """A worker process is gone. Without `completed`, its unfinished tests have no outcome yet."""
+
+    worker: int  # its number
+    completed: bool  # it was told to finish, and did
+    status: int | None = None  # exit status
+    signal: int = 0  # that ended it; 0: none
+    cause: Literal["exit", "signal", "timeout", "job timeout", "memory", "stopped", "lost"] = "exit"  # what ended it
+    test: int = -1  # the index of the test that ran
+    seconds: float = 0.0  # how long it had been running
+    stderr: str = ""  # the tail
+    stacks: str = ""  # of every thread, where it was killed for a timeout
+    memory: int = 0  # its peak
+
+
+RunnerMessage = (
+    Ready
+    | Collected
+    | Dependencies
+    | Modules
+    | Selected
+    | Started
+    | Output
+    | Outcome
+    | JobCompleted
+    | WorkerExited
+    | Fault
+    | Unsupported
+    | Ping
+    | Pong
+)

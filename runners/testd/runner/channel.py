@@ -1,0 +1,127 @@
+"""The link between the runner's supervisor and one of its stems or workers: blocking, framed, and it carries descriptors.
+
+Runs in stems and workers (the supervisor reads its ends without blocking). Standard library only.
+"""
+
+import array
+import fcntl
+import os
+import resource
+import socket
+from typing import Any, Dict, List, Optional, Tuple
+
+from testd.framing import FrameBuffer, frame
+from testd.msgpack import packb, unpackb
+
+__all__ = ["Channel", "ChannelClosed", "high", "send_with_descriptors"]
+
+_MOST_DESCRIPTORS = 8
+_descriptor = array.array("i").itemsize
+
+
+class ChannelClosed(Exception):
+    """The supervisor is gone: there is nobody left to work for."""
+
+
+def high(fd: int) -> int:
+    """Move a descriptor out of the way of user code that closes or counts the low ones. Returns its new number."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ceiling = 1024 if soft == resource.RLIM_INFINITY else min(soft, 1024)
+    for floor in (ceiling - 64, ceiling // 2, 3):
+        try:
+            moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(3, floor))
+        except OSError:  # no room up there; try lower
+            continue
+        os.close(fd)
+        return moved
+    return fd
+
+
+def send_with_descriptors(sock: socket.socket, message: Dict[str, Any], descriptors: List[int]) -> None:
+    """Send one framed message; its first byte carries the descriptors. The caller still owns and closes its own."""
+    data = frame(packb(message))
+    if descriptors:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        sent = sock.sendmsg([data[:1]], rights)
+        data = data[sent:]
+    sock.sendall(data)
+
+
+class Channel:
+    """One end of the socketpair, in the process that the supervisor looks after."""
+
+    __slots__ = ("_buffer", "_descriptors", "_payloads", "_pid", "_sock")
+
+    def __init__(self, fd: int) -> None:
+        """Take over the descriptor of a connected Unix socket."""
+        self._sock = socket.socket(fileno=high(fd))
+        self._buffer = FrameBuffer()
+        self._payloads: List[bytes] = []
+        self._descriptors: List[int] = []
+        self._pid = os.getpid()
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a selector."""
+        return self._sock.fileno()
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether a message is at hand without reading."""
+        return bool(self._payloads)
+
+    def send(self, message: Dict[str, Any]) -> None:
+        """Send one message.
+
+        Raises:
+            ChannelClosed: the supervisor is gone.
+        """
+        self.send_frame(frame(packb(message)))
+
+    def send_frame(self, data: bytes) -> None:
+        """Send bytes that are one frame. A process that user code forked off says nothing: it ends here."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+
+    def receive(self) -> "Tuple[Dict[str, Any], List[int]]":
+        """Wait for the next message. Returns it with the descriptors that came along.
+
+        There is no deadline: a stem waits for as long as the supervisor lives, whose end closes the channel.
+
+        Raises:
+            ChannelClosed: the supervisor is gone.
+        """
+        while not self._payloads:
+            self._read()
+        message = unpackb(self._payloads.pop(0))
+        wanted = message.get("descriptors", 0)
+        taken, self._descriptors = self._descriptors[:wanted], self._descriptors[wanted:]
+        return message, taken
+
+    def _read(self) -> None:
+        space = socket.CMSG_SPACE(_MOST_DESCRIPTORS * _descriptor)
+        try:
+            data, ancillary, _, _ = self._sock.recvmsg(65536, space)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                received = array.array("i")
+                received.frombytes(payload[: len(payload) - len(payload) % _descriptor])
+                self._descriptors.extend(received)
+        if not data:
+            raise ChannelClosed("the supervisor is gone")
+        self._buffer.feed(data)
+        self._payloads.extend(self._buffer.frames())
+
+    def close(self) -> None:
+        """Close this process's end."""
+        self._sock.close()
+
+
+def described(message: Dict[str, Any], descriptors: Optional[List[int]]) -> Dict[str, Any]:
+    """Say in a message how many descriptors come with it."""
+    return dict(message, descriptors=len(descriptors or []))

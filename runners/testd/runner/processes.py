@@ -1,0 +1,78 @@
+"""What every process in a target does to itself: its group, its end with its parent, its signals. Standard library only."""
+
+import os
+import signal
+import sys
+from typing import Callable, Optional
+
+__all__ = ["DUMP_SIGNAL", "adopt", "die_with_parent", "load_prctl", "native_threads", "own_group", "reset_signals"]
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+#: Makes a worker write the stack of every thread. A real-time signal where there are any: user code leaves those alone.
+DUMP_SIGNAL = getattr(signal, "SIGRTMIN", signal.SIGUSR2 - 7) + 7
+
+Prctl = Callable[..., int]
+
+
+def load_prctl() -> "Optional[Prctl]":
+    """Return Linux's prctl, or None. To be called before user code runs: it imports ctypes."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        import ctypes
+
+        return ctypes.CDLL(None, use_errno=True).prctl  # type: ignore[no-any-return]
+    except (ImportError, OSError, AttributeError):  # an interpreter without libffi, a libc without prctl
+        return None
+
+
+def die_with_parent(prctl: "Optional[Prctl]", parent: int) -> None:
+    """Ask the kernel to kill this process when its parent ends, and end at once if that has happened already."""
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def adopt(prctl: "Optional[Prctl]") -> None:
+    """Make this process the parent of what its descendants leave behind, so that it can find and kill it."""
+    if prctl is not None:
+        prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def own_group() -> None:
+    """Put this process at the head of a group of its own: what user code starts is killed with it."""
+    try:
+        os.setpgid(0, 0)
+    except OSError:  # a session leader has one already
+        return
+
+
+def reset_signals() -> None:
+    """Give user code the signals of a process that was started from a terminal, whatever the daemon inherited."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGCHLD", "SIGTERM", "SIGHUP", "SIGQUIT"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter sets it at its start
+
+
+def native_threads() -> int:
+    """Return how many threads the operating system counts in this process, 0 where it does not tell."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 0
+
+
+def children() -> "list[int]":
+    """Return this process's children, those that were left to it included; empty where the system does not tell."""
+    found = []
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+                found.extend(int(pid) for pid in file.read().split())
+    except OSError:
+        return found
+    return found

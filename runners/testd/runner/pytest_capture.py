@@ -1,0 +1,72 @@
+"""pytest's capture across a fork, and within limits. Runs in stems and workers.
+
+pytest captures into temporary files whose position parent and children would share, so the stem lets go of its own and
+each worker starts anew. What a test prints is then read back in limits: a gigabyte stays on the disk.
+"""
+
+from typing import Any
+
+from testd.runner.capture import read_limited
+
+__all__ = ["hold_capture", "restart_capture"]
+
+
+def hold_capture(config: Any) -> None:
+    """Leave capture as the configuration asked for it, suspended between the stages of collection."""
+    manager = config.pluginmanager.getplugin("capturemanager")
+    if manager is not None and manager._global_capturing is not None:
+        manager.suspend_global_capture(in_=True)
+
+
+def restart_capture(config: Any, limit: int, *, stream: bool) -> None:
+    """Begin to capture in this process: not at all for `stream`, else by the project's method, in `limit` bytes."""
+    manager = config.pluginmanager.getplugin("capturemanager")
+    if manager is None:
+        return
+    if manager._global_capturing is not None:
+        manager._global_capturing.readouterr()  # what the stem captured is not this worker's
+        manager.stop_global_capturing()
+    if stream:
+        config.option.capture = manager._method = "no"
+        _print_at_once()
+    elif manager._method not in ("fd", "sys"):
+        config.option.capture = manager._method = "fd"
+    manager.start_global_capturing()
+    for one in (manager._global_capturing.out, manager._global_capturing.err):
+        if one is not None:
+            _limit(one, limit)
+
+
+def _limit(capture: Any, limit: int) -> None:
+    """Make `snap` of one captured stream read at most `limit` bytes where there are more."""
+    file = capture.tmpfile
+    original = capture.snap
+    if not hasattr(file, "truncate"):
+        return
+
+    def snap() -> Any:
+        try:
+            fd = file.fileno()
+        except (OSError, AttributeError, ValueError):  # captured in memory: already there
+            return original()
+        file.flush()
+        import os
+
+        if os.fstat(fd).st_size <= limit:
+            return original()
+        text = read_limited(fd, limit)
+        file.seek(0)
+        file.truncate()
+        return text
+
+    capture.snap = snap
+
+
+def _print_at_once() -> None:
+    """Unbuffer what goes to a pipe: output is watched live."""
+    import sys
+
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(line_buffering=True, write_through=True)

@@ -1,0 +1,324 @@
+"""The suite of kind `pytest`: the target environment's own pytest, driven stage by stage as its command would.
+
+Runs in stems and workers. pytest's own `main` goes from the command line to the exit code in one go; here the same
+calls, in the same order, are made at checkpoints: configuration, session start and collection in stems, the test loop,
+session finish and unconfigure in each worker. Works with pytest 7 and later.
+"""
+
+import os
+import sys
+from typing import Any, Callable, Dict, List, Optional
+
+from testd.runner.failures import describe
+from testd.runner.pytest_capture import hold_capture, restart_capture
+from testd.runner.pytest_reports import Report, Reports
+from testd.runner.settings import Collection, Settings, SuiteFault, WorkerSettings
+
+__all__ = ["PytestSuite"]
+
+_OLDEST = (7, 0)
+#: Plugins that write to pytest's cache about "the last run": a worker has seen just a part of one.
+_PARTIAL = ("lfplugin", "nfplugin", "stepwiseplugin")
+
+
+class PytestSuite:
+    """One pytest session, from its start to the end of a worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Import nothing yet."""
+        self._settings = settings
+        self._notices: List[str] = []
+        self._body: Callable[[], None] = lambda: None
+        self._reports = Reports(settings)
+        self._config: Any = None
+        self._session: Any = None
+        self.framework = "pytest"
+        self.items: List[Any] = []
+        self.errors: List[Any] = []
+
+    # ── stems ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Import pytest and its own plugins, and look like `python -m pytest` to user code."""
+        try:
+            import pytest
+        except ImportError as error:
+            raise SuiteFault(
+                "environment",
+                f"no usable pytest in {sys.executable}: {error}",
+                f"install it there ({sys.executable} -m pip install pytest), or choose another interpreter: "
+                "activate its environment, or set python in [tool.testd]",
+            ) from error
+        self.framework = f"pytest {pytest.__version__}"
+        version = tuple(int(part) for part in pytest.__version__.split(".")[:2] if part.isdigit())
+        if version < _OLDEST:
+            raise SuiteFault("environment", f"{self.framework} in {sys.executable} is too old", "use pytest 7 or later")
+        import importlib
+
+        from _pytest.config import default_plugins
+
+        for name in default_plugins:
+            importlib.import_module(f"_pytest.{name}")
+        _become_main()
+
+    def configure(self) -> None:
+        """Load plugins, configuration files and conftest files, and start the session."""
+        import pytest
+        from _pytest.config import ConftestImportFailure
+
+        os.environ["PYTEST_VERSION"] = pytest.__version__
+        try:
+            self._config = self._parse(list(self._settings.arguments))
+            self._config._do_configure()
+            hold_capture(self._config)
+            self._quiet_terminal()
+            self._session = pytest.Session.from_config(self._config)
+            self._config.hook.pytest_sessionstart(session=self._session)
+        except ConftestImportFailure as error:
+            raise self._conftest_fault(error) from error
+        except pytest.UsageError as error:
+            raise SuiteFault("usage", "\n".join(str(part) for part in error.args), "", "") from error
+        except pytest.exit.Exception as error:
+            raise SuiteFault("exit", f"pytest.exit: {error.msg}", exit_code=_exit_code(error)) from error
+
+    def _parse(self, arguments: "List[str]") -> Any:
+        from _pytest.config import _prepareconfig
+
+        config = _prepareconfig(arguments, plugins=[_Plugin(self)])
+        option = config.option
+        if getattr(option, "cov_source", None) and not getattr(option, "no_cov", False):
+            self._notices.append("coverage is not measured: the project's options ask for it, run pytest for that")
+            controller = getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+            if controller is not None:
+                controller.pause()
+            config._ensure_unconfigure()
+            return self._parse([*arguments, "--no-cov"])
+        for name, value in (("dist", "no"), ("numprocesses", None), ("tx", []), ("xmlpath", None), ("usepdb", False)):
+            if getattr(option, name, value) != value:
+                setattr(option, name, value)
+        return config
+
+    def _conftest_fault(self, error: Any) -> SuiteFault:
+        cause = getattr(error, "cause", None) or error.excinfo[1]
+        told = describe(cause, root=self._settings.root, test_file=str(error.path), phase="collect")
+        return SuiteFault(
+            "conftest",
+            f"{error.path} cannot be imported: {told['message']}",
+            "repair it; every test below it needs it",
+            told["text"],
+        )
+
+    def _quiet_terminal(self) -> None:
+        """Keep the terminal reporter for plugins that ask for it, but let it hear and print nothing."""
+        manager = self._config.pluginmanager
+        reporter = manager.getplugin("terminalreporter")
+        if reporter is not None:
+            manager.unregister(reporter)
+            manager.register(_Silent(reporter), "terminalreporter")
+
+    def collect(self, paths: "List[str]") -> Collection:
+        """Collect `paths`, or what the project's configuration names where there are none."""
+        import pytest
+
+        config, session = self._config, self._session
+        if paths:
+            config.args = list(paths)
+            source = getattr(type(config), "ArgsSource", None)
+            if source is not None:
+                config.args_source = source.ARGS
+        try:
+            config.hook.pytest_collection(session=session)
+        except pytest.UsageError as error:
+            raise SuiteFault("usage", "\n".join(str(part) for part in error.args)) from error
+        except pytest.exit.Exception as error:
+            raise SuiteFault("exit", f"pytest.exit: {error.msg}", exit_code=_exit_code(error)) from error
+        maxfail, config.option.maxfail = int(config.option.maxfail or 0), 0
+        session.testsfailed, session.shouldfail = 0, False
+        self.items = _named(session.items)
+        self.errors = self._reports.collect_errors
+        return Collection(
+            items=self.items,
+            errors=self.errors,
+            deselected=self._reports.deselected,
+            notices=self._notices,
+            maxfail=maxfail,
+        )
+
+    def select(self, keyword: str) -> "List[int]":
+        """Return the indexes of what pytest's own `-k` selects."""
+        import pytest
+        from _pytest.mark import deselect_by_keyword
+
+        option = self._config.option
+        own, option.keyword = option.keyword, keyword
+        deselected = self._reports.deselected
+        try:
+            kept = list(self._session.items)
+            deselect_by_keyword(kept, self._config)
+        except pytest.UsageError as error:
+            raise SuiteFault("usage", "\n".join(str(part) for part in error.args)) from error
+        finally:
+            option.keyword = own
+            self._reports.deselected = deselected
+        chosen = {id(item) for item in kept}
+        return [index for index, item in enumerate(self._session.items) if id(item) in chosen]
+
+    # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self, worker: WorkerSettings) -> None:
+        """Turn the collected session into this worker's own."""
+        restart_capture(self._config, self._settings.capture_limit, stream=worker.stream)
+        manager = self._config.pluginmanager
+        for name in _PARTIAL:
+            plugin = manager.getplugin(name)
+            if plugin is not None:
+                manager.unregister(plugin)
+        if worker.workers > 1:
+            self._share(worker)
+        self._reports.start()
+
+    def _share(self, worker: WorkerSettings) -> None:
+        """Say that several workers share this run in the way that fixtures and plugins know from pytest-xdist."""
+        name = f"gw{worker.worker}"
+        run = worker.run or str(os.getppid())
+        self._config.workerinput = {
+            "workerid": name,
+            "workercount": worker.workers,
+            "testrunuid": run,
+            "mainargv": list(sys.argv),
+        }
+        self._config.workeroutput = {}
+        os.environ["PYTEST_XDIST_WORKER"] = name
+        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(worker.workers)
+        os.environ["PYTEST_XDIST_TESTRUNUID"] = run
+
+    def within(self, body: "Callable[[], None]") -> None:
+        """Run `body` as the session's test loop, inside of what plugins wrap around it."""
+        self._body = body
+        self._config.hook.pytest_runtestloop(session=self._session)
+
+    def run_loop(self) -> bool:
+        """Be the test loop, when pytest's own would start."""
+        self._body()
+        return True
+
+    def run(self, index: int, following: "Optional[int]", report: Report) -> None:
+        """Run one test with its fixtures, and report it once."""
+        items = self._session.items
+        item = items[index]
+        self._reports.begin(item)
+        try:
+            item.config.hook.pytest_runtest_protocol(
+                item=item, nextitem=None if following is None else items[following]
+            )
+        except BaseException as error:
+            self._interrupted(item, None if following is None else items[following], error)
+            if _asked_to_stop(error):
+                raise
+        self._reports.finish(report)
+
+    def _interrupted(self, item: Any, following: Any, error: BaseException) -> None:
+        """Turn what would end pytest's session (`pytest.exit`, an interrupt) into this test's own error."""
+        self._reports.add_error(item, error)
+        try:
+            self._session._setupstate.teardown_exact(following)
+        except BaseException as second:  # fixtures that were interrupted may fail to tear down
+            self._reports.add_error(item, second)
+
+    def close(self) -> None:
+        """Finish the session and unconfigure, as pytest does at its end."""
+        session = self._session
+        os.chdir(session.startpath)
+        session._setupstate.teardown_exact(None)
+        session.exitstatus = 1 if session.testsfailed else 0
+        self._config.hook.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
+        self._config._ensure_unconfigure()
+
+
+class _Plugin:
+    """Our part in pytest's hooks."""
+
+    def __init__(self, suite: PytestSuite) -> None:
+        import pytest
+
+        self._suite = suite
+        self.pytest_runtestloop = pytest.hookimpl(tryfirst=True)(lambda session: suite.run_loop())
+        reports = suite._reports
+        self.pytest_runtest_logreport = reports.pytest_runtest_logreport
+        self.pytest_exception_interact = reports.pytest_exception_interact
+        self.pytest_collectreport = reports.pytest_collectreport
+        self.pytest_deselected = reports.pytest_deselected
+
+
+class _Silent:
+    """Stands for the terminal reporter under its name: everything of it can be used, no hook of it is called."""
+
+    def __init__(self, reporter: Any) -> None:
+        self.__dict__["_reporter"] = reporter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reporter, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._reporter, name, value)
+
+    def __dir__(self) -> "List[str]":
+        return []
+
+
+def _become_main() -> None:
+    """Make `sys.modules["__main__"]` and `sys.argv` those of `python -m pytest`: programs under test look at them."""
+    import importlib.util
+    import types
+
+    spec = importlib.util.find_spec("pytest.__main__")
+    if spec is None or spec.origin is None:
+        return
+    main = types.ModuleType("__main__")
+    main.__dict__.update(
+        __file__=spec.origin,
+        __spec__=spec,
+        __package__="pytest",
+        __loader__=spec.loader,
+        __cached__=spec.cached,
+        __builtins__=__builtins__,
+    )
+    sys.modules["__main__"] = main
+    sys.argv[:] = [spec.origin]
+
+
+def _named(items: "List[Any]") -> "List[Any]":
+    """Return `(id, line)` of each item. Ids are made unique: plugins may collect two items under one node id."""
+    seen: Dict[str, int] = {}
+    lines: Dict[Any, int] = {}
+    named = []
+    for item in items:
+        name = item.nodeid
+        times = seen.get(name, 0) + 1
+        seen[name] = times
+        if times > 1:
+            name = f"{name} ({times})"
+        named.append((name, _line(item, lines)))
+    return named
+
+
+def _line(item: Any, known: "Dict[Any, int]") -> int:
+    """Return the line of a test's definition, from 1. It is looked up once for all parameters of a function."""
+    key = (item.parent, getattr(item, "originalname", None) or item.name)
+    line = known.get(key)
+    if line is None:
+        found = item.location[1]
+        line = known[key] = 0 if found is None else found + 1
+    return line
+
+
+def _exit_code(error: Any) -> int:
+    code = getattr(error, "returncode", None)
+    return 2 if code is None else int(code)
+
+
+def _asked_to_stop(error: BaseException) -> bool:
+    """Tell a request to end this worker from an interrupt that a test raised: the supervisor sends a signal."""
+    return isinstance(error, KeyboardInterrupt) and not error.args
+
+

@@ -1,0 +1,113 @@
+"""What a suite is told and what it answers, as plain classes. Runs in stems and workers; imports nothing."""
+
+from typing import Any, Dict, List, Optional, Tuple
+
+__all__ = ["Collection", "Settings", "SuiteFault", "WorkerSettings"]
+
+
+class Settings:
+    """What a runner is for, as `ConfigureRunner` brought it. Paths are absolute, as the target sees them."""
+
+    __slots__ = ("arguments", "capture_limit", "cwd", "kind", "mode", "root", "settings", "stem")
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        cwd: str,
+        kind: str = "pytest",
+        mode: str = "worker",
+        arguments: Optional[List[str]] = None,
+        capture_limit: int = 64 * 1024,
+        stem: bool = True,
+        settings: Optional[Dict[str, str]] = None,
+    ) -> None:
+        """Keep the values; `capture_limit` is in bytes for each captured section."""
+        self.root = root
+        self.cwd = cwd
+        self.kind = kind
+        self.mode = mode
+        self.arguments = arguments or []
+        self.capture_limit = capture_limit
+        self.stem = stem
+        self.settings = settings or {}
+
+    @classmethod
+    def read(cls, message: Dict[str, Any]) -> "Settings":
+        """Take what is ours out of a `ConfigureRunner` message."""
+        return cls(**{name: message[name] for name in cls.__slots__ if name in message})
+
+
+class WorkerSettings:
+    """What one worker is for, as `StartWorker` brought it. Times are in seconds."""
+
+    __slots__ = ("collection", "maxfail", "paths", "run", "stream", "update_snapshots", "worker", "workers")
+
+    def __init__(
+        self,
+        *,
+        worker: int,
+        collection: int = 0,
+        stream: bool = False,
+        update_snapshots: bool = False,
+        workers: int = 1,
+        paths: Optional[List[str]] = None,
+        run: str = "",
+        maxfail: int = 0,
+    ) -> None:
+        """Keep the values; `workers` is how many share the run, `maxfail` 0 means no limit."""
+        self.worker = worker
+        self.collection = collection
+        self.stream = stream
+        self.update_snapshots = update_snapshots
+        self.workers = workers
+        self.paths = paths or []
+        self.run = run
+        self.maxfail = maxfail
+
+    @classmethod
+    def read(cls, message: Dict[str, Any]) -> "WorkerSettings":
+        """Take what is ours out of a `StartWorker` message."""
+        return cls(**{name: message[name] for name in cls.__slots__ if name in message})
+
+
+class Collection:
+    """What a suite found.
+
+    Attributes:
+        items: `(id, line)` of each test, the line from 1, 0 where unknown.
+        errors: `(id, verdict, detail)` of what could not be collected (`error`) or asked to be skipped (`skipped`).
+        deselected: how many tests the project's own configuration left out.
+        notices: what the user should know.
+        maxfail: the project's own limit of failures, 0 for none.
+    """
+
+    __slots__ = ("deselected", "errors", "items", "maxfail", "notices")
+
+    def __init__(
+        self,
+        items: List[Tuple[str, int]],
+        errors: Optional[List[Tuple[str, str, Dict[str, Any]]]] = None,
+        deselected: int = 0,
+        notices: Optional[List[str]] = None,
+        maxfail: int = 0,
+    ) -> None:
+        """Keep the values."""
+        self.items = items
+        self.errors = errors or []
+        self.deselected = deselected
+        self.notices = notices or []
+        self.maxfail = maxfail
+
+
+class SuiteFault(Exception):
+    """A suite cannot be configured or collected at all: what, where, and what would be right."""
+
+    def __init__(self, code: str, message: str, hint: str = "", detail: str = "", exit_code: int = 4) -> None:
+        """Keep what `Fault` carries; `exit_code` is one of pytest's."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.detail = detail
+        self.exit_code = exit_code

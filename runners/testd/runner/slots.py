@@ -1,0 +1,105 @@
+"""A page of shared memory that tells which test each worker is running, without a message per test.
+
+The supervisor makes it and reads it; a worker writes its own slot. A crash then names the right test, and a deadline
+is watched from outside of the process that may hang. Standard library only.
+"""
+
+import mmap
+import os
+import struct
+import tempfile
+from typing import NamedTuple
+
+__all__ = ["DONE", "IDLE", "RUNNING", "STARTING", "Slot", "SlotWriter", "Slots", "scratch"]
+
+STARTING, IDLE, RUNNING, DONE = range(4)
+
+#: state, job, test, when the test started, when the job started (monotonic seconds)
+_layout = struct.Struct("<qqqdd")
+_SIZE = 64
+_COUNT = 256
+#: Where in a slot the supervisor writes that the worker should stop.
+_STOP = 56
+
+
+class Slot(NamedTuple):
+    """What a worker is doing. `test` and `job` are -1 where there is none."""
+
+    state: int
+    job: int
+    test: int
+    test_started: float
+    job_started: float
+
+
+def scratch(name: str) -> int:
+    """Return the descriptor of an unnamed file in memory, or an unlinked temporary one where the system has none."""
+    create = getattr(os, "memfd_create", None)
+    if create is not None:
+        return int(create(name, getattr(os, "MFD_CLOEXEC", 0)))
+    fd, path = tempfile.mkstemp(prefix="testd-")
+    os.unlink(path)
+    return fd
+
+
+class Slots:
+    """All slots. Made by the supervisor; a stem opens it by the descriptor that it inherited."""
+
+    count = _COUNT
+
+    def __init__(self, fd: int = -1) -> None:
+        """Open the page behind `fd`, or make a new one."""
+        self.fd = scratch("testd-slots") if fd < 0 else fd
+        if fd < 0:
+            os.ftruncate(self.fd, _SIZE * _COUNT)
+        self._page = mmap.mmap(self.fd, _SIZE * _COUNT)
+
+    def read(self, number: int) -> Slot:
+        """Return what the worker in this slot wrote last."""
+        return Slot(*_layout.unpack_from(self._page, number * _SIZE))
+
+    def writer(self, number: int) -> "SlotWriter":
+        """Return what a worker writes its slot with."""
+        return SlotWriter(self._page, number * _SIZE)
+
+    def reset(self, number: int) -> None:
+        """Clear a slot for a new worker."""
+        _layout.pack_into(self._page, number * _SIZE, STARTING, -1, -1, 0.0, 0.0)
+        self._page[number * _SIZE + _STOP] = 0
+
+    def stop(self, number: int) -> None:
+        """Ask the worker in this slot to stop after its test."""
+        self._page[number * _SIZE + _STOP] = 1
+
+
+class SlotWriter:
+    """One slot, as its worker sees it."""
+
+    __slots__ = ("_job", "_job_started", "_offset", "_page")
+
+    def __init__(self, page: mmap.mmap, offset: int) -> None:
+        """Write at `offset` of `page`."""
+        self._page = page
+        self._offset = offset
+        self._job = -1
+        self._job_started = 0.0
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether the supervisor asked this worker to stop."""
+        return bool(self._page[self._offset + _STOP])
+
+    def running(self, job: int, test: int, now: float) -> None:
+        """Say which test starts now."""
+        if job != self._job:
+            self._job = job
+            self._job_started = now
+        _layout.pack_into(self._page, self._offset, RUNNING, job, test, now, self._job_started)
+
+    def idle(self) -> None:
+        """Say that no test runs: the worker waits for its next job."""
+        _layout.pack_into(self._page, self._offset, IDLE, -1, -1, 0.0, 0.0)
+
+    def done(self) -> None:
+        """Say that the worker finished in order: what comes now is only its end."""
+        _layout.pack_into(self._page, self._offset, DONE, -1, -1, 0.0, 0.0)

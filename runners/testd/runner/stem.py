@@ -1,0 +1,346 @@
+"""A stem: a process at a checkpoint of the natural start that waits to be forked.
+
+started (interpreter, framework) → configured (plugins, configuration) → collected (the suite). Each checkpoint is a
+process of its own, forked from the one before, so that a change costs only what came after it. In `bin` mode one new
+process goes all the way and works, without a fork.
+
+The supervisor speaks to a stem over its channel: `Begin` (settings), `Advance` (fork the next checkpoint), `Fork` (a
+worker), `Select`. A stem tells `Forked` and `Reaped`, and sends what the agent asked for in the agent's own messages.
+"""
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import sys
+import threading
+
+from typing import Any, Dict, Iterator, List
+
+from testd.runner import processes, suites
+from testd.runner.channel import Channel, ChannelClosed, high
+from testd.runner.dependencies import Dependencies
+from testd.runner.imports import ImportRecord
+from testd.runner.settings import Collection, Settings, SuiteFault, WorkerSettings
+from testd.runner.slots import Slots
+from testd.runner.worker import Worker, finish_process
+
+__all__ = ["Stem", "start"]
+
+_PAGE = 5000  # tests in one `Collected` message
+
+
+def start(kind: str, descriptors: List[int]) -> int:
+    """Be a new process in a target: `--stem CHANNEL SLOTS`, or `--bin CHANNEL SLOTS STACKS`. Never returns to user code."""
+    prctl = processes.load_prctl()
+    processes.own_group()
+    processes.die_with_parent(prctl, os.getppid())
+    processes.reset_signals()
+    channel = Channel(descriptors[0])
+    slots = Slots(high(descriptors[1]))
+    try:
+        begin, _ = channel.receive()
+        stem = Stem(channel, slots, Settings.read(begin), prctl)
+        if kind == "--bin":
+            stem.work_alone(high(descriptors[2]))
+        stem.begin()
+        stem.serve()
+    except (ChannelClosed, KeyboardInterrupt):
+        pass
+    os._exit(0)
+
+
+class Stem:
+    """One checkpoint, and how the next one is made from it."""
+
+    def __init__(self, channel: Channel, slots: Slots, settings: Settings, prctl: Any) -> None:
+        """Prepare a process in which no user code has run."""
+        self.channel = channel
+        self.slots = slots
+        self.settings = settings
+        self.checkpoint = "started"
+        self.collection = 0
+        self._prctl = prctl
+        self._children: Dict[int, Dict[str, Any]] = {}
+        self._imports = ImportRecord()
+        self._dependencies = Dependencies()
+        self._suite: Any = None
+        self._selecting = 0
+        self._wake = -1
+
+    # ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self) -> None:
+        """Reach the checkpoint *started*."""
+        self._set_path()
+        self._imports.install()
+        self._dependencies.install()
+        with self._telling_faults(0):
+            self._suite = suites.choose(self.settings)
+            self._suite.start()
+            self._tell_dependencies()
+
+    def configure(self) -> None:
+        """Reach the checkpoint *configured*."""
+        self.checkpoint = "configured"
+        self._dependencies.resume()
+        with self._telling_faults(0):
+            self._suite.configure()
+            self._tell_dependencies()
+
+    def collect(self, collection: int, paths: List[str]) -> None:
+        """Reach the checkpoint *collected*, and tell what was found."""
+        self.checkpoint = "collected"
+        self.collection = collection
+        self._dependencies.resume()
+        with self._telling_faults(collection):
+            found = self._suite.collect(paths)
+            self._dependencies.stop()
+            self._settle()
+            self._tell_modules()
+            self._tell_dependencies()
+            self._tell_collection(found)
+
+    def work_alone(self, stacks: int) -> None:
+        """Go all the way in this process and be a worker: mode `bin`. Does not return."""
+        self._set_path()
+        self._imports.install()
+        message, _ = self.channel.receive()
+        settings = WorkerSettings.read(message)
+        with self._telling_faults(settings.collection):
+            self._suite = suites.choose(self.settings)
+            self._suite.start()
+            self._suite.configure()
+            self._suite.collect(settings.paths)
+        slot = self.slots.writer(message["slot"])
+        finish_process(Worker(self.channel, self._suite, settings, slot, self._imports), slot, stacks)
+
+    def _set_path(self) -> None:
+        """Give user code the `sys.path` of `python -m`: the working directory first; the runner's own code last."""
+        bundle = os.path.dirname(os.path.dirname(sys.modules["testd"].__file__ or ""))
+        rest = [entry for entry in sys.path if entry not in ("", bundle)]
+        sys.path[:] = [os.getcwd(), *rest, bundle]
+        sys.argv[:] = [sys.argv[0]]
+
+    def _settle(self) -> None:
+        """Clear away what is garbage, and keep what stays out of the collector's way: forks then share its memory."""
+        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        gc.collect()
+        sys.unraisablehook = hook
+        gc.freeze()
+
+    # ── serving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def serve(self) -> None:
+        """Carry out what the supervisor asks for until it is gone. There is no deadline: waiting is a stem's work."""
+        self._listen_for_children()
+        while True:
+            if not self.channel.pending:
+                ready, _, _ = select.select([self.channel, self._wake], [], [])
+                if self._wake in ready:
+                    self._reap()
+                if self.channel not in ready:
+                    continue
+            message, descriptors = self.channel.receive()
+            kind = message["type"]
+            if kind == "Advance":
+                self._advance(message, descriptors)
+            elif kind == "Fork":
+                self._fork_worker(message, descriptors)
+            elif kind == "Select":
+                self._select(message)
+
+    def _listen_for_children(self) -> None:
+        self._wake, writer = os.pipe()
+        self._wake, writer = high(self._wake), high(writer)
+        os.set_blocking(self._wake, False)
+        os.set_blocking(writer, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._wake_writer = writer
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+        for pid in list(self._children):
+            try:
+                found, status, usage = os.wait4(pid, os.WNOHANG)
+            except ChildProcessError:  # user code in this process waited for any child, and got ours
+                found, status, usage = pid, 0, None
+            if found:
+                del self._children[pid]
+                memory = usage.ru_maxrss if usage is not None else 0
+                self.channel.send({"type": "Reaped", "pid": pid, "status": status, "memory": memory})
+
+    def _advance(self, message: "Dict[str, Any]", descriptors: "List[int]") -> None:
+        """Fork the next checkpoint; where a fork is not safe, become it."""
+        configuring = message["to"] == "configured"
+        if not configuring and self._fork_unsafe():
+            self._replace(descriptors, message)
+        elif not self._fork(message, descriptors):
+            return
+        if configuring:
+            self.configure()
+        else:
+            self.collect(message["collection"], message["paths"])
+
+    def _replace(self, descriptors: "List[int]", message: "Dict[str, Any]") -> None:
+        """Take over the channel that was meant for a child: this process is no longer the checkpoint that it was."""
+        self.channel.send({"type": "Became", "id": message["id"], "pid": os.getpid()})
+        self._enter(descriptors)
+
+    def _fork_worker(self, message: "Dict[str, Any]", descriptors: "List[int]") -> None:
+        stacks = descriptors.pop()
+        if not self._fork(message, descriptors, stacks):
+            return
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        stacks = high(stacks)
+        settings = WorkerSettings.read(message)
+        slot = self.slots.writer(message["slot"])
+        finish_process(Worker(self.channel, self._suite, settings, slot, self._imports), slot, stacks)
+
+    def _fork(self, message: "Dict[str, Any]", descriptors: "List[int]", extra: int = -1) -> bool:
+        """Fork. Returns False in this process, True in the child, which has its own channel and output by then."""
+        _flush()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            with contextlib.suppress(OSError):  # the child may have done it, and ended
+                os.setpgid(pid, pid)
+            self._children[pid] = message
+            for fd in [*descriptors, extra]:
+                if fd >= 0:
+                    os.close(fd)
+            self.channel.send({"type": "Forked", "id": message["id"], "pid": pid})
+            return False
+        processes.own_group()
+        processes.die_with_parent(self._prctl, parent)
+        self._children = {}
+        signal.set_wakeup_fd(-1)
+        os.close(self._wake)
+        os.close(self._wake_writer)
+        self._enter(descriptors)
+        if message["type"] == "Advance":
+            self._listen_for_children()
+        return True
+
+    def _enter(self, descriptors: "List[int]") -> None:
+        """Take the channel and the output that the supervisor made for this process."""
+        channel, out, err = descriptors
+        old, self.channel = self.channel, Channel(channel)
+        old.close()
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        os.close(out)
+        os.close(err)
+
+    def _fork_unsafe(self) -> str:
+        """Return why this process must not be forked, or nothing."""
+        if not self.settings.stem:
+            return "the configuration says fork = false"
+        threads = threading.enumerate()
+        if len(threads) > 1:
+            names = ", ".join(thread.name for thread in threads if thread is not threading.main_thread())
+            return f"threads run after the suite was loaded: {names}"
+        if processes.native_threads() > len(threads) and not _known_safe_threads():
+            return "a library started threads when it was loaded"
+        return ""
+
+    def _select(self, message: "Dict[str, Any]") -> None:
+        self._selecting = message["id"]
+        with self._telling_faults(message["id"], exits=False):
+            tests = self._suite.select(message["keyword"])
+            self.channel.send({"type": "Selected", "id": message["id"], "tests": tests})
+
+    # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tell_dependencies(self) -> None:
+        files, directories = self._dependencies.drain()
+        for start in range(0, max(len(files), 1), _PAGE):
+            self.channel.send(
+                {
+                    "type": "Dependencies",
+                    "checkpoint": self.checkpoint,
+                    "collection": self.collection,
+                    "files": [list(file) for file in files[start : start + _PAGE]],
+                    "directories": [list(found) for found in directories] if start == 0 else [],
+                }
+            )
+
+    def _tell_modules(self) -> None:
+        files, imports = self._imports.drain()
+        self.channel.send(
+            {"type": "Modules", "collection": self.collection, "files": files, "imports": imports, "worker": 0}
+        )
+
+    def _tell_collection(self, found: Collection) -> None:
+        reason = self._fork_unsafe()
+        items = found.items
+        for begin in range(0, max(len(items), 1), _PAGE):
+            done = begin + _PAGE >= len(items)
+            self.channel.send(
+                {
+                    "type": "Collected",
+                    "collection": self.collection,
+                    "items": [list(item) for item in items[begin : begin + _PAGE]],
+                    "done": done,
+                    "errors": [{"id": i, "detail": d, "verdict": v} for i, v, d in found.errors] if done else [],
+                    "deselected": found.deselected,
+                    "forkable": not reason,
+                    "reason": reason,
+                    "framework": self._suite.framework,
+                    "maxfail": found.maxfail,
+                    "notices": found.notices if done else [],
+                }
+            )
+
+    @contextlib.contextmanager
+    def _telling_faults(self, number: int, *, exits: bool = True) -> "Iterator[None]":
+        """Tell a fault to the agent, then end: what is half loaded serves nobody."""
+        try:
+            yield
+        except SuiteFault as fault:
+            self._fault(number, fault.code, fault.message, fault.hint, fault.detail, fault.exit_code)
+        except ChannelClosed:
+            raise
+        except BaseException as error:  # user code runs here: plugins, conftest files, test modules
+            import traceback
+
+            self._fault(number, "internal", f"{type(error).__name__}: {error}", "", traceback.format_exc(), 3)
+        else:
+            return
+        if exits:
+            _flush()
+            os._exit(0)
+
+    def _fault(self, number: int, code: str, message: str, hint: str, detail: str, exit_code: int) -> None:
+        self.channel.send(
+            {
+                "type": "Fault",
+                "code": code,
+                "message": message,
+                "hint": hint,
+                "detail": detail[-65536:],
+                "exit_code": exit_code,
+                "id": number,
+            }
+        )
+
+
+def _known_safe_threads() -> bool:
+    """Tell whether the threads that Python does not know of are those of a library that takes care of forks itself."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+            return "openblas" in maps.read()
+    except OSError:
+        return False
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+
+

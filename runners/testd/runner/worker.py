@@ -1,0 +1,240 @@
+"""A worker: runs the jobs of one run in one process, and ends. Forked from a stem, or a new process in `bin` mode.
+
+A test is run only when the one that follows is known, because the framework decides by it what to tear down; so the
+last test of a job waits for the next job or for `FinishWorker`.
+"""
+
+import faulthandler
+import os
+import resource
+import signal
+import sys
+import time
+from collections import deque
+from typing import Any, Deque, Dict, List, Optional, Tuple
+
+from testd.framing import frame
+from testd.msgpack import packb
+from testd.runner import processes
+from testd.runner.channel import Channel, ChannelClosed
+from testd.runner.imports import ImportRecord
+from testd.runner.settings import WorkerSettings
+from testd.runner.slots import SlotWriter
+
+__all__ = ["Worker", "finish_process"]
+
+#: Taken before user code can replace them.
+_monotonic = time.monotonic
+_getrusage = resource.getrusage
+_SELF = resource.RUSAGE_SELF
+#: ru_maxrss is in KiB, on macOS in bytes.
+_KIB = 1024 if sys.platform == "darwin" else 1
+
+_Task = Tuple[int, int, bool]  # job, test, whether it is the job's last
+
+
+class Worker:
+    """Runs tests of a suite one by one, and reports each at once."""
+
+    def __init__(
+        self, channel: Channel, suite: Any, settings: WorkerSettings, slot: SlotWriter, imports: ImportRecord
+    ) -> None:
+        """Take what the stem prepared. `suite` has been collected."""
+        self._channel = channel
+        self._suite = suite
+        self._settings = settings
+        self._slot = slot
+        self._imports = imports
+        self._queue: Deque[_Task] = deque()
+        self._finished = False  # FinishWorker was received
+        self._failures = 0
+        self._by_id: Optional[Dict[str, int]] = None
+        self._alias: Dict[int, int] = {}  # the suite's index → the agent's, where they differ
+
+    def work(self) -> bool:
+        """Run everything. Returns whether the worker came to its end in order.
+
+        Raises:
+            ChannelClosed: the supervisor is gone.
+        """
+        self._slot.idle()
+        self._suite.open(self._settings)
+        completed = True
+        try:
+            self._suite.within(self._run_jobs)
+        except KeyboardInterrupt:
+            completed = self._slot.stopping
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not break the teardown
+        finally:
+            self._close()
+        return completed
+
+    def _run_jobs(self) -> None:
+        while not self._slot.stopping:
+            while len(self._queue) < 2 and not self._finished:
+                self._slot.idle()
+                self._receive()
+            if not self._queue:
+                return
+            job, test, last = self._queue.popleft()
+            following = self._queue[0][1] if self._queue else None
+            if not self._run(job, test, following):
+                return
+            if last:
+                self._job_completed(job)
+
+    def _job_completed(self, job: int) -> None:
+        self._channel.send({"type": "JobCompleted", "job": job, "worker": self._settings.worker})
+
+    def _receive(self) -> None:
+        message, _ = self._channel.receive()
+        kind = message["type"]
+        if kind == "RunJob":
+            tests = self._indexes(message)
+            last = len(tests) - 1
+            self._queue.extend((message["job"], test, n == last) for n, test in enumerate(tests))
+            if not tests:
+                self._job_completed(message["job"])
+        elif kind == "FinishWorker":
+            self._finished = True
+
+    def _indexes(self, message: "Dict[str, Any]") -> "List[int]":
+        """Return the suite's own indexes: in a process of its own they are found by the tests' names."""
+        tests: List[int] = message["tests"]
+        ids: List[str] = message.get("ids") or []
+        if not ids:
+            return tests
+        if self._by_id is None:
+            self._by_id = {found[0]: n for n, found in enumerate(self._suite.items)}
+        indexes = []
+        for test, name in zip(tests, ids):
+            index = self._by_id.get(name)
+            if index is None:
+                self._missing(message["job"], test, name)
+            else:
+                self._alias[index] = test
+                indexes.append(index)
+        return indexes
+
+    def _missing(self, job: int, test: int, name: str) -> None:
+        text = f"{name} was not found when its file was collected again in a new process"
+        for found, _verdict, detail in self._suite.errors:
+            if name.startswith(found.split("::")[0]):
+                self._channel.send(_outcome(job, test, "error", 0.0, _peak(), detail))
+                return
+        from testd.runner.failures import detail as make_detail
+
+        detail = make_detail(phase="collect", kind="usage", message=text, text=text)
+        self._channel.send(_outcome(job, test, "error", 0.0, _peak(), detail))
+
+    def _run(self, job: int, test: int, following: "Optional[int]") -> bool:
+        """Run one test. Returns whether to go on."""
+        reported = self._alias.get(test, test)
+        self._slot.running(job, reported, _monotonic())
+
+        def report(verdict: str, duration: float, detail: "Optional[Dict[str, Any]]") -> None:
+            if verdict in ("failed", "error"):
+                self._failures += 1
+            if detail is None:
+                self._channel.send_frame(_plain_outcome(job, reported, verdict, duration, _peak()))
+            else:
+                self._channel.send(_outcome(job, reported, verdict, duration, _peak(), detail))
+
+        self._suite.run(test, following, report)
+        return not (self._settings.maxfail and self._failures >= self._settings.maxfail)
+
+    def _close(self) -> None:
+        """Tear the session down, then send what was imported meanwhile."""
+        self._slot.idle()
+        try:
+            self._suite.close()
+        finally:
+            files, imports = self._imports.drain()
+            if imports or files:
+                self._channel.send(
+                    {
+                        "type": "Modules",
+                        "collection": self._settings.collection,
+                        "files": files,
+                        "imports": imports,
+                        "worker": self._settings.worker,
+                    }
+                )
+
+
+def finish_process(worker: Worker, slot: SlotWriter, stacks: int) -> None:
+    """Run a worker to its end and leave the process, as an interpreter would, but without waiting for threads."""
+    faulthandler.enable(file=stacks, all_threads=True)
+    if hasattr(faulthandler, "register"):
+        faulthandler.register(processes.DUMP_SIGNAL, file=stacks, all_threads=True, chain=False)
+    status = 70  # EX_SOFTWARE, unless all went well
+    try:
+        if worker.work():
+            slot.done()
+            status = 0
+        _run_exit_functions()
+    except ChannelClosed:
+        status = 0  # nobody is left to tell
+    except SystemExit as error:  # from a session hook
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # whatever the session's own hooks raised: the supervisor reports it with this text
+        import traceback
+
+        os.write(stacks, traceback.format_exc().encode("utf-8", "replace"))
+    finally:
+        _flush()
+        os._exit(status)
+
+
+def _run_exit_functions() -> None:
+    import atexit
+
+    atexit._run_exitfuncs()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # user code closed or replaced it
+            continue
+
+
+def _peak() -> int:
+    return _getrusage(_SELF).ru_maxrss // _KIB
+
+
+def _outcome(
+    job: int, test: int, verdict: str, duration: float, memory: int, detail: "Optional[Dict[str, Any]]"
+) -> "Dict[str, Any]":
+    return {
+        "type": "Outcome",
+        "job": job,
+        "test": test,
+        "verdict": verdict,
+        "duration": duration,
+        "memory": memory,
+        "detail": detail,
+    }
+
+
+_KEYS = [packb(key) for key in ("type", "job", "test", "verdict", "duration", "memory", "detail")]
+_HEAD = b"\x87" + _KEYS[0] + packb("Outcome") + _KEYS[1]
+_VERDICTS = {v: _KEYS[3] + packb(v) + _KEYS[4] for v in ("passed", "skipped", "xfailed", "xpassed", "failed", "error")}
+_TAIL = _KEYS[6] + packb(None)
+
+
+def _plain_outcome(job: int, test: int, verdict: str, duration: float, memory: int) -> bytes:
+    """Return the frame of an outcome with nothing to say beyond its verdict: nearly all are."""
+    return frame(
+        _HEAD
+        + packb(job)
+        + _KEYS[2]
+        + packb(test)
+        + _VERDICTS[verdict]
+        + packb(duration)
+        + _KEYS[5]
+        + packb(memory)
+        + _TAIL
+    )
+
