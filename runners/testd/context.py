@@ -10,32 +10,35 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
 __all__ = ["Context", "NoTest", "Skip", "current_test"]
 
 
-class Skip(Exception):  # noqa: N818 (it is no error: a test raises it to say that it does not apply here)
+class Skip(Exception):
     """Raised by a test, or by a test file at import, that does not apply here: `raise Skip("no database")`."""
 
 
-class NoTest(RuntimeError):  # noqa: N818 (the name says what is missing)
+class NoTest(RuntimeError):
     """Something that only a running test may ask for was asked for outside of one."""
 
 
 class Context:
     """One test while it runs; what a test function gets as its parameter `t`."""
 
-    __slots__ = ("_ends", "_folder", "_lines", "counters", "file", "id", "name", "unawaited")
+    __slots__ = ("_ends", "_folder", "_lines", "counters", "file", "id", "name", "passed", "unawaited")
 
     def __init__(self, id: str, name: str, file: str) -> None:  # noqa: A002 (the protocol's word)
         """Make the context of the test `id`, which is the function `name` in `file` (an absolute path)."""
         self.id = id
         self.name = name
         self.file = file
-        #: What assertions count per test: how many snapshots were taken.
-        self.counters: dict[str, int] = {}
+        #: What assertions keep per test: how many snapshots were taken, and which.
+        self.counters: dict[str, Any] = {}
         #: Descriptions of assertions that return an awaitable and are still waiting for their `await`.
         self.unawaited: dict[int, str] = {}
+        #: Whether the test has ended without an exception; what runs at its end may ask.
+        self.passed = False
         self._lines: list[str] = []
         self._folder: str | None = None
         self._ends: list[Callable[[], None]] = []

@@ -151,8 +151,6 @@ _SCALARS: Dict[type, Callable[[Any], bytes]] = {
     bytearray: _pack_binary,
     memoryview: _pack_binary,
 }
-
-
 _ALL_TEXT = {str}
 
 
@@ -161,10 +159,10 @@ def _pack_container(value: Any, out: Callable[[bytes], Any], depth: int) -> None
     if not depth:
         raise PackError(f"nested deeper than {MAX_DEPTH} levels, or a structure that contains itself")
     kind = type(value)
-    if kind is list or (kind is not dict and isinstance(value, (list, tuple))):
+    if kind is list or (kind is not dict and issubclass(kind, (list, tuple))):
         out(_head(len(value), 0x90, 0xDC, 0xDD, "an array"))
         _pack_values(value, out, depth - 1)
-    elif kind is dict or isinstance(value, dict):
+    elif issubclass(kind, dict):
         out(_head(len(value), 0x80, 0xDE, 0xDF, "a map"))
         if set(map(type, value)) != _ALL_TEXT and not all(map(_is_scalar, map(type, value))):
             raise PackError("a map has a key that is a tuple or the like: a key is a scalar")
@@ -201,16 +199,19 @@ def _is_scalar(kind: type) -> bool:
 
 
 def _pack_subclass(value: Any) -> bytes:
-    """Encode an instance of a subclass of a scalar (an enum's member, a framework's own str) as its base."""
-    if isinstance(value, str):
-        return _pack_text(str.__str__(value))
-    if isinstance(value, int):
-        return _pack_int(int.__int__(value))
-    if isinstance(value, float):
-        return _pack_real(float.__float__(value))
-    if isinstance(value, (bytes, bytearray)):
-        return _pack_binary(value)
+    """Encode an instance of a subclass of a scalar (an enum's member, a framework's own str) as its base.
+
+    By the real type: `isinstance` believes what a mock says of itself.
+    """
     kind = type(value)
+    if issubclass(kind, str):
+        return _pack_text(str.__str__(value))
+    if issubclass(kind, int):
+        return _pack_int(int.__int__(value))
+    if issubclass(kind, float):
+        return _pack_real(float.__float__(value))
+    if issubclass(kind, (bytes, bytearray)):
+        return _pack_binary(value)
     raise PackError(
         f"{kind.__module__}.{kind.__qualname__} has no MessagePack form: "
         "None, bool, int, float, str, bytes, list, tuple and dict have one"

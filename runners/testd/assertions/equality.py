@@ -29,9 +29,10 @@ def deep_equal(
     `shared`. Raises AssertionError with each place that differs.
     """
     __tracebackhide__ = True
-    found = differences(expected, actual)
-    if found:
-        fail("the values differ", found, message)
+    comparison = _Comparison(DIFFERENCES)
+    comparison.run(expected, actual)
+    if comparison.lines:
+        fail(comparison.headline(), comparison.lines, message)
     if distinct:
         both = _shared_parts(expected, actual, shared)
         if both:
@@ -42,8 +43,6 @@ def differences(expected: Any, actual: Any, limit: int = DIFFERENCES) -> list[st
     """Return lines that name each place where two values differ, with what is expected there; none if none does."""
     comparison = _Comparison(limit)
     comparison.run(expected, actual)
-    if comparison.more:
-        comparison.lines.append("... and more differences")
     return comparison.lines
 
 
@@ -52,22 +51,27 @@ class _Comparison:
 
     def __init__(self, limit: int) -> None:
         self.lines: list[str] = []
-        self.more = False
+        self._first: Path = None
         self._left = limit
         self._pending: list[tuple[Any, Any, Path]] = []
         self._seen: set[tuple[int, int]] = set()
         self._alive: list[Any] = []  # what was made on the way: an id is only good while its object lives
 
+    def headline(self) -> str:
+        """Say where the first difference is."""
+        return f"the values differ at {path_text(self._first)}" if self._first else "the values differ"
+
     def run(self, expected: Any, actual: Any) -> None:
+        """Compare two values; afterwards `lines` holds the differences."""
         self._pending.append((expected, actual, None))
         while self._pending:
             left, right, path = self._pending.pop()
             if indistinguishable(left, right) or self._is_known(left, right):
                 continue
-            if self._left <= 0:
-                self.more = True
-                return
             self._compare(left, right, path)
+            if self._left < 0:
+                self.lines.append("... and more differences")
+                return
 
     def _is_known(self, left: Any, right: Any) -> bool:
         if scalar(left) or scalar(right):
@@ -84,7 +88,7 @@ class _Comparison:
                 self._differ(path, *show_pair(left, right))
             return
         if type(left) is str and "\n" in left + right:
-            self._note(path_text(path) + ":", *("  " + line for line in text_difference(left, right)))
+            self._note(path, "", *("  " + line for line in text_difference(left, right)))
             return
         if isinstance(left, (set, frozenset)):
             self._compare_sets(left, right, path)
@@ -102,20 +106,20 @@ class _Comparison:
 
     def _compare_parts(self, mine: Parts, theirs: Parts, path: Path) -> None:
         if mine.ordered and [*mine.items] != [*theirs.items] and set(mine.items) == set(theirs.items):
-            self._note(f"{path_text(path)}: the same keys in another order",
-                       f"  expected: {show([*mine.items])}", f"  actual:   {show([*theirs.items])}")
+            keys = f"  expected: {show([*mine.items])}", f"  actual:   {show([*theirs.items])}"
+            self._note(path, " the same keys in another order", *keys)
         if mine.counted and len(mine.items) != len(theirs.items):
-            self._note(f"{path_text(path)}: {len(theirs.items)} items, expected {len(mine.items)}")
+            self._note(path, f" {len(theirs.items)} items, expected {len(mine.items)}")
         inner = []
         for key, value in mine.items.items():
             place = (path, mine.place(key))
             if key in theirs.items:
                 inner.append((value, theirs.items[key], place))
             else:
-                self._note(f"{path_text(place)}: missing", f"  expected: {show(value)}")
+                self._note(place, " missing", f"  expected: {show(value)}")
         for key, value in theirs.items.items():
             if key not in mine.items:
-                self._note(f"{path_text((path, theirs.place(key)))}: not expected", f"  actual:   {show(value)}")
+                self._note((path, theirs.place(key)), " not expected", f"  actual:   {show(value)}")
         self._pending.extend(reversed(inner))
 
     def _compare_sets(self, left: Any, right: Any, path: Path) -> None:
@@ -123,22 +127,22 @@ class _Comparison:
         # NaN is not equal to itself; two sets that hold one each have no difference
         if (not missing and not extra) or (_all_nan(missing) and _all_nan(extra) and len(missing) == len(extra)):
             return
-        lines = [f"{path_text(path)}: sets with different members"]
+        lines = []
         if missing:
             lines.append(f"  missing:      {', '.join(sorted(map(show, missing)))}")
         if extra:
             lines.append(f"  not expected: {', '.join(sorted(map(show, extra)))}")
-        self._note(*lines)
+        self._note(path, " sets with different members", *lines)
 
     def _differ(self, path: Path, expected: str, actual: str) -> None:
-        self._note(path_text(path) + ":", f"  expected: {expected}", f"  actual:   {actual}")
+        self._note(path, "", f"  expected: {expected}", f"  actual:   {actual}")
 
-    def _note(self, *lines: str) -> None:
-        if self._left <= 0:
-            self.more = True
-            return
+    def _note(self, path: Path, what: str, *lines: str) -> None:
+        """Take down a difference at a path, unless there are enough of them."""
         self._left -= 1
-        self.lines += lines
+        if self._left >= 0:
+            self._first = self._first if self.lines else path
+            self.lines += [path_text(path) + ":" + what, *lines]
 
 
 def _matches(expected: Any, actual: Any) -> bool:
@@ -168,9 +172,9 @@ def _all_nan(members: Any) -> bool:
 
 def _shared_parts(expected: Any, actual: Any, allowed: Iterable[Any]) -> list[str]:
     """Return a line for each mutable object that is a part of both values."""
+    lines: list[str] = []
     ours = _mutable_parts(expected, set())
     exempt = {id(part) for part in allowed}
-    lines = []
     for key, (part, path) in _mutable_parts(actual, exempt).items():
         if key in ours and len(lines) < DIFFERENCES:
             lines.append(f"{path_text(path)} is the object at {path_text(ours[key][1])} of the expected: {show(part)}")

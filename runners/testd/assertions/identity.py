@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testd.assertions.report import fail, show, show_pair
+from testd.assertions.report import differing, fail, show, show_pair
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ def is_(expected: Any, actual: Any, message: str = "") -> None:
     if indistinguishable(expected, actual):
         return
     left, right = show_pair(expected, actual)
-    lines = [f"expected: {left}", f"actual:   {right}"]
+    headline, lines = differing(left, right)
     if type(expected) is str and type(actual) is str and "\n" in expected + actual:
         from testd.assertions.report import text_difference
 
-        lines = text_difference(expected, actual)
+        headline, lines = "the texts differ", text_difference(expected, actual)
     elif not scalar(expected) and _equal(expected, actual):
         lines.append("they are equal, but two objects: to compare what they hold, use deep_equal")
-    fail("the values are not the same", lines, message)
+    fail(headline, lines, message)
 
 
 def is_not(unexpected: Any, actual: Any, message: str = "") -> None:

@@ -44,7 +44,7 @@ def parts_of(value: Any) -> Parts | None:
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return Parts({name: getattr(value, name) for name in kind._fields}, _attribute)
     if isinstance(value, (list, tuple)) or _is_deque(kind):
-        rest = value.maxlen if _is_deque(kind) else None
+        rest = getattr(value, "maxlen", None)
         return Parts(dict(enumerate(value)), _index, counted=True, rest=_with_state(value, rest))
     if isinstance(value, dict):
         return Parts(dict(value), _index, ordered=_is_ordered(kind))
@@ -63,9 +63,13 @@ def _object_parts(value: Any, kind: type) -> Parts | None:
     declared = getattr(kind, "__attrs_attrs__", None)
     if declared is not None and not isinstance(value, type):
         return Parts({field.name: getattr(value, field.name, None) for field in declared if field.eq}, _attribute)
-    if kind.__eq__ is not object.__eq__ or isinstance(value, type) or _is_opaque(kind):
+    own: Any = kind.__eq__
+    if own is not object.__eq__ or isinstance(value, type) or _is_opaque(kind):
         return None
-    return Parts(_fields(value), _attribute)
+    fields = _fields(value)
+    if not fields and _instance_dictionary(value) is None:
+        return None
+    return Parts(fields, _attribute)
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -76,21 +80,30 @@ def _fields(value: Any) -> dict[str, Any]:
         for name in (slots,) if isinstance(slots, str) else slots:
             if name in ("__dict__", "__weakref__"):
                 continue
-            hidden = f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
+            if name.startswith("__") and not name.endswith("__"):
+                name = f"_{base.__name__.lstrip('_')}{name}"
             try:
-                fields[hidden] = object.__getattribute__(value, hidden)
+                fields[name] = object.__getattribute__(value, name)
             except AttributeError:
                 continue  # a slot that was never filled
-    try:
-        fields.update(object.__getattribute__(value, "__dict__"))
-    except AttributeError:
-        pass
+    fields.update(_instance_dictionary(value) or {})
     return fields
+
+
+def _instance_dictionary(value: Any) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+    return found
 
 
 def _is_opaque(kind: type) -> bool:
     """Whether instances keep what they are worth where Python cannot see it: then only identity tells them apart."""
-    return not (kind.__flags__ & (1 << 9)) or kind is object  # Py_TPFLAGS_HEAPTYPE: made by a class statement
+    made: Any = kind.__new__
+    if kind.__flags__ & (1 << 9) == 0:  # Py_TPFLAGS_HEAPTYPE is set for whatever a class statement made
+        return True
+    return made is not object.__new__ and not hasattr(made, "__code__")  # C code makes it, and may hide state in it
 
 
 def _is_field(field: Any) -> bool:

@@ -6,8 +6,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-__all__ = ["fail", "path_text", "show", "show_pair", "text_difference"]
+__all__ = ["differing", "fail", "path_text", "show", "show_pair", "text_difference", "type_name"]
 
+HEADLINE = 80  #: characters of two values that are told in one line
 SHOWN = 200  #: characters of a value in a line
 DIFFERENCES = 20  #: differences of one comparison that are listed
 TEXT_LINES = 60  #: lines of a difference between two texts
@@ -41,6 +42,13 @@ def show_pair(expected: Any, actual: Any) -> tuple[str, str]:
     if left == right:
         left, right = f"{left[:-1]} at {id(expected):#x})", f"{right[:-1]} at {id(actual):#x})"
     return left, right
+
+
+def differing(expected: str, actual: str) -> tuple[str, list[str]]:
+    """Return a headline, and lines below it where both texts do not fit into it."""
+    if len(expected) + len(actual) <= HEADLINE:
+        return f"expected {expected}, got {actual}", []
+    return "the values are not the same", [f"expected: {expected}", f"actual:   {actual}"]
 
 
 def type_name(value: Any) -> str:
@@ -101,5 +109,5 @@ def _first(value: Any, limit: int) -> str:
         items = [f"{_repr(key, limit)}: {_repr(item, limit)}" for key, item in islice(value.items(), limit // 8)]
     else:
         items = [_repr(item, limit) for item in islice(value, limit // 8)]
-    opening, closing = {list: "[]", tuple: "()"}.get(type(value), "{}")
+    opening, closing = "[]" if isinstance(value, list) else "()" if isinstance(value, tuple) else "{}"
     return f"{opening}{', '.join(items)[:limit]}, ... {len(value)} items{closing}"

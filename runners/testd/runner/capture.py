@@ -78,7 +78,7 @@ class _Stream:
         self._stream = self._replace()
 
     def take(self, limit: int) -> str:
-        stream = getattr(sys, self._name, None)
+        stream: Any = getattr(sys, self._name, None)
         if stream is not self._stream or stream.closed:
             _flush(stream)
             self._stream = self._replace()

@@ -1,4 +1,4 @@
-"""The link between the runner's supervisor and one of its stems or workers: blocking, framed, and it carries descriptors.
+"""The link between the runner's supervisor and a stem or worker: blocking, framed, and it carries descriptors.
 
 Runs in stems and workers (the supervisor reads its ends without blocking). Standard library only.
 """

@@ -17,7 +17,16 @@ from testd.msgpack import packb
 from testd.runner import processes
 from testd.runner.slots import DONE, RUNNING, STARTING, Slot, scratch
 
-__all__ = ["Child", "OutputStream", "StemChild", "WorkerChild", "kill_group", "make_child", "message_type", "start_process"]
+__all__ = [
+    "Child",
+    "OutputStream",
+    "StemChild",
+    "WorkerChild",
+    "kill_group",
+    "make_child",
+    "message_type",
+    "start_process",
+]
 
 _READ = 256 * 1024
 _TAIL = 16 * 1024  # bytes of output that are kept to explain a death

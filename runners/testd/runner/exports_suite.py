@@ -133,6 +133,7 @@ class ExportsSuite:
         finally:
             state.test = None
             self._leaks.after_call()
+        context.passed = exc is None
         ending = _close(context)
         left += self._leaks.check()
         out, err = self._capture.take() if self._capture is not None else ("", "")
@@ -239,7 +240,7 @@ def _close(context: Context) -> BaseException | None:
     """End a test's context; return what went wrong in it."""
     try:
         for what in context.unawaited.values():
-            raise AssertionError(f"{what} was never awaited, so nothing was asserted: write `await {what}`")
+            raise AssertionError(f"{what} was never awaited, so it asserted nothing: write `await throws(...)`")
         return None
     except AssertionError as exc:
         return exc

@@ -186,9 +186,11 @@ def _trim(printed: Any, exc: BaseException | None, seen: set[int]) -> None:
 
 def _first_of_group(exc: BaseException) -> BaseException:
     group: Any = getattr(sys.modules["builtins"], "BaseExceptionGroup", None)
-    while group is not None and isinstance(exc, group):
-        exc = exc.exceptions[0]
-    return exc
+    innermost: Any = exc
+    while group is not None and isinstance(innermost, group):
+        innermost = innermost.exceptions[0]
+    found: BaseException = innermost
+    return found
 
 
 def _is_pytest_failure(exc: BaseException) -> bool:

@@ -16,6 +16,7 @@ __all__ = ["ImportRecord"]
 _WRAPPERS = """
 def wrap_import(original, note):
     def __import__(name, globals=None, locals=None, fromlist=(), level=0):
+        __tracebackhide__ = True
         module = original(name, globals, locals, fromlist, level)
         if globals is not None:
             note(globals, name, fromlist, level)
@@ -24,6 +25,7 @@ def wrap_import(original, note):
 
 def wrap_import_module(original, note, frame):
     def import_module(name, package=None):
+        __tracebackhide__ = True
         module = original(name, package)
         note(frame(1).f_globals, module.__name__, (), 0)
         return module
@@ -45,7 +47,8 @@ class ImportRecord:
     def install(self) -> None:
         """Begin to record. Stays for the life of the process and of all that are forked from it."""
         made: Dict[str, Any] = {}
-        exec(compile(_WRAPPERS, "<frozen importlib._bootstrap>", "exec"), made)
+        code = compile(_WRAPPERS, "<frozen importlib._bootstrap>", "exec")
+        exec(code, made)  # noqa: S102 - our own text, above
         note = self._note
         builtins.__import__ = made["wrap_import"](builtins.__import__, note)
         importlib.import_module = made["wrap_import_module"](importlib.import_module, note, sys._getframe)

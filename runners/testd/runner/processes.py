@@ -1,11 +1,24 @@
-"""What every process in a target does to itself: its group, its end with its parent, its signals. Standard library only."""
+"""What every process in a target does to itself: its group, its end with its parent, its signals.
+
+Standard library only.
+"""
 
 import os
 import signal
 import sys
-from typing import Callable, Optional
+from typing import Any, Callable, List, Optional
 
-__all__ = ["DUMP_SIGNAL", "adopt", "die_with_parent", "load_prctl", "native_threads", "own_group", "reset_signals"]
+__all__ = [
+    "DUMP_SIGNAL",
+    "adopt",
+    "children",
+    "die_with_parent",
+    "keep_dump_signal",
+    "load_prctl",
+    "native_threads",
+    "own_group",
+    "reset_signals",
+]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -23,7 +36,7 @@ def load_prctl() -> "Optional[Prctl]":
     try:
         import ctypes
 
-        return ctypes.CDLL(None, use_errno=True).prctl  # type: ignore[no-any-return]
+        return ctypes.CDLL(None, use_errno=True).prctl
     except (ImportError, OSError, AttributeError):  # an interpreter without libffi, a libc without prctl
         return None
 
@@ -58,6 +71,24 @@ def reset_signals() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter sets it at its start
 
 
+def keep_dump_signal() -> None:
+    """Keep user code from ignoring or blocking the one signal that tells where a test hangs.
+
+    The public functions of `signal` look these two up at each call, so they stay what they were.
+    """
+    low_level: Any = sys.modules["_signal"]
+    set_handler, set_mask = low_level.signal, low_level.pthread_sigmask
+
+    def guarded_signal(number: int, handler: Any) -> Any:
+        return signal.SIG_DFL if number == DUMP_SIGNAL else set_handler(number, handler)
+
+    def guarded_mask(how: int, mask: Any) -> Any:
+        return set_mask(how, [number for number in mask if number != DUMP_SIGNAL])
+
+    low_level.signal = guarded_signal
+    low_level.pthread_sigmask = guarded_mask
+
+
 def native_threads() -> int:
     """Return how many threads the operating system counts in this process, 0 where it does not tell."""
     try:
@@ -66,9 +97,9 @@ def native_threads() -> int:
         return 0
 
 
-def children() -> "list[int]":
+def children() -> "List[int]":
     """Return this process's children, those that were left to it included; empty where the system does not tell."""
-    found = []
+    found: List[int] = []
     try:
         for task in os.listdir("/proc/self/task"):
             with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:

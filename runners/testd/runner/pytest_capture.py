@@ -4,11 +4,13 @@ pytest captures into temporary files whose position parent and children would sh
 each worker starts anew. What a test prints is then read back in limits: a gigabyte stays on the disk.
 """
 
+import os
+import sys
 from typing import Any
 
 from testd.runner.capture import read_limited
 
-__all__ = ["hold_capture", "restart_capture"]
+__all__ = ["follow_descriptors", "hold_capture", "restart_capture"]
 
 
 def hold_capture(config: Any) -> None:
@@ -18,12 +20,25 @@ def hold_capture(config: Any) -> None:
         manager.suspend_global_capture(in_=True)
 
 
+def follow_descriptors(config: Any) -> None:
+    """Make the suspended capture give back this process's own output descriptors, not those it was forked with."""
+    manager = config.pluginmanager.getplugin("capturemanager")
+    capturing = manager._global_capturing if manager is not None else None
+    if capturing is None:
+        return
+    for one in (capturing.out, capturing.err):
+        saved = getattr(one, "targetfd_save", None)
+        if saved is not None:
+            os.dup2(one.targetfd, saved, inheritable=False)
+
+
 def restart_capture(config: Any, limit: int, *, stream: bool) -> None:
     """Begin to capture in this process: not at all for `stream`, else by the project's method, in `limit` bytes."""
     manager = config.pluginmanager.getplugin("capturemanager")
     if manager is None:
         return
     if manager._global_capturing is not None:
+        follow_descriptors(config)
         manager._global_capturing.readouterr()  # what the stem captured is not this worker's
         manager.stop_global_capturing()
     if stream:
@@ -32,7 +47,8 @@ def restart_capture(config: Any, limit: int, *, stream: bool) -> None:
     elif manager._method not in ("fd", "sys"):
         config.option.capture = manager._method = "fd"
     manager.start_global_capturing()
-    for one in (manager._global_capturing.out, manager._global_capturing.err):
+    capturing: Any = manager._global_capturing
+    for one in (capturing.out, capturing.err):
         if one is not None:
             _limit(one, limit)
 
@@ -50,8 +66,6 @@ def _limit(capture: Any, limit: int) -> None:
         except (OSError, AttributeError, ValueError):  # captured in memory: already there
             return original()
         file.flush()
-        import os
-
         if os.fstat(fd).st_size <= limit:
             return original()
         text = read_limited(fd, limit)
@@ -64,8 +78,6 @@ def _limit(capture: Any, limit: int) -> None:
 
 def _print_at_once() -> None:
     """Unbuffer what goes to a pipe: output is watched live."""
-    import sys
-
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -1,7 +1,7 @@
 """From pytest's reports to one outcome per test. Runs in stems (collection) and workers (tests)."""
 
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from testd.runner.capture import shorten
 from testd.runner.failures import classify, detail, frames_of, summarize
@@ -74,8 +74,13 @@ class Reports:
         self._reports = []
         self._raised = {}
         self._errors = []
-        self._leaks.before_call()
         self._began = _clock()
+
+    def around_call(self) -> "Iterator[None]":
+        """Wrap the test's own body: what fixtures leave for a wider scope is no leak."""
+        self._leaks.before_call()
+        yield
+        self._leaks.after_call()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep a phase's report."""
@@ -132,7 +137,7 @@ class Reports:
             return detail(kind="crash", message="pytest made no report of this test: a plugin took it over")
         if verdict in ("failed", "error"):
             return self._failure(worst)
-        reason = getattr(worst, "wasxfail", "") or (_skip_reason(worst) if worst.skipped else "")
+        reason = worst.wasxfail if hasattr(worst, "wasxfail") else _skip_reason(worst)
         return detail(phase=worst.when, message=str(reason).replace("reason: ", "", 1))
 
     def _failure(self, worst: Any) -> "Dict[str, Any]":

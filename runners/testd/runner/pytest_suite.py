@@ -10,7 +10,7 @@ import sys
 from typing import Any, Callable, Dict, List, Optional
 
 from testd.runner.failures import describe
-from testd.runner.pytest_capture import hold_capture, restart_capture
+from testd.runner.pytest_capture import follow_descriptors, hold_capture, restart_capture
 from testd.runner.pytest_reports import Report, Reports
 from testd.runner.settings import Collection, Settings, SuiteFault, WorkerSettings
 
@@ -121,6 +121,7 @@ class PytestSuite:
         import pytest
 
         config, session = self._config, self._session
+        follow_descriptors(config)
         if paths:
             config.args = list(paths)
             source = getattr(type(config), "ArgsSource", None)
@@ -244,10 +245,18 @@ class _Plugin:
         self._suite = suite
         self.pytest_runtestloop = pytest.hookimpl(tryfirst=True)(lambda session: suite.run_loop())
         reports = suite._reports
+        self.pytest_runtest_call = pytest.hookimpl(hookwrapper=True, trylast=True)(_around_call(reports))
         self.pytest_runtest_logreport = reports.pytest_runtest_logreport
         self.pytest_exception_interact = reports.pytest_exception_interact
         self.pytest_collectreport = reports.pytest_collectreport
         self.pytest_deselected = reports.pytest_deselected
+
+
+def _around_call(reports: Reports) -> Any:
+    def pytest_runtest_call(item: Any) -> Any:
+        yield from reports.around_call()
+
+    return pytest_runtest_call
 
 
 class _Silent:

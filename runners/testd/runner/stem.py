@@ -15,7 +15,6 @@ import select
 import signal
 import sys
 import threading
-
 from typing import Any, Dict, Iterator, List
 
 from testd.runner import processes, suites
@@ -32,7 +31,7 @@ _PAGE = 5000  # tests in one `Collected` message
 
 
 def start(kind: str, descriptors: List[int]) -> int:
-    """Be a new process in a target: `--stem CHANNEL SLOTS`, or `--bin CHANNEL SLOTS STACKS`. Never returns to user code."""
+    """Be a new process in a target: `--stem CHANNEL SLOTS`, or `--bin CHANNEL SLOTS STACKS`. Does not return."""
     prctl = processes.load_prctl()
     processes.own_group()
     processes.die_with_parent(prctl, os.getppid())
@@ -137,10 +136,10 @@ class Stem:
         self._listen_for_children()
         while True:
             if not self.channel.pending:
-                ready, _, _ = select.select([self.channel, self._wake], [], [])
+                ready, _, _ = select.select([self.channel.fileno(), self._wake], [], [])
                 if self._wake in ready:
                     self._reap()
-                if self.channel not in ready:
+                if self.channel.fileno() not in ready:
                     continue
             message, descriptors = self.channel.receive()
             kind = message["type"]

@@ -14,12 +14,13 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from testd.framing import FrameBuffer, FrameError, frame
-from testd.msgpack import UnpackError, packb, unpackb
+from testd.framing import FrameError, frame
+from testd.msgpack import UnpackError, unpackb
 from testd.runner import processes
-from testd.runner.children import Child, StemChild, WorkerChild, kill_group, message_type, make_child, start_process
-from testd.runner.channel import high, send_with_descriptors
+from testd.runner.channel import send_with_descriptors
+from testd.runner.children import Child, OutputStream, StemChild, WorkerChild, kill_group, make_child, message_type, start_process
 from testd.runner.slots import Slots
+from testd.runner.stream import AgentStream, take
 
 __all__ = ["Supervisor", "serve"]
 
@@ -28,15 +29,11 @@ PROTOCOL = 1
 _WATCH_INTERVAL = 0.05
 #: Under load, how long to let frames gather before the next read: a wake-up costs more than a frame.
 _GATHER = 0.003
-#: Bytes waiting for the agent above which workers are not read: they wait, nothing grows without bound.
-_MOST_WAITING = 8 * 1024 * 1024
-#: How long descendants get to end by themselves when the agent is gone.
-_READ = 256 * 1024
 
 
 def serve(reader: int, writer: int) -> int:
     """Be a runner on these descriptors until the agent is gone. Returns an exit status."""
-    reader, writer = _take(reader, writer)
+    reader, writer = take(reader, writer)
     prctl = processes.load_prctl()
     processes.adopt(prctl)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the client's to pass on
@@ -47,29 +44,14 @@ def serve(reader: int, writer: int) -> int:
         supervisor.kill_all()
 
 
-def _take(reader: int, writer: int) -> "tuple[int, int]":
-    """Move the protocol away from descriptors 0 and 1, which then belong to nobody."""
-    if reader == writer:
-        reader = writer = high(reader)
-    else:
-        reader, writer = high(os.dup(reader)), high(os.dup(writer))
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    if writer != reader:
-        os.dup2(2, 1)
-    os.close(null)
-    return reader, writer
-
-
 class Supervisor:
     """One event loop over the agent's stream and every child's channel and output."""
 
     def __init__(self, reader: int, writer: int) -> None:
         """Serve the agent at the other end of these descriptors."""
-        self._reader, self._writer = reader, writer
-        self._incoming = FrameBuffer()
-        self._outgoing = bytearray()
         self._selector = selectors.DefaultSelector()
+        self._agent = AgentStream(reader, writer, self._selector, self._read_agent)
+        self.tell, self.forward = self._agent.tell, self._agent.forward
         self._slots = Slots()
         self._settings: Dict[str, Any] = {}
         self._stems: Dict[str, StemChild] = {}  # "started", "configured", "collected N"
@@ -98,70 +80,24 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve until `Shutdown` or the end of the agent's stream."""
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
-        self._selector.register(self._reader, selectors.EVENT_READ, self._read_agent)
         self._listen_for_children()
-        while self._running or self._outgoing:
+        while (self._running and self._agent.open) or self._agent.waiting:
             timeout = _WATCH_INTERVAL if self._workers else None
             for key, mask in self._selector.select(timeout):
                 if mask & selectors.EVENT_WRITE:
-                    self._flush()
+                    self._agent.flush()
                 if mask & selectors.EVENT_READ:
                     key.data()
             self._watch_workers()
             self._gather()
         return self._status
 
-    def tell(self, message: "Dict[str, Any]") -> None:
-        """Send a message to the agent."""
-        self.forward(frame(packb(message)))
-
-    def forward(self, frames: bytes) -> None:
-        """Send bytes that are whole frames to the agent; what the stream does not take now waits."""
-        waiting = bool(self._outgoing)
-        self._outgoing += frames
-        if not waiting:
-            self._flush()
-
-    def _flush(self) -> None:
-        try:
-            while self._outgoing:
-                sent = os.write(self._writer, memoryview(self._outgoing)[:_READ])
-                del self._outgoing[:sent]
-        except BlockingIOError:
-            pass
-        except OSError:  # the agent is gone
-            self._running = False
-            self._outgoing.clear()
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0)
-        if self._writer == self._reader:
-            self._selector.modify(self._reader, events, self._read_agent)
-        elif self._outgoing:
-            with contextlib.suppress(KeyError):
-                self._selector.unregister(self._writer)
-            self._selector.register(self._writer, selectors.EVENT_WRITE, None)
-        else:
-            with contextlib.suppress(KeyError):
-                self._selector.unregister(self._writer)
-
     def _read_agent(self) -> None:
         try:
-            data = os.read(self._reader, _READ)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._running = False
-            self._outgoing.clear()
-            return
-        self._incoming.feed(data)
-        try:
-            for payload in self._incoming.frames():
-                self._handle(unpackb(payload))
+            for message in self._agent.receive():
+                self._handle(message)
         except (FrameError, UnpackError, KeyError, TypeError) as error:
-            self._fault("internal", f"the agent sent what is no message: {error!r}", exit_code=3)
+            self._fault("internal", f"the agent sent what is no message: {error!r}")
             if isinstance(error, FrameError):
                 self._running = False
 
@@ -315,8 +251,9 @@ class Supervisor:
         for stream in child.streams:
             self._selector.register(stream.fd, selectors.EVENT_READ, lambda s=stream: self._read_output(child, s))
 
-    def _read_child(self, child: Child) -> None:
-        if len(self._outgoing) > _MOST_WAITING:
+    def _read_child(self, child: Child, *, dead: bool = False) -> None:
+        """Take what a child sent; of a dead one all of it, however much waits for the agent."""
+        if self._agent.congested and not dead:
             return
         data = child.read()
         if data is None:
@@ -409,13 +346,13 @@ class Supervisor:
 
     def _drain(self, child: Child) -> None:
         """Take what a dead child left in its channel and pipes."""
-        while child.open and len(self._outgoing) <= _MOST_WAITING * 4:
+        while child.open:
             before = child.taken
-            self._read_child(child)
+            self._read_child(child, dead=True)
             if child.taken == before:
                 break
         for stream in child.streams:
-            while self._read_output(child, stream):
+            while self._read_output(child, stream, dead=True):
                 pass
 
     def _forget(self, child: Child) -> None:
@@ -438,7 +375,7 @@ class Supervisor:
         for worker in [found for found in self._workers.values() if found.parent is stem and found.pid == 0]:
             self._worker_lost(worker, f"its stem ended: {how}")
         if stem.collection and not stem.answered and not stem.dropped:
-            fault = stem.fault or {
+            fault = stem.fault or (stem.parent and stem.parent.fault) or {
                 "code": "collect",
                 "message": f"the process that collects the tests ended: {how}",
                 "detail": stem.tail(),
@@ -448,9 +385,9 @@ class Supervisor:
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _read_output(self, child: Child, stream: Any) -> bool:
+    def _read_output(self, child: Child, stream: OutputStream, *, dead: bool = False) -> bool:
         """Take what a child printed. Returns whether there was anything."""
-        if len(self._outgoing) > _MOST_WAITING:
+        if self._agent.congested and not dead:
             return False
         data = stream.read()
         if data == b"":

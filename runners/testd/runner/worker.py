@@ -4,6 +4,7 @@ A test is run only when the one that follows is known, because the framework dec
 last test of a job waits for the next job or for `FinishWorker`.
 """
 
+import contextlib
 import faulthandler
 import os
 import resource
@@ -167,6 +168,7 @@ def finish_process(worker: Worker, slot: SlotWriter, stacks: int) -> None:
     faulthandler.enable(file=stacks, all_threads=True)
     if hasattr(faulthandler, "register"):
         faulthandler.register(processes.DUMP_SIGNAL, file=stacks, all_threads=True, chain=False)
+        processes.keep_dump_signal()
     status = 70  # EX_SOFTWARE, unless all went well
     try:
         if worker.work():
@@ -194,10 +196,8 @@ def _run_exit_functions() -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # user code closed or replaced it
             stream.flush()
-        except (OSError, ValueError, AttributeError):  # user code closed or replaced it
-            continue
 
 
 def _peak() -> int:

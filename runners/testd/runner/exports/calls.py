@@ -20,7 +20,7 @@ CANCEL_GRACE = 1.0
 _VARARGS, _VARKEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x04, 0x08, 0x20, 0x80, 0x200
 
 
-class NotATest(Exception):  # noqa: N818 (what is wrong with the function, not with the run of it)
+class NotATest(Exception):
     """A function that cannot be run as a test: says why, and what would be right."""
 
 

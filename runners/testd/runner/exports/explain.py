@@ -124,7 +124,8 @@ def _attribute(owner: Any, name: str) -> Any:
     if owner is _UNKNOWN:
         return _UNKNOWN
     kind = type(owner)
-    if kind.__getattribute__ is not object.__getattribute__ and not isinstance(owner, (type, type(ast))):
+    own: Any = kind.__getattribute__
+    if own is not object.__getattribute__ and not isinstance(owner, (type, type(ast))):
         return _UNKNOWN
     for base in (owner.__mro__ if isinstance(owner, type) else kind.__mro__):
         if name in base.__dict__:

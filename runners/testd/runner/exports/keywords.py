@@ -66,7 +66,7 @@ class _Parser:
             if not self.accept(")"):
                 raise self.problem("')'")
             return node
-        column, token = self.tokens[self.index]
+        token = self.tokens[self.index][1]
         if token in ("", "and", "or", "(", ")"):
             raise self.problem("a name, 'not' or '('")
         self.index += 1

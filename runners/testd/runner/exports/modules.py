@@ -10,10 +10,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["WrongModule", "exported", "line_of", "load"]
+__all__ = ["WrongModuleError", "exported", "line_of", "load"]
 
 
-class WrongModule(ImportError):
+class WrongModuleError(ImportError):
     """The name that a test file has as a module belongs to another file."""
 
 
@@ -25,7 +25,7 @@ def load(file: str, root: str) -> ModuleType:
     whose plain name is taken by another file gets a longer one, so that files of equal names do not clash.
 
     Raises:
-        WrongModule: the file lies in a package that was loaded from elsewhere.
+        WrongModuleError: the file lies in a package that was loaded from elsewhere.
         BaseException: whatever the file itself raises.
 
     """
@@ -91,7 +91,7 @@ def _load_in_package(file: str, name: str) -> ModuleType:
     module = importlib.import_module(name)
     if not _is_from(module, file):
         other = getattr(module, "__file__", None) or "a module without a file"
-        raise WrongModule(
+        raise WrongModuleError(
             f"{file} is the module {name!r}, but {name!r} was already loaded from {other}: "
             "rename one of the packages, or remove the installed copy or the __init__.py that makes them one"
         )
