@@ -26,7 +26,7 @@ class NoTest(RuntimeError):
 class Context:
     """One test while it runs; what a test function gets as its parameter `t`."""
 
-    __slots__ = ("_ends", "_folder", "_lines", "counters", "file", "id", "name", "passed", "unawaited")
+    __slots__ = ("_ends", "_folder", "_lines", "counters", "file", "id", "name", "unawaited")
 
     def __init__(self, id: str, name: str, file: str) -> None:  # noqa: A002 (the protocol's word)
         """Make the context of the test `id`, which is the function `name` in `file` (an absolute path)."""
@@ -37,8 +37,6 @@ class Context:
         self.counters: dict[str, Any] = {}
         #: Descriptions of assertions that return an awaitable and are still waiting for their `await`.
         self.unawaited: dict[int, str] = {}
-        #: Whether the test has ended without an exception; what runs at its end may ask.
-        self.passed = False
         self._lines: list[str] = []
         self._folder: str | None = None
         self._ends: list[Callable[[], None]] = []

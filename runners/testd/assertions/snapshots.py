@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Stored = dict[str, dict[str, Any]]
 
-__all__ = ["Place", "prune", "snapshot", "updating"]
+__all__ = ["Place", "drop_unused", "prune", "snapshot", "updating"]
 
 FOLDER = "__snapshots__"
 VERSION = 1
@@ -95,8 +95,7 @@ class Place:
         return _read(_path(self.file)).get(self.test, {}).get(self.key)
 
     def store(self, value: Any) -> None:
-        """Store a value, unless it is there already; arrange for what the test no longer uses to be removed."""
-        _drop_unused_at_end(self.file, self.test)
+        """Store a value, unless it is there already."""
         if self.stored() != value:
             _change(_path(self.file), lambda stored: stored.setdefault(self.test, {}).update({self.key: value}))
 
@@ -141,22 +140,16 @@ def _frames(frame: FrameType | None) -> list[FrameType]:
     return found
 
 
-def _drop_unused_at_end(file: str, name: str) -> None:
-    test = state.test
-    if test is None or "dropping" in test.counters:
-        return
-    test.counters["dropping"] = True
-    test.at_end(lambda: _drop_unused(test, file, name))
+def drop_unused(test: Context) -> None:
+    """Remove what is stored for a test that has passed while snapshots are updated, and was not asserted in it."""
+    used: set[str] = test.counters.get("keys", set())
+    path = _path(test.file)
+    if any(key not in used for key in _read(path).get(test.name, {})):
+        _change(path, lambda stored: stored.update({test.name: _only(used, stored.get(test.name, {}))}))
 
 
-def _drop_unused(test: Context, file: str, name: str) -> None:
-    if test.passed:  # one that failed may not have come to all of its snapshots
-        used: set[str] = test.counters.get("keys", set())
-        stored = _read(_path(file)).get(name, {})
-        if any(key not in used for key in stored):
-            _change(_path(file), lambda tests: [
-                tests[name].pop(key) for key in list(tests.get(name, {})) if key not in used
-            ])
+def _only(used: set[str], values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key in used}
 
 
 def _path(file: str) -> str:

@@ -79,9 +79,9 @@ class _Stream:
 
     def take(self, limit: int) -> str:
         stream: Any = getattr(sys, self._name, None)
-        if stream is not self._stream or stream.closed:
-            _flush(stream)
-            self._stream = self._replace()
+        replaced = stream is not self._stream or stream.closed
+        if replaced:
+            _flush(stream)  # it may lead here, and hold text back
         try:
             status = os.fstat(self._fd)
         except OSError:
@@ -89,8 +89,9 @@ class _Stream:
         else:
             if (status.st_dev, status.st_ino) != self._identity:
                 status = self._redirect()
-        size = status.st_size
-        if not size:
+        if replaced:
+            self._stream = self._replace()
+        if not status.st_size:
             return ""
         text = read_limited(self._file, limit)
         os.ftruncate(self._file, 0)

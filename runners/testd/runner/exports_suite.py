@@ -56,6 +56,7 @@ class ExportsSuite:
         self._collected: dict[str, set[str]] = {}  # file → every test in it
         self._capture: Capture | None = None
         self._leaks = Leaks()
+        self._updating = False
 
     def start(self) -> None:
         """Load what every failure needs, once, below all that is forked."""
@@ -113,6 +114,7 @@ class ExportsSuite:
     def open(self, worker: WorkerSettings) -> None:
         """Get a worker ready: output is captured unless it is to be seen live."""
         state.update_snapshots = worker.update_snapshots or None
+        self._updating = worker.update_snapshots
         if not worker.stream:
             self._capture = Capture(self._settings.capture_limit)
             self._capture.start()
@@ -133,8 +135,9 @@ class ExportsSuite:
         finally:
             state.test = None
             self._leaks.after_call()
-        context.passed = exc is None
         ending = _close(context)
+        if self._updating and exc is None and ending is None:
+            self._snapshots().drop_unused(context)
         left += self._leaks.check()
         out, err = self._capture.take() if self._capture is not None else ("", "")
         exc = exc if exc is not None else ending
@@ -145,14 +148,18 @@ class ExportsSuite:
 
     def close(self) -> None:
         """End the worker's session: remove snapshots of tests that no longer exist, restore the descriptors."""
-        if state.update_snapshots:
-            from testd.assertions import snapshots
-
+        if self._updating:
             for file, names in self._collected.items():
-                snapshots.prune(file, names)
+                self._snapshots().prune(file, names)
         if self._capture is not None:
             self._capture.stop()
             self._capture = None
+
+    @staticmethod
+    def _snapshots() -> Any:
+        from testd.assertions import snapshots  # few runs need it
+
+        return snapshots
 
     def _tests_of(self, module: ModuleType, file: str, file_id: str) -> list[_Test]:
         tests = []

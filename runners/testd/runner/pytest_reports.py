@@ -161,13 +161,18 @@ class Reports:
         )
 
     def _raised_detail(self, errors: "List[BaseException]") -> "Dict[str, Any]":
-        import traceback
+        import pytest
 
         first = errors[0]
-        frames = frames_of(first, self._settings.root)
-        text = "".join(traceback.format_exception(type(first), first, first.__traceback__))
-        said = f"the test ended pytest's session: {summarize(first)}"
-        return detail(phase="call", kind="test", message=said, text=shorten(text, _TEXT_LIMIT), frames=frames)
+        root = self._settings.root
+        frames = frames_of(first, root)
+        return detail(
+            phase="call",
+            kind=classify(first, frames, root, str(getattr(self._item, "path", ""))),
+            message=f"the test ended pytest's session: {summarize(first)}",
+            text=shorten(str(self._item.repr_failure(pytest.ExceptionInfo.from_exception(first))), _TEXT_LIMIT),
+            frames=frames,
+        )
 
 
 def _skip_reason(report: Any) -> str:

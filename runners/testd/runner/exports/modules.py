@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["WrongModuleError", "exported", "line_of", "load"]
 
 
+#: How many decorators are looked through for the function below them.
+_WRAPPED = 50
+
+
 class WrongModuleError(ImportError):
     """The name that a test file has as a module belongs to another file."""
 
@@ -63,16 +67,15 @@ def exported(module: ModuleType) -> Iterator[tuple[str, FunctionType]]:
 
 def line_of(function: FunctionType, file: str) -> int:
     """Return the first line of a test in its file, its decorators included; 0 where it was made elsewhere."""
-    seen = 0
-    while seen < 50:
-        if function.__code__.co_filename == file:
-            return function.__code__.co_firstlineno
-        inner = getattr(function, "__wrapped__", None)
+    line = 0
+    inner: object = function
+    for _ in range(_WRAPPED):
         if not isinstance(inner, FunctionType):
-            return 0
-        function = inner
-        seen += 1
-    return 0
+            break
+        if inner.__code__.co_filename == file:
+            line = inner.__code__.co_firstlineno
+        inner = getattr(inner, "__wrapped__", None)
+    return line
 
 
 def _place(file: str) -> tuple[str, str]:

@@ -1,0 +1,145 @@
+"""A daemon of one's own: runtime and state folders in a temporary directory, and nothing left of it afterwards.
+
+Used by the comparison and the benchmarks; runs in testd's environment (psutil).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["House", "SurvivorsError", "find_testd", "processes_of"]
+
+#: The handler stops its agents, and they their runners: each asked, then terminated, then killed.
+STOP_DEADLINE = 30.0
+#: From `testd stop`'s answer to the last process gone: the promise is two seconds.
+GONE_DEADLINE = 2.0
+KILL_DEADLINE = 5.0
+
+
+class SurvivorsError(Exception):
+    """Processes outlived their daemon. They have been killed by now; the message names them."""
+
+
+def find_testd(chosen: Path | None = None) -> Path:
+    """Return the `testd` command: the chosen one, the one beside this interpreter, or the one on PATH.
+
+    Raises FileNotFoundError.
+    """
+    beside = Path(sys.executable).with_name("testd")
+    on_path = shutil.which("testd")
+    for candidate in [chosen] if chosen else [beside, *([Path(on_path)] if on_path else [])]:
+        if candidate is not None and os.access(candidate, os.X_OK):
+            return candidate.absolute()
+    raise FileNotFoundError(f"no testd command at {chosen or beside}: install the project, or name one with --testd")
+
+
+def processes_of(runtime: Path) -> list[psutil.Process]:
+    """Return the processes that belong to the daemon of this runtime folder, their descendants included."""
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("TESTD_RUNTIME_DIR") == str(runtime) and process.pid != os.getpid():
+                found[process.pid] = process
+                found.update((child.pid, child) for child in process.children(recursive=True))
+    return list(found.values())
+
+
+class House:
+    """Hold a daemon's folders; entering starts nothing, leaving stops everything.
+
+    `environment` is the given one with the folders in it.
+    Leaving raises SurvivorsError where a process outlived the daemon.
+    """
+
+    def __init__(self, environment: Mapping[str, str], testd: Path | None = None) -> None:
+        self._given = dict(environment)
+        self._testd = find_testd(testd)
+        self.folder = Path()
+        self.environment: dict[str, str] = {}
+
+    @property
+    def runtime(self) -> Path:
+        """The runtime folder: the socket is in it while the daemon runs, and nothing afterwards."""
+        return self.folder / "run"
+
+    def __enter__(self) -> Self:
+        self.folder = Path(tempfile.mkdtemp(prefix="testd-house-"))
+        folders = {f"TESTD_{name.upper()}_DIR": str(self.folder / name[:5]) for name in ("state", "cache")}
+        self.environment = self._given | folders | {"TESTD_RUNTIME_DIR": str(self.runtime)}
+        return self
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the daemon's processes: handler, agents, runners, workers."""
+        return processes_of(self.runtime)
+
+    def stop(self) -> None:
+        """Stop the daemon, if one runs. Raises SurvivorsError."""
+        before = self.processes()
+        if not before:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                [str(self._testd), "stop"],
+                env=self.environment,
+                check=False,
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                timeout=STOP_DEADLINE,
+            )
+        _gone, alive = psutil.wait_procs(before, timeout=GONE_DEADLINE)
+        alive = [process for process in alive if _lives(process)]
+        names = [_name(process) for process in alive]
+        _kill(alive)
+        if names:
+            raise SurvivorsError(f"outlived the daemon: {'; '.join(names)}")
+
+    def forget(self) -> None:
+        """Remove what the stopped daemon remembers (journal, history, caches): the next start is a first start."""
+        for folder in self.folder.iterdir():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        except SurvivorsError:
+            if error is None:  # else what went wrong first is what counts
+                raise
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _name(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return f"{process.pid} {' '.join(process.cmdline())[:120]}"
+    return str(process.pid)
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    chosen = list(processes)
+    for process in chosen:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(chosen, timeout=KILL_DEADLINE)

@@ -1,0 +1,85 @@
+"""Run `python -m pytest` as it is, and write the verdict on each test to a JSON file.
+
+Runs in the interpreter of the project under comparison; imports the standard library and that interpreter's pytest.
+`python verdict_recorder.py FILE [PYTEST ARGUMENTS]`. The file holds `{"verdicts": {node id: [verdict, …]}}`: for each
+test the worst of its reports, in testd's words. A file that cannot be collected is an `error` under its own id.
+
+PYTEST_DONT_REWRITE (the plugin is this very module, which is imported before pytest could rewrite it)
+"""
+
+# ruff: noqa: PTH100, PTH105, PTH109, PTH123
+# Nothing is imported here that `python -m pytest` might not import itself.
+
+import json
+import os
+import runpy
+import sys
+
+#: Worst first: what is the verdict on a test whose phases ended differently.
+ORDER = ("failed", "error", "skipped", "xfailed", "xpassed", "passed")
+
+verdicts = {}
+_reports = {}
+_target = None
+
+
+def classify(report):
+    """Return the verdict that one report of one phase stands for, or None where it says nothing about the test."""
+    if report.outcome == "rerun":
+        return None
+    if getattr(report, "context", None) is not None and report.outcome != "failed":
+        return None  # a subtest: only its failure reaches the verdict on its test
+    if hasattr(report, "wasxfail"):
+        return "xfailed" if report.outcome == "skipped" else "xpassed"
+    if report.outcome == "failed":
+        return "failed" if report.when == "call" else "error"
+    if report.outcome == "skipped":
+        return "skipped"
+    return "passed" if report.when == "call" else None
+
+
+def worst(found):
+    """Return the worst verdict of `found`; a test without any has not completed."""
+    return min(found, key=ORDER.index) if found else "error"
+
+
+def pytest_runtest_logreport(report):
+    """Remember what this phase says."""
+    verdict = classify(report)
+    found = _reports.setdefault(report.nodeid, [])
+    if verdict is not None:
+        found.append(verdict)
+
+
+def pytest_runtest_logfinish(nodeid):
+    """Give the test its verdict."""
+    verdicts.setdefault(nodeid, []).append(worst(_reports.pop(nodeid, [])))
+
+
+def pytest_collectreport(report):
+    """Record what cannot be collected. A file skipped as a whole is no test and has no verdict."""
+    if report.outcome == "failed":
+        verdicts.setdefault(report.nodeid, []).append("error")
+
+
+def pytest_sessionfinish():
+    """Write the file, whole or not at all."""
+    temporary = _target + ".part"
+    with open(temporary, "w", encoding="utf-8") as stream:
+        json.dump({"verdicts": verdicts}, stream)
+    os.replace(temporary, _target)
+
+
+def main():
+    """Become `python -m pytest`: its module search path, its arguments, its `__main__`."""
+    global _target
+    _target = os.path.abspath(sys.argv[1])
+    name = "verdict_recorder"
+    sys.modules[name] = sys.modules["__main__"]
+    sys.path[0] = os.getcwd()
+    sys.argv[1:] = ["-p", name, *sys.argv[2:]]
+    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

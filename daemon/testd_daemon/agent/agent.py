@@ -1,0 +1,176 @@
+"""The agent's link to the handler: instructions in, reports out. Runs in the agent.
+
+When the link ends, or `Shutdown` comes, every run and every runner ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from testd.framing import FrameError
+from testd_daemon.agent.agent_state import TABLE, AgentEvent, AgentState
+from testd_daemon.agent.history import History
+from testd_daemon.agent.pool import Pool
+from testd_daemon.agent.reporter import Reporter
+from testd_daemon.agent.run import RunTask, Services
+from testd_daemon.errors import IllegalTransition, LinkClosed
+from testd_daemon.link import Link
+from testd_daemon.machine import Machine
+from testd_protocol.framing import ProtocolError, Unknown, decoder
+from testd_protocol.messages import (
+    AgentInstruction,
+    AgentReport,
+    AgentStatus,
+    Cancel,
+    Configure,
+    Fault,
+    HistoryReport,
+    Ping,
+    Pong,
+    Probe,
+    Ready,
+    Run,
+    Shutdown,
+    Unsupported,
+)
+from testd_protocol.messages import (
+    History as AskHistory,
+)
+
+__all__ = ["Agent", "serve"]
+
+#: Seconds for runs to be cancelled and for the history to be written when the agent is asked to end.
+END_DEADLINE: Final = 3.0
+_decoder = decoder(AgentInstruction)
+
+
+async def serve(descriptor: int) -> None:
+    """Be an agent on an inherited socket until the handler is gone or says `Shutdown`."""
+    async with Link.from_fd(descriptor, _decoder) as link:
+        await Agent(link).serve()
+
+
+class Agent:
+    """One agent."""
+
+    def __init__(self, link: Link[AgentInstruction]) -> None:
+        """Serve the handler at the other end."""
+        self._link = link
+        self._machine: Machine[AgentState, AgentEvent] = Machine(TABLE, AgentState.WAITING, "agent")
+        self._runs: dict[str, RunTask] = {}
+        self._workspace = ""
+        self._services: Services | None = None
+        self._idle = anyio.Event()
+
+    async def serve(self) -> None:
+        """Take instructions until there are no more."""
+        async with anyio.create_task_group() as tasks:
+            try:
+                await self._read(tasks)
+            except (LinkClosed, ProtocolError, FrameError):
+                await self._end(orderly=False)
+            else:
+                await self._end(orderly=True)
+            tasks.cancel_scope.cancel()
+
+    async def _read(self, tasks: TaskGroup) -> None:
+        while self._machine.state is not AgentState.ENDING:
+            for message in await self._link.receive():
+                await self._take(message, tasks)
+
+    async def _take(self, message: AgentInstruction | Unknown, tasks: TaskGroup) -> None:
+        try:
+            await self._handle(message, tasks)
+        except IllegalTransition as error:
+            await self._link.send(Fault(code="protocol", message=str(error)))
+
+    async def _handle(self, message: AgentInstruction | Unknown, tasks: TaskGroup) -> None:
+        match message:
+            case Configure():
+                self._machine.advance(AgentEvent.CONFIGURE)
+                await self._configure(message, tasks)
+            case Run():
+                self._machine.advance(AgentEvent.INSTRUCT)
+                self._start(message, tasks)
+            case Cancel():
+                self._machine.advance(AgentEvent.INSTRUCT)
+                if message.run in self._runs:
+                    self._runs[message.run].cancel(message.reason)
+            case AskHistory():
+                self._machine.advance(AgentEvent.INSTRUCT)
+                tasks.start_soon(self._tell_history, message)
+            case Probe():
+                await self._link.send(AgentReport(id=message.id, status=self._status()))
+            case Shutdown():
+                self._machine.advance(AgentEvent.END)
+            case Ping():
+                await self._link.send(Pong(id=message.id))
+            case Unknown():
+                await self._link.send(Unsupported(of=message.type))
+            case Pong() | Unsupported():
+                pass
+
+    async def _configure(self, message: Configure, tasks: TaskGroup) -> None:
+        self._workspace = message.workspace
+        path = ":memory:" if message.ephemeral else os.path.join(message.state_dir, "history.sqlite")
+        history = History(path)
+        await history.open()
+        self._services = Services(message.workspace, Pool(tasks, message.cache_dir), history)
+        await self._link.send(
+            Ready(
+                pid=os.getpid(),
+                python=platform.python_version(),
+                implementation=platform.python_implementation(),
+                executable=sys.executable,
+            )
+        )
+
+    def _start(self, message: Run, tasks: TaskGroup) -> None:
+        assert self._services is not None
+        reporter = Reporter(message.run, self._link)
+        task = self._runs[message.run] = RunTask(self._services, message, reporter)
+        tasks.start_soon(self._run, task, reporter)
+
+    async def _run(self, task: RunTask, reporter: Reporter) -> None:
+        assert self._services is not None
+        try:
+            async with anyio.create_task_group() as parts:
+                parts.start_soon(reporter.serve)
+                await task.execute()
+            if task.remember is not None:
+                await task.remember()
+                self._services.history.problem = ""
+        finally:
+            del self._runs[task.run]
+            if not self._runs:
+                self._idle.set()
+
+    async def _tell_history(self, message: AskHistory) -> None:
+        assert self._services is not None
+        entries = await self._services.history.report(message.test, max(1, min(message.limit, 1000)))
+        await self._link.send(HistoryReport(entries=entries, id=message.id))
+
+    def _status(self) -> AgentStatus:
+        statuses = self._services.pool.statuses() if self._services is not None else []
+        state = "running" if self._runs else "idle"
+        return AgentStatus(workspace=self._workspace, state=state, pid=os.getpid(), runners=statuses)
+
+    async def _end(self, *, orderly: bool) -> None:
+        """End runs and runners; a handler that is gone gets no report, and nobody waits for one."""
+        services = self._services
+        if services is None:
+            return
+        if orderly and self._runs:
+            with anyio.move_on_after(END_DEADLINE):
+                for task in self._runs.values():
+                    task.cancel("the daemon ends")
+                await self._idle.wait()
+        await services.pool.close()
+        await services.history.close()
+

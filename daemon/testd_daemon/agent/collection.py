@@ -1,0 +1,83 @@
+"""A collection that a runner keeps: its tests, and what it depends on. Pure; runs in the agent."""
+
+# Paths as text, not objects: paths are compared as text with those of thousands of tests
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from functools import cached_property
+
+from testd_daemon.agent.freshness import Record
+from testd_daemon.agent.selection import Argument, FileIndex, covers
+from testd_protocol.messages import Collected, CollectError
+
+__all__ = ["Collection"]
+
+
+class Collection:
+    """What came of one `Collect`. Indexes are those of the runner."""
+
+    def __init__(self, number: int, paths: Sequence[str], workspace: str) -> None:
+        """Expect the pages of collection `number`, which is of these absolute paths; none: the framework's default."""
+        self.number = number
+        self.paths = tuple(paths)
+        self.workspace = workspace
+        self.ids: list[str] = []
+        self.lines: list[int] = []
+        self.errors: list[CollectError] = []
+        self.deselected = 0
+        self.forkable = True
+        self.reason = ""
+        self.framework = ""
+        self.maxfail = 0
+        self.notices: list[str] = []
+        self.began_ns = time.time_ns()
+        self.since = 0.0  # wall clock, when it was complete
+        self.record = Record()
+        self.users = 0
+        self.retired = False  # to be dropped as soon as nobody uses it
+
+    def add(self, page: Collected) -> None:
+        """Take a page."""
+        self.ids += [item.id for item in page.items]
+        self.lines += [item.line for item in page.items]
+        if page.done:
+            self.errors = page.errors
+            self.deselected = page.deselected
+            self.forkable, self.reason = page.forkable, page.reason
+            self.framework, self.maxfail, self.notices = page.framework, page.maxfail, page.notices
+            self.since = time.time()
+
+    @cached_property
+    def root(self) -> str:
+        """The folder to which node ids are relative: the workspace, or where the framework found its configuration."""
+        sample = next(iter(self.ids), "") or next((error.id for error in self.errors), "")
+        name = sample.partition("::")[0]
+        start = os.path.commonpath([self.workspace, *self.paths]) if self.paths else self.workspace
+        deepest = os.path.commonpath(self.paths) if self.paths else start
+        candidates = [self.workspace]
+        folder = deepest
+        while folder != os.path.dirname(folder):
+            candidates.append(folder)
+            folder = os.path.dirname(folder)
+        return next((found for found in candidates if os.path.exists(os.path.join(found, name))), self.workspace)
+
+    @cached_property
+    def index(self) -> FileIndex:
+        """The tests by file."""
+        return FileIndex(self.root, self.ids)
+
+    @cached_property
+    def broken(self) -> frozenset[str]:
+        """Absolute paths of files that could not be collected."""
+        return frozenset(self.path_of(error.id) for error in self.errors)
+
+    def path_of(self, test: str) -> str:
+        """Return the absolute path of a node id's file."""
+        return os.path.normpath(os.path.join(self.root, test.partition("::")[0]))
+
+    def covers(self, arguments: Sequence[Argument]) -> bool:
+        """Tell whether all that the arguments may mean is in here."""
+        return covers(self.paths, self.index, self.broken, arguments)

@@ -1,0 +1,110 @@
+"""What has changed since a checkpoint loaded it. Runs in the agent; reads file times, never content.
+
+A runner tells what each checkpoint (started, configured, collected) has loaded or listed. Before each run the agent
+looks at all of it again. The deepest checkpoint that nothing has touched is where the work goes on from; an entry that
+cannot be trusted counts as changed: a file that was written while, or just before, it was read may have been read in
+part, and its time says nothing.
+"""
+
+# Paths as text, not objects: ten thousand files are looked at before each run: no objects
+
+from __future__ import annotations
+
+import os
+import time
+from enum import IntEnum
+from typing import Final
+
+from testd.runner.dependencies import listing
+from testd_protocol.messages import Dependencies, Directory, Stat
+
+__all__ = ["GRANULARITY_NS", "Change", "Checkpoint", "Record", "first_change"]
+
+#: Two writes closer than this may carry the same time: the kernel's clock tick (10 ms at 100 Hz), doubled.
+GRANULARITY_NS: Final = 20_000_000
+_MISSING: Final = -1
+
+
+class Checkpoint(IntEnum):
+    """How far a start has come."""
+
+    STARTED = 1
+    CONFIGURED = 2
+    COLLECTED = 3
+
+
+class Change(str):
+    """The path that changed; its text is what a user is told."""
+
+    __slots__ = ()
+
+
+class Record:
+    """What one checkpoint depends on."""
+
+    __slots__ = ("_directories", "_files", "_suspect")
+
+    def __init__(self) -> None:
+        """Start with nothing known, which is fresh."""
+        self._files: dict[str, tuple[int, int]] = {}
+        self._directories: dict[str, Directory] = {}
+        self._suspect = ""
+
+    def add(self, message: Dependencies, began_ns: int) -> None:
+        """Take what a runner told. `began_ns` is when (wall clock) the checkpoint began to load."""
+        for file in message.files:
+            self._add_file(file, began_ns)
+        for directory in message.directories:
+            self._directories[directory.path] = directory
+
+    def _add_file(self, file: Stat, began_ns: int) -> None:
+        if file.mtime_ns != _MISSING and not 0 <= file.mtime_ns < began_ns - GRANULARITY_NS:
+            self._suspect = file.path
+        self._files[file.path] = (file.mtime_ns, file.size)
+
+    def __len__(self) -> int:
+        """How many files and directories are known."""
+        return len(self._files) + len(self._directories)
+
+    def change(self) -> Change | None:
+        """Return the first entry that is not as it was, None if all are."""
+        if self._suspect:
+            return Change(self._suspect)
+        stat = os.stat
+        for path, (mtime, size) in self._files.items():
+            try:
+                now = stat(path)
+            except OSError:
+                if mtime == _MISSING:
+                    continue
+                return Change(path)
+            if now.st_mtime_ns != mtime or now.st_size != size:
+                return Change(path)
+        for path, directory in self._directories.items():
+            if self._directory_changed(path, directory):
+                return Change(path)
+        return None
+
+    def _directory_changed(self, path: str, directory: Directory) -> bool:
+        """Compare the listing, but only where the time moved: a cache that was written moves it, and is no change."""
+        try:
+            mtime = os.stat(path).st_mtime_ns
+        except OSError:
+            return directory.mtime_ns != _MISSING
+        if mtime == directory.mtime_ns:
+            return False
+        if listing(path, directory.everything) != directory.names:
+            return True
+        if mtime < time.time_ns() - GRANULARITY_NS:  # else another change could still get the same time
+            self._directories[path] = Directory(path, mtime, directory.names, directory.everything)
+        return False
+
+
+def first_change(records: dict[Checkpoint, Record]) -> tuple[Checkpoint, Change] | None:
+    """Return the lowest checkpoint that is stale and why, None if everything is fresh."""
+    for checkpoint in sorted(records):
+        change = records[checkpoint].change()
+        if change is not None:
+            return checkpoint, change
+    return None
+

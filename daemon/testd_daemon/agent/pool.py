@@ -1,0 +1,148 @@
+"""The runners that are kept warm. Runs in the agent, on its event loop.
+
+A runner serves every run with an equal spec, also two at once. One that nobody uses stays for the next run; the least
+recently used ones go when there are too many, and any goes when it is old, has served many runs, or is too large.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from testd_daemon.agent.runner import Runner
+from testd_daemon.agent.spec import Spec
+from testd_daemon.config.units import machine_memory
+from testd_daemon.errors import EnvironmentFault
+from testd_protocol.messages import RunnerStatus
+from testd_runners import bundle
+from testd_runners.choose import choose
+from testd_runners.launcher import LaunchSettings
+
+__all__ = ["Pool"]
+
+#: Runs after which a runner is replaced, whatever else.
+MOST_RUNS: Final = 2000
+#: Share of the machine's memory that a runner and its idle processes may hold between runs.
+MEMORY_SHARE: Final = 0.25
+
+
+class Pool:
+    """All runners of a workspace."""
+
+    def __init__(self, tasks: TaskGroup, cache: str) -> None:
+        """Run them in this task group; keep the runner's code below `cache`."""
+        self._tasks = tasks
+        self._cache = cache
+        self._runners: list[Runner] = []
+        self._starting = anyio.Lock()
+        self._last: dict[str, Spec] = {}
+        self._ended: dict[str, str] = {}  # why a target's runner is gone
+
+    async def acquire(self, spec: Spec, *, fresh: bool) -> tuple[Runner, str]:
+        """Return a runner for `spec` and why it is cold; an empty reason: it is warm, as far as the files allow.
+
+        It must be given back with `release`. `fresh` starts one that nobody else gets. Raises what `Runner.serve`
+        does, and EnvironmentFault where its code cannot be put in place.
+        """
+        async with self._starting:  # two runs that need the same runner start one
+            found = None if fresh else self._find(spec)
+            reason = ""
+            if found is None:
+                reason = "a new runner was asked for" if fresh else self._why_cold(spec)
+                found = await self._start(spec)
+                found.private = fresh
+            found.users += 1
+            found.runs += 1
+            self._last[spec.target] = spec
+            return found, reason
+
+    async def release(self, runner: Runner, *, idle: int, age: float) -> None:
+        """Give a runner back. At most `idle` stay that nobody uses; one older than `age` seconds goes."""
+        runner.users -= 1
+        runner.used_at = time.monotonic()
+        if runner.users:
+            return
+        worn = self._worn_out(runner, age)
+        if worn:
+            runner.kill(worn)
+        unused = sorted((found for found in self._runners if found.alive and not found.users), key=lambda r: r.used_at)
+        for found in unused[: max(0, len(unused) - idle)]:
+            found.kill("other runners were used more recently")
+
+    async def check_size(self, runner: Runner) -> None:
+        """Let go of a runner that holds too much memory while nobody uses it."""
+        memory = await anyio.to_thread.run_sync(runner.status)
+        if memory.memory * 1024 > machine_memory() * MEMORY_SHARE and not runner.users:
+            runner.kill(f"it held {memory.memory // 1024} MiB")
+
+    async def close(self) -> None:
+        """End all runners in order, all at once."""
+        runners = list(self._runners)
+        for runner in runners:
+            runner.stop()
+        for runner in runners:
+            await runner.gone.wait()
+
+    def statuses(self) -> list[RunnerStatus]:
+        """Return what `testd status` shows."""
+        return [runner.status() for runner in self._runners]
+
+    def _find(self, spec: Spec) -> Runner | None:
+        """Return a runner that will do. One whose start has become stale while somebody uses it is left to them."""
+        for runner in self._runners:
+            if not runner.alive or runner.private or not runner.spec.matches(spec):
+                continue
+            if runner.users:
+                stale = runner.stale()
+                if stale is not None:
+                    runner.private = True
+                    self._ended[spec.target] = f"{stale[1]} changed"
+                    continue
+            return runner
+        return None
+
+    async def _start(self, spec: Spec) -> Runner:
+        try:
+            code = await anyio.to_thread.run_sync(bundle.unpack, self._cache)
+        except OSError as error:
+            raise EnvironmentFault(
+                f"{self._cache} cannot be written: {error}", hint="make room, or set TESTD_CACHE_DIR to another folder"
+            ) from error
+        settings = LaunchSettings(spec.python, code, spec.root, spec.environment)
+        runner = Runner(spec, choose(spec.launcher).command(settings))
+        self._runners.append(runner)
+        try:
+            await self._tasks.start(self._serve, runner)
+        except OSError as error:
+            raise EnvironmentFault(f"{spec.python} cannot be started: {error}", hint="check python and the workspace")\
+                from error
+        return runner
+
+    async def _serve(self, runner: Runner, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        try:
+            await runner.serve(task_status=task_status)
+        finally:
+            self._runners.remove(runner)
+            if not runner.private:
+                self._ended[runner.spec.target] = runner.lost.partition("\n")[0]
+
+    def _why_cold(self, spec: Spec) -> str:
+        last = self._last.get(spec.target)
+        if last is None:
+            return "first run"
+        return last.differences(spec) or self._ended.get(spec.target, "") or "no runner was kept"
+
+    @staticmethod
+    def _worn_out(runner: Runner, age: float) -> str:
+        if runner.private:
+            return "it was for one run"
+        if age and time.time() - runner.started_at > age:
+            return "it was old"
+        if runner.runs >= MOST_RUNS:
+            return f"it served {runner.runs} runs"
+        return ""
+

@@ -1,0 +1,335 @@
+"""Who runs what next, on one target in one run: events in, actions out. Pure; runs in the agent.
+
+Jobs wait in one queue, in the order in which `jobs.py` cut them. A worker is given its next job shortly before it needs
+it: it runs the last test of a job only when it knows which one follows (the framework tears down fixtures by that), and
+the later a job is given out, the better the workers end together. A worker that dies costs the test that ran, never the
+others: they go back to the front of the queue.
+
+    events       begin, outcome, job_completed, worker_exited, runner_lost, resume, cancel
+    actions      Start, Assign, Finish, Stop, Settle, Complete
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum, auto
+from itertools import count
+from typing import Final
+
+from testd_daemon.agent.actions import Action, Assign, Complete, Exit, Finish, Settle, Start, Stop
+from testd_daemon.agent.jobs import Durations
+from testd_daemon.agent.plan import BAD, Plan
+from testd_daemon.errors import Bug
+from testd_daemon.machine import Machine
+
+__all__ = ["Event", "Scheduler", "State"]
+
+#: Seconds of work that a worker should have ahead of it; more would be work that no other worker can take.
+AHEAD: Final = 0.1
+#: Workers that die one after the other without getting anywhere, before the rest of the run is given up.
+FUTILE_STARTS: Final = 3
+#: Runners that die in one run before its rest is given up.
+RUNNER_LOSSES: Final = 4
+#: How often a test may be the one that ran when a runner died before it is held to be the cause.
+SUSPICIONS: Final = 2
+
+
+class State(Enum):
+    """What the run is about on this target."""
+
+    NEW = auto()
+    RUNNING = auto()
+    STRANDED = auto()  # its runner is gone, the next one is not there yet
+    STOPPING = auto()
+    DONE = auto()
+
+
+class Event(Enum):
+    """What moves it on."""
+
+    BEGIN = auto()
+    LOSE_RUNNER = auto()
+    RESUME = auto()
+    STOP = auto()
+    END = auto()
+
+
+TABLE = {
+    State.NEW: {Event.BEGIN: State.RUNNING, Event.STOP: State.STOPPING},
+    State.RUNNING: {Event.LOSE_RUNNER: State.STRANDED, Event.STOP: State.STOPPING, Event.END: State.DONE},
+    State.STRANDED: {Event.RESUME: State.RUNNING, Event.STOP: State.STOPPING},
+    State.STOPPING: {Event.STOP: State.STOPPING, Event.LOSE_RUNNER: State.STOPPING, Event.END: State.DONE},
+    State.DONE: {},
+}
+
+
+class _Worker:
+    """One worker process, from its start to its exit."""
+
+    __slots__ = ("ahead", "bad", "finishing", "jobs", "number", "open", "settled", "slot")
+
+    def __init__(self, number: int, slot: int) -> None:
+        self.number = number
+        self.slot = slot
+        self.jobs: deque[tuple[int, Sequence[int]]] = deque()
+        self.open = 0  # tests that were given and have no outcome
+        self.ahead = 0.0  # seconds that these are expected to take
+        self.settled = 0
+        self.bad = 0
+        self.finishing = False
+
+
+class Scheduler:
+    """The decisions of one run on one target."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        jobs: Iterable[Sequence[int]],
+        durations: Durations,
+        *,
+        workers: int,
+        maxfail: int = 0,
+        single: bool = False,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
+        """Schedule these jobs on at most so many workers at once.
+
+        `single` gives each worker one job (mode bin). `numbers` are the numbers of workers and jobs, unique on the
+        runner.
+        """
+        self._plan = plan
+        self._queue = deque(tuple(job) for job in jobs)
+        self._durations = durations
+        self._limit = max(1, workers)
+        self._maxfail = maxfail
+        self._single = single
+        self._numbers = count(1) if numbers is None else numbers
+        self._machine = Machine(TABLE, State.NEW, "schedule")
+        self._workers: dict[int, _Worker] = {}
+        self._job_worker: dict[int, _Worker] = {}
+        self._futile = 0
+        self._losses = 0
+        self._suspects: Counter[int] = Counter()
+        self.reason = ""
+
+    @property
+    def state(self) -> State:
+        """The present state."""
+        return self._machine.state
+
+    @property
+    def workers(self) -> dict[int, int]:
+        """The slot of every worker that has not exited."""
+        return {worker.number: worker.slot for worker in self._workers.values()}
+
+    def slot_of(self, job: int) -> int:
+        """Return the slot of the worker that has a job."""
+        worker = self._job_worker.get(job)
+        return worker.slot if worker is not None else 0
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self) -> list[Action]:
+        """The runner is there and warm."""
+        self._machine.advance(Event.BEGIN)
+        return self._fill()
+
+    def outcome(self, job: int, position: int, verdict: str) -> Sequence[Action]:
+        """A worker reported a verdict. Raises Bug for a test that is not open, or a job that nobody has."""
+        worker = self._job_worker.get(job)
+        if worker is None:
+            raise Bug(f"{self._plan.ids[position]}: an outcome of job {job}, which no worker has")
+        if position < 0:
+            raise Bug(f"an outcome of job {job} for a test that is not in the plan")
+        self._plan.settle(position, verdict)
+        worker.open -= 1
+        worker.settled += 1
+        worker.ahead -= self._durations.of(self._plan.ids[position])
+        if verdict in BAD:
+            worker.bad += 1
+            if self._maxfail and self._plan.bad >= self._maxfail and self.state is State.RUNNING:
+                return self._stop(f"stopped after {self._plan.bad} failure{'s' * (self._plan.bad != 1)}", worker)
+        if not worker.finishing and (worker.ahead < AHEAD or worker.open <= 1):
+            return self._feed(worker)
+        return ()
+
+    def job_completed(self, job: int) -> None:
+        """A worker is through with a job. What the job left without an outcome stays with the worker until it exits."""
+        worker = self._job_worker.get(job)
+        if worker is not None and not any(self._plan.is_open(position) for position in self._tests(worker, job)):
+            worker.jobs = deque(pair for pair in worker.jobs if pair[0] != job)
+            del self._job_worker[job]
+
+    def worker_exited(self, number: int, exit: Exit) -> list[Action]:  # noqa: A002 - the field's word
+        """A worker is gone."""
+        worker = self._workers.pop(number, None)
+        if worker is None:
+            return []
+        jobs = self._take_back(worker)
+        if self.state is State.STOPPING:
+            return self._end_if_idle()
+        actions: list[Action] = []
+        if exit.completed:
+            if jobs:
+                return self._stop("the test session was stopped from inside", None)
+        else:
+            actions += self._blame(worker, exit)
+            if self._futile >= FUTILE_STARTS:
+                return [*actions, *self._give_up(f"{FUTILE_STARTS} workers in a row ended before any test", exit)]
+        self._requeue(jobs)
+        return [*actions, *self._fill()]
+
+    def runner_lost(self, reason: str) -> list[Action]:
+        """The runner and with it every worker is gone. What follows is `resume` on another one, or `cancel`."""
+        if self.state in (State.DONE, State.NEW):
+            return []
+        actions: list[Action] = []
+        jobs: list[Sequence[int]] = []
+        for worker in self._workers.values():
+            running = next((test for _, job in worker.jobs for test in job if self._plan.is_open(test)), None)
+            if running is not None:
+                self._suspects[running] += 1
+                if self._suspects[running] >= SUSPICIONS and self.state is State.RUNNING:
+                    actions.append(self._settle(running, "crashed", worker.slot, reason=reason))
+            jobs += self._take_back(worker)
+        self._workers.clear()
+        self._machine.advance(Event.LOSE_RUNNER)
+        self._losses += 1
+        if self.state is State.STOPPING:
+            return self._end_if_idle()
+        self._requeue(jobs)
+        if self._losses >= RUNNER_LOSSES:
+            return [*actions, *self._give_up(f"{RUNNER_LOSSES} runners ended: {reason}", None)]
+        return actions
+
+    def resume(self) -> list[Action]:
+        """Another runner has taken the place of the lost one."""
+        self._machine.advance(Event.RESUME)
+        return self._fill()
+
+    def missing(self, positions: Iterable[int], reason: str) -> list[Action]:
+        """Settle tests that the present collection does not have."""
+        return [self._settle(position, "error", 0, reason=reason) for position in positions]
+
+    def cancel(self, reason: str) -> list[Action]:
+        """The client does not want the rest."""
+        if self.state in (State.DONE, State.STOPPING):
+            return []
+        return self._stop(reason, None)
+
+    def give_up(self, reason: str) -> list[Action]:
+        """Nothing can run the rest: settle it as errors."""
+        return self._give_up(reason, None)
+
+    # ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _fill(self) -> list[Action]:
+        """Give work to workers that have none left, and start workers for the rest of the queue."""
+        actions: list[Action] = []
+        for worker in list(self._workers.values()):
+            if not worker.finishing and (worker.ahead < AHEAD or worker.open <= 1) and self._queue:
+                actions += self._feed(worker)
+        while self._queue and len(self._workers) < self._limit:
+            worker = _Worker(next(self._numbers), self._free_slot())
+            self._workers[worker.number] = worker
+            actions.append(Start(worker.number, worker.slot, self._open_tests(self._queue[0])))
+            actions += self._feed(worker)
+        return actions or self._end_if_idle()
+
+    def _feed(self, worker: _Worker) -> list[Action]:
+        """Give a worker jobs until it has enough ahead; tell it when there are none."""
+        actions: list[Action] = []
+        while self._queue and (worker.ahead < AHEAD or worker.open <= 1):
+            if self._single and worker.jobs:
+                break
+            tests = self._open_tests(self._queue.popleft())
+            if not tests:
+                continue
+            number = next(self._numbers)
+            worker.jobs.append((number, tests))
+            worker.open += len(tests)
+            worker.ahead += self._durations.total([self._plan.ids[test] for test in tests])
+            self._job_worker[number] = worker
+            actions.append(Assign(worker.number, number, tests))
+        if not self._queue or (self._single and worker.jobs):
+            worker.finishing = True
+            actions.append(Finish(worker.number))
+        return actions
+
+    def _blame(self, worker: _Worker, exit: Exit) -> list[Action]:  # noqa: A002
+        """Put a worker's end down to the test that ran, if one did."""
+        if exit.position is not None and self._plan.is_open(exit.position):
+            self._futile = 0
+            timed_out = exit.cause in ("timeout", "job timeout")
+            return [self._settle(exit.position, "timed out" if timed_out else "crashed", worker.slot, exit)]
+        self._futile = 0 if worker.settled else self._futile + 1
+        return []
+
+    def _stop(self, reason: str, by: _Worker | None) -> list[Action]:
+        """Stop every worker. The one whose own failures reached the limit stops by itself, and in order."""
+        self._machine.advance(Event.STOP)
+        self.reason = self.reason or reason
+        self._queue.clear()
+        actions: list[Action] = []
+        for worker in self._workers.values():
+            if worker is by and worker.bad >= self._maxfail:
+                if not worker.finishing:
+                    worker.finishing = True
+                    actions.append(Finish(worker.number))
+            else:
+                actions.append(Stop(worker.number))
+        return actions or self._end_if_idle()
+
+    def _give_up(self, reason: str, exit: Exit | None) -> list[Action]:  # noqa: A002
+        """Settle everything that is open as an error and stop."""
+        self.reason = reason
+        actions: list[Action] = [
+            self._settle(position, "error", 0, exit, reason) for position in list(self._plan.unsettled())
+        ]
+        if self.state is State.STRANDED or self.state is State.NEW:
+            self._machine.advance(Event.STOP)
+            return [*actions, *self._end_if_idle()]
+        if self.state is State.RUNNING:
+            return [*actions, *self._stop(reason, None)]
+        return actions
+
+    def _end_if_idle(self) -> list[Action]:
+        """Complete once no worker is left and, unless the run was stopped, no test is open."""
+        if self._workers or self._queue or self.state in (State.DONE, State.STRANDED, State.NEW):
+            return []
+        actions: list[Action] = [
+            self._settle(position, "cancelled", 0, reason=self.reason) for position in list(self._plan.unsettled())
+        ]
+        self._machine.advance(Event.END)
+        return [*actions, Complete(self.reason)]
+
+    # ── bookkeeping ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _settle(
+        self, position: int, verdict: str, slot: int, exit: Exit | None = None, reason: str = ""  # noqa: A002
+    ) -> Settle:
+        self._plan.settle(position, verdict)
+        return Settle(position, verdict, slot, exit, reason)  # type: ignore[arg-type]  # the callers' literals
+
+    def _take_back(self, worker: _Worker) -> list[Sequence[int]]:
+        """Return what is left of a worker's jobs and forget them."""
+        for number, _ in worker.jobs:
+            self._job_worker.pop(number, None)
+        return [left for _, tests in worker.jobs if (left := self._open_tests(tests))]
+
+    def _requeue(self, jobs: Iterable[Sequence[int]]) -> None:
+        self._queue.extendleft(left for job in reversed(list(jobs)) if (left := self._open_tests(job)))
+
+    def _open_tests(self, tests: Iterable[int]) -> tuple[int, ...]:
+        is_open = self._plan.is_open
+        return tuple([test for test in tests if is_open(test)])
+
+    def _free_slot(self) -> int:
+        taken = {worker.slot for worker in self._workers.values()}
+        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    @staticmethod
+    def _tests(worker: _Worker, job: int) -> Sequence[int]:
+        return next((tests for number, tests in worker.jobs if number == job), ())

@@ -1,0 +1,60 @@
+"""What a runner is for. Two runs with equal specs may share one. Pure; runs in the agent."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testd_daemon.agent.environment import difference
+from testd_protocol.messages import ConfigureRunner, Kind, Mode
+
+__all__ = ["Spec"]
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that user code in a runner may depend on, beside the files."""
+
+    target: str
+    launcher: str
+    python: str
+    kind: Kind
+    mode: Mode
+    root: str
+    arguments: tuple[str, ...]
+    fork: bool
+    memory_limit: int
+    output_limit: int
+    capture_limit: int
+    significant: dict[str, str]
+    environment: dict[str, str]
+
+    def matches(self, other: Spec) -> bool:
+        """Tell whether a runner for this will do for the other: only volatile variables may differ."""
+        return not self.differences(other)
+
+    def differences(self, other: Spec) -> str:
+        """Say what differs, as a user is told why a run is cold; empty if nothing does."""
+        for name in self.__struct_fields__:
+            if name in ("environment", "significant", "target"):
+                continue
+            if getattr(self, name) != getattr(other, name):
+                return f"{name.replace('_', ' ')} changed"
+        names = difference(self.significant, other.significant)
+        if not names:
+            return ""
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        return f"environment changed: {shown}"
+
+    def message(self) -> ConfigureRunner:
+        """Return the message that configures a runner for this."""
+        return ConfigureRunner(
+            kind=self.kind,
+            mode=self.mode,
+            root=self.root,
+            cwd=self.root,
+            environment=self.environment,
+            arguments=list(self.arguments),
+            memory_limit=self.memory_limit,
+            output_limit=self.output_limit,
+            capture_limit=self.capture_limit,
+            stem=self.fork,
+        )

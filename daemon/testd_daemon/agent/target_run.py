@@ -1,0 +1,223 @@
+"""One run on one target: performs what its scheduler decides, and tells it what the runner says. Runs in the agent.
+
+Everything here is synchronous: messages come in from the runner's reader and go out through its queue, and what the
+user is to see goes to the reporter. `wake` tells the run's task that something needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import anyio
+import msgspec
+
+from testd_daemon.agent.actions import Action, Assign, Complete, Exit, Finish, Settle, Start, Stop
+from testd_daemon.agent.collection import Collection
+from testd_daemon.agent.history import TestRecord
+from testd_daemon.agent.plan import Plan
+from testd_daemon.agent.reporter import Reporter
+from testd_daemon.agent.runner import Runner
+from testd_daemon.agent.scheduler import Scheduler, State
+from testd_daemon.agent.verdicts import explain
+from testd_daemon.errors import Bug
+from testd_protocol.messages import (
+    Detail,
+    FinishWorker,
+    JobCompleted,
+    Message,
+    Notice,
+    Outcome,
+    Output,
+    Row,
+    RunJob,
+    Started,
+    StartWorker,
+    StopWorker,
+    WorkerExited,
+)
+
+__all__ = ["Limits", "TargetRun"]
+
+#: Seconds that a worker gets to stop when a run is cancelled, its teardown included.
+GRACE = 1.0
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What every worker of a run is told."""
+
+    run: str
+    stream: bool = False
+    update_snapshots: bool = False
+    timeout: float = 0.0
+    job_timeout: float = 0.0
+    memory_limit: int = 0
+    workers: int = 1
+    maxfail: int = 0
+
+
+class TargetRun:
+    """The owner of a run's workers on one target."""
+
+    def __init__(self, target: str, plan: Plan, scheduler: Scheduler, reporter: Reporter, limits: Limits) -> None:
+        """Carry out `plan`; `attach` gives it a runner."""
+        self.plan = plan
+        self.records: list[TestRecord] = []
+        self.wake = anyio.Event()
+        self.done = False
+        self.reason = ""
+        self._target = target
+        self._scheduler = scheduler
+        self._reporter = reporter
+        self._limits = limits
+        self._runner: Runner | None = None
+        self._collection: Collection | None = None
+        self._alone = False
+        self._index: Sequence[int] = ()  # position → index in the runner's collection
+        self._position: dict[int, int] = {}
+        self._slots: dict[int, int] = {}
+
+    @property
+    def stopping(self) -> bool:
+        """Whether what is left is only the end of its workers."""
+        return self._scheduler.state is State.STOPPING
+
+    @property
+    def stranded(self) -> bool:
+        """Whether it needs another runner."""
+        return self._scheduler.state is State.STRANDED
+
+    def attach(self, runner: Runner, collection: Collection, index: Sequence[int], *, alone: bool) -> None:
+        """Begin, or go on, on this runner. `index` has each position's index in the collection, -1 for none."""
+        self._runner, self._collection, self._index, self._alone = runner, collection, index, alone
+        self._position = {found: position for position, found in enumerate(index) if found >= 0}
+        if self._scheduler.state is State.NEW:
+            self._perform(self._scheduler.begin())
+            return
+        gone = [position for position in self.plan.unsettled() if index[position] < 0]
+        self._perform(self._scheduler.missing(gone, "the test was not found when its file was collected again"))
+        self._perform(self._scheduler.resume())
+
+    def cancel(self, reason: str) -> None:
+        """Stop; what has not run is cancelled."""
+        self._perform(self._scheduler.cancel(reason))
+        self.wake.set()
+
+    def give_up(self, reason: str) -> None:
+        """Nothing can run the rest."""
+        self._perform(self._scheduler.give_up(reason))
+        self.wake.set()
+
+    # ── what the runner says ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def outcome(self, message: Outcome) -> None:
+        """A test has its verdict."""
+        position = self._position.get(message.test, -1)
+        slot = self._scheduler.slot_of(message.job)
+        try:
+            actions = self._scheduler.outcome(message.job, position, message.verdict)
+        except (Bug, IndexError) as error:
+            self._reporter.event(Notice(level="error", text=f"an outcome was ignored: {error}", target=self._target))
+            return
+        self._report(position, message.verdict, message.duration, message.memory, slot, message.detail)
+        if actions:
+            self._perform(actions)
+
+    def job_completed(self, message: JobCompleted) -> None:
+        """A job is through."""
+        self._scheduler.job_completed(message.job)
+
+    def worker_exited(self, message: WorkerExited) -> None:
+        """A worker is gone."""
+        slot = self._slots.pop(message.worker, 0)
+        position = self._position.get(message.test) if message.test >= 0 else None
+        end = Exit(
+            completed=message.completed, position=position, cause=message.cause, status=message.status,
+            signal=message.signal, seconds=message.seconds, memory=message.memory, stderr=message.stderr,
+            stacks=message.stacks,
+        )  # fmt: skip
+        if not message.completed and position is None and not self.stopping:
+            text = f"worker {slot + 1} ended between two tests ({_how(message)}); its tests go on in another one"
+            self._reporter.event(Notice(level="warning", text=text, target=self._target, detail=message.stderr))
+        self._perform(self._scheduler.worker_exited(message.worker, end))
+
+    def progress(self, message: Started | Output) -> None:
+        """A worker has something to show."""
+        position = self._position.get(message.test, -1) if isinstance(message.test, int) else -1
+        name = self.plan.ids[position] if position >= 0 else ""
+        slot = self._slots.get(message.worker, 0)
+        self._reporter.event(msgspec.structs.replace(message, test=name, worker=slot, target=self._target))
+
+    def runner_lost(self, reason: str) -> None:
+        """The runner is gone, and every worker with it."""
+        self._slots.clear()
+        text = "the runner ended; its tests go on in another one"
+        self._reporter.event(Notice(level="warning", text=text, target=self._target, detail=reason))
+        self._perform(self._scheduler.runner_lost(f"the runner ended: {reason}"))
+        self.wake.set()
+
+    # ── what the scheduler wants ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _perform(self, actions: Iterable[Action]) -> None:
+        messages: list[Message] = []
+        for action in actions:
+            match action:
+                case Start():
+                    messages.append(self._start(action))
+                case Assign():
+                    messages.append(self._assign(action))
+                case Finish():
+                    messages.append(FinishWorker(worker=action.worker))
+                case Stop():
+                    messages.append(StopWorker(worker=action.worker, grace=GRACE))
+                    self.wake.set()
+                case Settle():
+                    self._settle(action)
+                case Complete():
+                    self.done, self.reason = True, action.reason
+                    self.wake.set()
+        if messages and self._runner is not None:
+            self._runner.send(*messages)
+
+    def _start(self, action: Start) -> StartWorker:
+        assert self._runner is not None
+        assert self._collection is not None
+        self._slots[action.worker] = action.slot
+        self._runner.own_worker(action.worker, self)
+        limits = self._limits
+        paths: list[str] = []
+        if self._alone:
+            paths = list(dict.fromkeys(self._collection.path_of(self.plan.ids[test]) for test in action.first))
+        return StartWorker(
+            worker=action.worker, collection=self._collection.number, stream=limits.stream,
+            update_snapshots=limits.update_snapshots, timeout=limits.timeout, job_timeout=limits.job_timeout,
+            workers=limits.workers, paths=paths, run=limits.run, maxfail=limits.maxfail,
+        )  # fmt: skip
+
+    def _assign(self, action: Assign) -> RunJob:
+        assert self._runner is not None
+        self._runner.own_job(action.job, self)
+        tests = [self._index[position] for position in action.tests]
+        ids = [self.plan.ids[position] for position in action.tests] if self._alone else []
+        return RunJob(job=action.job, worker=action.worker, tests=tests, ids=ids)
+
+    def _settle(self, action: Settle) -> None:
+        limits = self._limits
+        detail = explain(
+            action, timeout=limits.timeout, job_timeout=limits.job_timeout, memory_limit=limits.memory_limit
+        )
+        seconds, memory = (action.exit.seconds, action.exit.memory) if action.exit is not None else (0.0, 0)
+        self._report(action.position, action.verdict, seconds, memory, action.slot, detail)
+
+    def _report(
+        self, position: int, verdict: str, duration: float, memory: int, slot: int, detail: Detail | None
+    ) -> None:
+        test = self.plan.ids[position]
+        self._reporter.row(Row(test, self._target, verdict, duration, memory, slot, detail))  # type: ignore[arg-type]  # a Verdict
+        if verdict != "cancelled":
+            self.records.append(TestRecord(test, verdict, duration, detail.message if detail is not None else ""))
+
+
+def _how(message: WorkerExited) -> str:
+    if message.signal:
+        return f"signal {message.signal}"
+    return message.cause if message.status is None else f"status {message.status}"

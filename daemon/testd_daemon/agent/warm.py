@@ -1,0 +1,135 @@
+"""A runner with a collection that is right for a run: warm where the files allow it. Runs in the agent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import anyio
+
+from testd_daemon.agent.collection import Collection
+from testd_daemon.agent.pool import Pool
+from testd_daemon.agent.runner import Runner
+from testd_daemon.agent.selection import Argument
+from testd_daemon.agent.spec import Spec
+from testd_daemon.config import Settings
+
+__all__ = ["Provision", "provide"]
+
+#: Collections that a runner keeps: each is a process.
+MOST_COLLECTIONS: Final = 4
+
+
+class Provision:
+    """What a run works with: a runner and a collection, held until it is released; both change if the runner ends."""
+
+    def __init__(self, pool: Pool, settings: Settings) -> None:
+        """Hold nothing yet."""
+        self._pool = pool
+        self._settings = settings
+        self._runner: Runner | None = None
+        self._collection: Collection | None = None
+        self.warm = False
+        self.reason = ""
+
+    @property
+    def runner(self) -> Runner:
+        """The runner."""
+        assert self._runner is not None
+        return self._runner
+
+    @property
+    def collection(self) -> Collection:
+        """The collection."""
+        assert self._collection is not None
+        return self._collection
+
+    async def obtain(self, spec: Spec, arguments: Sequence[Argument], *, fresh: bool) -> None:
+        """Get both. Raises what `Pool.acquire` and `Runner.collect` do."""
+        runner, cold = await self._pool.acquire(spec, fresh=fresh)
+        self._runner = runner
+        async with runner.lock:
+            cold = cold or _rewound(runner)
+            collection, changed = _kept(runner, arguments)
+            if collection is None:
+                cold = cold or changed or "these paths were not collected yet"
+                collection = await _collected(runner, spec, arguments)
+            collection.users += 1
+            self._collection = collection
+        self.warm = not cold
+        kept = f"{len(collection.ids)} test{'s' * (len(collection.ids) != 1)} kept since"
+        self.reason = cold or f"{kept} {time.strftime('%H:%M', time.localtime(collection.since))}"
+        _evict(runner)
+
+    async def renew(self, spec: Spec, arguments: Sequence[Argument]) -> None:
+        """Get another runner and collection in the place of those that are gone."""
+        await self.release()
+        await self.obtain(spec, arguments, fresh=False)
+
+    async def release(self) -> None:
+        """Give both back."""
+        runner, self._runner = self._runner, None
+        collection, self._collection = self._collection, None
+        if runner is None:
+            return
+        if collection is not None:
+            runner.release(collection)
+        await self._pool.release(runner, idle=self._settings.idle_runners, age=self._settings.runner_age)
+
+
+@contextlib.asynccontextmanager
+async def provide(
+    pool: Pool, spec: Spec, arguments: Sequence[Argument], settings: Settings, *, fresh: bool
+) -> AsyncIterator[Provision]:
+    """Hold a runner and a collection for the length of a block."""
+    provision = Provision(pool, settings)
+    try:
+        await provision.obtain(spec, arguments, fresh=fresh)
+        yield provision
+    finally:
+        with anyio.CancelScope(shield=True):  # counts must be right, and nothing here waits for long
+            await provision.release()
+
+
+def _rewound(runner: Runner) -> str:
+    """Bring a runner's lower checkpoints up to date with the files; say what changed."""
+    stale = runner.stale() if runner.users == 1 else None  # else: the pool has looked, and others work on it
+    if stale is None:
+        return ""
+    checkpoint, change = stale
+    runner.rewind(checkpoint)
+    return f"{_short(change, runner.spec.root)} changed"
+
+
+def _kept(runner: Runner, arguments: Sequence[Argument]) -> tuple[Collection | None, str]:
+    """Return a collection that has what is asked for and is fresh, or none and why."""
+    changed = ""
+    for collection in sorted(runner.collections.values(), key=lambda found: -found.since):
+        if collection.retired or not collection.since or not collection.covers(arguments):
+            continue
+        change = collection.record.change()
+        if change is None:
+            return collection, ""
+        changed = f"{_short(change, runner.spec.root)} changed"
+        runner.drop(collection)
+    return None, changed
+
+
+async def _collected(runner: Runner, spec: Spec, arguments: Sequence[Argument]) -> Collection:
+    absolute = tuple(dict.fromkeys(argument.path for argument in arguments))
+    return await runner.collect([_short(path, spec.root) for path in absolute], absolute)
+
+
+def _evict(runner: Runner) -> None:
+    """Let go of collections beyond the limit, those first that were made first and that nobody uses."""
+    unused = sorted((found for found in runner.collections.values() if not found.users), key=lambda c: c.since)
+    for collection in unused[: max(0, len(runner.collections) - MOST_COLLECTIONS)]:
+        runner.drop(collection)
+
+
+def _short(path: str, root: str) -> str:
+    """Return a path as seen from the workspace, where it is in there."""
+    return os.path.relpath(path, root) if path == root or path.startswith(root + os.sep) else path

@@ -1,0 +1,86 @@
+"""`testd history`: the runs of this workspace, or how a test has fared: its state now, and when its verdict changed.
+
+Runs in the client.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from testd_daemon import workspace
+from testd_daemon.cli.arguments import Operands, at_least, one_of
+from testd_daemon.cli.here import here
+from testd_daemon.client.sync import Client
+from testd_daemon.reports import safe, words
+from testd_daemon.reports.terminal import standard_output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.reports.terminal import Terminal
+
+    Entry = Mapping[str, Any]
+
+OPERANDS = Operands("TEST", 0, 1, "a node id or a part of one; none: the runs")
+
+
+def arguments(parser: Parser) -> None:
+    """Add what `testd history` takes."""
+    parser.add_argument("--limit", type=at_least(1), default=20, metavar="N", help="show at most N entries (20)")
+    parser.add_argument("--format", type=one_of("text", "json"), default="text", metavar="text|json",
+                        help="json: one entry a line (docs/json-events.md)")  # fmt: skip
+
+
+def main(options: Namespace) -> int:
+    """Show the history. Starts the daemon where none runs: the workspace's agent keeps it."""
+    root, _ = workspace.find(here())
+    test = options.operands[0] if options.operands else ""
+    with Client.connect(start=True) as client:
+        entries = client.history(root, test, options.limit)["entries"]
+    if options.format == "json":
+        import json
+
+        sys.stdout.write("".join(json.dumps(entry) + "\n" for entry in entries))
+        return 0
+    terminal = standard_output(os.environ)
+    if not entries:
+        terminal.write(f"no test with {safe.line(test)!r} has run here yet\n" if test else "nothing has run here yet\n")
+    terminal.write("".join(f"{line}\n" for line in describe(terminal, entries, time.time())))
+    return 0
+
+
+def describe(terminal: Terminal, entries: Sequence[Entry], now: float) -> Iterable[str]:
+    """Give the lines that show history's entries."""
+    from testd_daemon.reports.failure import style
+
+    several = len({entry["target"] for entry in entries if entry["target"]}) > 1
+    for entry in entries:
+        if not entry["test"]:
+            yield _run(terminal, entry, now)
+            continue
+        target = f" [{entry['target']}]" if several else ""
+        verdict = terminal.paint(f"{entry['verdict']:<9}", style(entry["verdict"]))
+        if entry["run"]:  # a change
+            message = safe.line((str(entry["message"]).splitlines() or [""])[0])
+            yield f"    became {verdict} {words.ago(entry['at'], now):>10}  in run {entry['run']}  {message}".rstrip()
+        else:
+            often = f"{entry['failures']} of {words.number(entry['runs'], 'run')} not passed"
+            took = words.seconds(entry["duration"])
+            yield f"{verdict} {terminal.paint(safe.line(str(entry['test'])), 'bold')}{target}  {took}, {often}"
+
+
+def _run(terminal: Terminal, entry: Entry, now: float) -> str:
+    from testd_daemon.reports.failure import style
+
+    said = ", ".join(terminal.paint(text, style(verdict)) for verdict, text in words.counts(entry["counts"]))
+    when = words.ago(entry["at"], now)
+    return f"{entry['run']}  {when:>10}  {words.seconds(entry['duration']):>8}  {said or entry['verdict']}"
+
+
+__all__ = ["OPERANDS", "arguments", "describe", "main"]

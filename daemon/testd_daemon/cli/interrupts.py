@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM while a run is followed: the first asks, the second leaves.
+
+Runs in the client, on the quick path: imports signal. A handler only notes what came; the loop that follows the run
+looks at it between two events, where nothing can be torn in half. Before there is a run, the first one leaves at once.
+"""
+
+from __future__ import annotations
+
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+    from typing_extensions import Self
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Leave(KeyboardInterrupt):
+    """The user wants out now."""
+
+
+class Interrupts:
+    """Own SIGINT and SIGTERM inside a `with` block."""
+
+    def __init__(self) -> None:
+        """Start with nothing asked for."""
+        self.gentle = False  # True: the first signal asks, and does not leave
+        self.asked = 0
+        self._before: list[tuple[int, Any]] = []
+
+    def __enter__(self) -> Self:
+        """Take the signals over."""
+        self._before = [(number, signal.signal(number, self._take)) for number in _SIGNALS]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back."""
+        for number, handler in self._before:
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        self.asked += 1
+        if self.asked > 1 or not self.gentle:
+            # Whatever runs now is unwound; a third signal then meets the way out again, not a half-done one.
+            raise Leave
+
+
+__all__ = ["Interrupts", "Leave"]

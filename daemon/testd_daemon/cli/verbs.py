@@ -1,0 +1,38 @@
+"""The table of verbs: the one place that knows them all. A verb's module is imported when it was chosen.
+
+Each module has `OPERANDS`, `EPILOG` where it needs one, `arguments(parser)` and `main(options) -> exit status`.
+Runs in the client, on the quick path: imports nothing.
+"""
+
+from __future__ import annotations
+
+#: Verb, its module, and what it does, in the order in which help lists them.
+VERBS: dict[str, tuple[str, str]] = {
+    "run": ("testd_daemon.cli.run", "run tests, warm where that is possible"),
+    "attach": ("testd_daemon.cli.attach", "follow a run that was started elsewhere"),
+    "cancel": ("testd_daemon.cli.cancel", "end a run early"),
+    "status": ("testd_daemon.cli.status", "show the daemon, its runners and its runs"),
+    "history": ("testd_daemon.cli.history", "show past runs, or how a test has fared"),
+    "logs": ("testd_daemon.cli.logs", "show what the daemon has logged"),
+    "doctor": ("testd_daemon.cli.doctor", "show what testd finds here, and what is wrong with it"),
+    "stop": ("testd_daemon.cli.stop", "end the daemon and everything that it started"),
+    "daemon": ("testd_daemon.cli.daemon", "run the daemon in the foreground (for service managers)"),
+}
+
+
+def help_text() -> str:
+    """Give what `testd` alone prints."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, (_, summary) in VERBS.items())
+    return (
+        "usage: testd VERB [OPTIONS]\n\n"
+        "A test daemon: keeps runners warm and runs your tests.\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "options:\n"
+        "  -h, --help     show this, or with a verb what the verb takes\n"
+        "  -V, --version  show the version\n\n"
+        "Start with `testd run`: it needs no configuration, and starts the daemon when none runs.\n"
+    )
+
+
+__all__ = ["VERBS", "help_text"]

@@ -1,0 +1,264 @@
+"""The client of the command line: blocking, and cheap to import. Messages are dicts, as `testd_protocol` has them.
+
+Imports the standard library and the runner's codec. When the handler dies it connects again, starting a new one if it
+must, and goes on after the last event that it saw: whoever iterates over `events` notices nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from testd_daemon.client.wire import GREETING, Wire, raise_fault
+from testd_daemon.errors import DeadlineExpired, FaultError, HandlerUnavailable, LinkClosed, VersionMismatch
+from testd_daemon.runtime import Folders, folders, private_folders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Any
+
+__all__ = ["Client"]
+
+#: How often, and for how many seconds altogether, a lost handler is replaced before any event comes.
+RECONNECTS = 5
+RECONNECT_DEADLINE = 60.0
+#: Seconds for the agent to answer about history; it may have to be started.
+HISTORY_DEADLINE = 45.0
+#: Seconds for a handler that gives way to one of another version to be gone.
+GIVE_WAY_DEADLINE = 10.0
+
+
+class Client:
+    """A connection to the handler. `with` closes it; a run that was not detached ends with it."""
+
+    def __init__(self, wire: Wire, welcome: dict[str, Any], where: Folders, *, start: bool) -> None:
+        """Take over a greeted connection: see `connect`."""
+        self._wire = wire
+        self._folders = where
+        self._start = start
+        self._following = ""  # the run whose events this connection gets
+        self._waiting: list[dict[str, Any]] = []  # events that came while something else was waited for
+        self.welcome = welcome
+
+    @classmethod
+    def connect(cls, *, start: bool = True, where: Folders | None = None) -> Client:
+        """Connect to the handler; with `start`, start one if there is none, or one of another version that is idle.
+
+        Raises HandlerUnavailable, VersionMismatch, RuntimeFolderError.
+        """
+        where = where or folders()
+        where.check_socket_path()
+        wire, welcome = _connect(where, start=start)
+        return cls(wire, welcome, where, start=start)
+
+    @classmethod
+    def connect_private(cls, base: str) -> Client:
+        """Start a handler of our own that keeps everything in the folder `base` (mode 0700), and connect to it.
+
+        It ends and removes the folder when this connection closes, however that happens.
+        """
+        where = private_folders(base)
+        where.check_socket_path()
+        wire, welcome = _connect(where, start=True)
+        return cls(wire, welcome, where, start=False)
+
+    def __enter__(self) -> Client:
+        """Give the client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._wire.close()
+
+    def submit(self, request: dict[str, Any]) -> str:
+        """Ask for a run (a `RunRequest`) and return its id once the journal has it; its events follow.
+
+        If the handler dies before it answers, the request is made once more with the same key: it is one run.
+        Raises FaultError where the handler refuses.
+        """
+        key = os.urandom(12).hex()
+        message = {"type": "Submit", "request": request, "key": key}
+        for _ in _attempts("the daemon died again and again before it accepted the run"):
+            try:
+                self._wire.send(message)
+                self._following = str(self._expect("Accepted", GREETING)["run"])
+            except LinkClosed:
+                self._connect_again()
+            else:
+                return self._following
+        raise AssertionError  # _attempts raises first
+
+    def events(self, run: str, after: int = 0, *, tick: float | None = None) -> Iterator[dict[str, Any] | None]:
+        """Yield the `Event`s of a run after a number, each once and in order, up to its `RunCompleted`.
+
+        With `tick`, yield None whenever nothing came for so many seconds. An empty run means the newest.
+        """
+        if run != self._following or not run:
+            self._attach(run, after)
+        attempts = _attempts("the daemon died again and again, and the run did not go on")
+        next(attempts)
+        while True:
+            try:
+                event = self._next_event(tick)
+            except LinkClosed:
+                next(attempts)
+                self._connect_again()
+                self._attach(run, after)
+                continue
+            if event is None:
+                yield None
+            elif event["seq"] > after and event["run"] == (run or event["run"]):
+                run, after = event["run"], event["seq"]
+                attempts = _attempts("the daemon died again and again, and the run did not go on")
+                next(attempts)
+                yield event
+                if event["body"]["type"] == "RunCompleted":
+                    return
+
+    def status(self) -> dict[str, Any]:
+        """Ask for a `StatusReport`."""
+        self._wire.send({"type": "Status"})
+        return self._expect("StatusReport", GREETING)
+
+    def cancel(self, run: str, reason: str = "") -> None:
+        """Ask for a run to end early. Its `RunCompleted` comes as an event; a run that has ended stays as it is."""
+        try:
+            self._wire.send({"type": "Cancel", "run": run, "reason": reason})
+        except LinkClosed:
+            self._connect_again()
+            self._attach(run, 0)
+            self._wire.send({"type": "Cancel", "run": run, "reason": reason})
+
+    def history(self, workspace: str, test: str = "", limit: int = 20) -> dict[str, Any]:
+        """Ask for a `HistoryReport` of a test (a node id or a part of one) or, with an empty one, of the runs."""
+        self._wire.send({"type": "History", "workspace": workspace, "test": test, "limit": limit, "id": 1})
+        return self._expect("HistoryReport", HISTORY_DEADLINE)
+
+    def shutdown(self, reason: str = "") -> None:
+        """Ask the handler to end, and return once it has begun to."""
+        try:
+            self._wire.send({"type": "Shutdown", "reason": reason})
+            self._expect("Shutdown", GREETING)
+        except LinkClosed:
+            return
+
+    def _attach(self, run: str, after: int) -> None:
+        self._following = run
+        self._waiting.clear()
+        self._wire.send({"type": "Attach", "run": run, "after": after})
+
+    def _next_event(self, tick: float | None) -> dict[str, Any] | None:
+        if self._waiting:
+            return self._waiting.pop(0)
+        while (message := self._wire.receive(tick, tick=True)) is not None:
+            if message["type"] == "Event":
+                return message
+            if message["type"] == "Fault":
+                raise_fault(message)
+        return None
+
+    def _expect(self, kind: str, deadline: float) -> dict[str, Any]:
+        """Wait for an answer; events that come before it are kept."""
+        until = time.monotonic() + deadline
+        while True:
+            message = self._wire.receive(max(0.0, until - time.monotonic()))
+            assert message is not None
+            if message["type"] == kind:
+                return message
+            if message["type"] == "Event":
+                self._waiting.append(message)
+            elif message["type"] == "Fault":
+                raise_fault(message)
+            elif message["type"] == "Unsupported":
+                raise FaultError("protocol", f"the daemon does not know the message {message['of']}")
+
+    def _connect_again(self) -> None:
+        """Replace the connection after the handler was lost, and the handler with it if there is none."""
+        self._wire.close()
+        if self._folders.ephemeral:
+            raise HandlerUnavailable("the private daemon of this run died", hint="run it again")
+        self._wire, self.welcome = _connect(self._folders, start=True)
+
+
+def _attempts(complaint: str) -> Iterator[int]:
+    """Count attempts; raise HandlerUnavailable when they were too many or took too long."""
+    until = time.monotonic() + RECONNECT_DEADLINE
+    for number in range(RECONNECTS):
+        yield number
+        if time.monotonic() > until:
+            break
+    raise HandlerUnavailable(complaint, hint="testd logs says why")
+
+
+def _connect(where: Folders, *, start: bool) -> tuple[Wire, dict[str, Any]]:
+    """Connect and greet. A handler that ends in this very moment is tried again."""
+    for _ in _attempts("the daemon ended again and again while it was being connected to"):
+        wire = _reach(where, start=start)
+        try:
+            answer = wire.greet()
+        except (LinkClosed, DeadlineExpired) as error:
+            wire.close()
+            if not start:
+                raise HandlerUnavailable(f"the daemon does not answer: {error.message}", hint=error.hint) from error
+            continue
+        if answer["type"] == "Welcome":
+            return wire, answer
+        try:
+            _settle_versions(wire, answer, where, start=start)
+        finally:
+            wire.close()
+    raise AssertionError  # _attempts raises first
+
+
+def _reach(where: Folders, *, start: bool) -> Wire:
+    try:
+        return Wire(where.socket)
+    except (FileNotFoundError, ConnectionRefusedError):
+        if not start:
+            raise HandlerUnavailable("no daemon is running", hint="testd run starts one") from None
+    except TimeoutError as error:
+        raise HandlerUnavailable(
+            f"the daemon does not accept connections at {where.socket}", hint="is it stopped? try: testd stop"
+        ) from error
+    except OSError as error:
+        raise HandlerUnavailable(f"cannot connect to {where.socket}: {error.strerror}") from error
+    from testd_daemon.client.start import start_handler  # its imports are paid for only now
+
+    start_handler(where)
+    try:
+        return Wire(where.socket)
+    except OSError as error:
+        raise HandlerUnavailable(f"the daemon was started and does not listen: {error}") from error
+
+
+def _settle_versions(wire: Wire, answer: dict[str, Any], where: Folders, *, start: bool) -> None:
+    """Ask a handler of another version to end, if nothing needs it and we may start one; else raise what it said."""
+    if answer["type"] != "Fault" or answer.get("code") != "version":
+        if answer["type"] == "Fault":
+            raise_fault(answer)
+        raise HandlerUnavailable(f"what listens at {where.socket} is no testd daemon: it said {answer['type']}")
+    if not start:
+        raise VersionMismatch(answer["message"], hint=answer.get("hint", ""))
+    try:
+        wire.send({"type": "Shutdown", "reason": "a client of another version takes over"})
+        reply = wire.receive(GREETING)
+        if reply is not None and reply["type"] == "Fault":
+            raise VersionMismatch(f"{answer['message']}; {reply['message']}", hint=reply.get("hint", ""))
+        _await_end(wire)
+    except LinkClosed:
+        return
+
+
+def _await_end(wire: Wire) -> None:
+    """Wait until the other handler has closed the connection: its socket is gone then."""
+    until = time.monotonic() + GIVE_WAY_DEADLINE
+    while True:
+        wire.receive(max(0.0, until - time.monotonic()))

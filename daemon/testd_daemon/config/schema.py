@@ -1,0 +1,142 @@
+"""The keys of the configuration: type, default, meaning, what is allowed. Imported by `resolve.py` and `doctor`.
+
+One table. A key that is added here is read, checked, explained and documented (a test compares docs/configuration.md).
+Values are per target: `[tool.testd]` describes the target that is always there, and named targets will be tables of
+the same keys. What concerns the workspace as a whole is marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from testd_daemon.config import units
+
+__all__ = ["KEYS", "Key", "Settings"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is configured, in the units that the agent works with: seconds, bytes, memory in KiB."""
+
+    kind: Literal["auto", "pytest", "exports"] = "auto"
+    python: str = ""
+    mode: Literal["worker", "bin"] = "worker"
+    jobs: int = 0
+    timeout: float = 600.0
+    job_timeout: float = 0.0
+    memory_limit: int = 0
+    paths: tuple[str, ...] = ()
+    pytest_args: tuple[str, ...] = ()
+    fork: bool = True
+    split: Literal["auto", "never"] = "auto"
+    environment: dict[str, str] = {}
+    passthrough: tuple[str, ...] = ("*",)
+    volatile: tuple[str, ...] = ()
+    output_limit: int = 8 * 1024 * 1024
+    capture_limit: int = 64 * 1024
+    idle_runners: int = 2
+    runner_age: float = 6 * 3600.0
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One key: `written` is the type in the file, `read` makes of it the value in `Settings` (raises ValueError)."""
+
+    name: str
+    written: Any
+    allowed: str
+    meaning: str
+    default: Any  # as it would be written
+    read: Callable[[Any], Any] = lambda value: value
+    variable: str = ""  # the environment variable that sets it
+    option: str = ""  # the field of a run's request that sets it
+    flag: str = ""  # how that is spelled on the command line
+    whole: bool = False  # of the workspace, not of a target
+
+
+def _jobs(value: int | str) -> int:
+    if value == "auto":
+        return 0
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1024:
+        return value
+    if isinstance(value, str) and value.isdigit() and 1 <= int(value) <= 1024:
+        return int(value)
+    raise ValueError(f"{value!r} is no number of workers")
+
+
+def _flag(value: bool | str) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if value.lower() in words:
+        return words[value.lower()]
+    raise ValueError(f"{value!r} is neither true nor false")
+
+
+def _limit(value: int | str) -> int:
+    found = units.size(value)
+    if not 1024 <= found <= 1024**3:
+        raise ValueError(f"{value!r} is not between 1 KiB and 1 GiB")
+    return found
+
+
+def _count(value: int) -> int:
+    if not 0 <= value <= 16:
+        raise ValueError(f"{value} is not between 0 and 16")
+    return value
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"{value!r} is none of these")
+        return value
+
+    return read
+
+
+_DURATION = 'seconds as a number, or text such as "90s", "2 min", "1h"; 0 is no limit'
+_SIZE = 'bytes as a number, or text such as "64KiB", "8 MiB"; from 1 KiB to 1 GiB'
+
+#: Every key, by name.
+KEYS: dict[str, Key] = {
+    key.name: key
+    for key in (
+        Key("kind", str, '"auto", "pytest" or "exports"', "which kind of test files the project has", "auto",
+            _one_of("auto", "pytest", "exports"), variable="TESTD_KIND"),
+        Key("python", str, 'a path, or a version such as "3.12"', "the interpreter that runs the tests", "",
+            variable="TESTD_PYTHON"),
+        Key("mode", str, '"worker" (fork from what is warm) or "bin" (a new process for each job)',
+            "how user code is run", "worker", _one_of("worker", "bin"), variable="TESTD_MODE", option="mode",
+            flag="--mode"),
+        Key("jobs", int | str, '"auto" (as many as there are processors), or a number from 1 to 1024',
+            "how many workers a run has at most", "auto", _jobs, variable="TESTD_JOBS", option="jobs", flag="--jobs",
+            whole=True),
+        Key("timeout", float | str, _DURATION, "how long one test may take", 600, units.duration,
+            variable="TESTD_TIMEOUT", option="timeout", flag="--timeout"),
+        Key("job_timeout", float | str, _DURATION, "how long one job, the tests of a file, may take", 0,
+            units.duration),
+        Key("memory_limit", float | str, 'a size such as "2GiB", a share of the machine such as "80%", or 0: no limit',
+            "how much memory one worker may use", "80%", units.memory, variable="TESTD_MEMORY_LIMIT"),
+        Key("paths", list[str], "a list of files and folders, relative to the workspace",
+            "what runs where the command line names nothing", [], tuple),
+        Key("pytest_args", list[str], "a list of pytest's options", "what pytest is given in front of the paths", [],
+            tuple),
+        Key("fork", bool | str, "true or false", "whether workers may be forked from a process that is kept", True,
+            _flag, variable="TESTD_FORK"),
+        Key("split", str, '"auto" or "never"', "whether a file that dominates a run may be shared between workers",
+            "auto", _one_of("auto", "never")),
+        Key("environment", dict[str, str], "a table of names and text", "variables that are set for user code", {}),
+        Key("passthrough", list[str], 'a list of names, "*" stands for any characters',
+            "which of the caller's environment variables user code gets", ["*"], tuple),
+        Key("volatile", list[str], 'a list of names, "*" stands for any characters',
+            "environment variables whose change does not make a runner cold", [], tuple),
+        Key("output_limit", int | str, _SIZE, "how much of what one test prints is shown live", "8MiB", _limit),
+        Key("capture_limit", int | str, _SIZE, "how much of each captured section is kept", "64KiB", _limit),
+        Key("idle_runners", int, "a number from 0 to 16", "how many runners are kept warm between runs", 2, _count,
+            whole=True),
+        Key("runner_age", float | str, _DURATION, "after how long a runner is replaced", "6h", units.duration,
+            whole=True),
+    )
+}  # fmt: skip

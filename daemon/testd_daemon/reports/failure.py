@@ -1,0 +1,135 @@
+"""One test that did not pass, as the text report tells it: verdict, traceback, what it printed, how to run it again.
+
+Runs in the client; loaded with a run's first failure. Imports our own helpers and the standard library.
+"""
+
+from __future__ import annotations
+
+import os.path
+import shlex
+
+from testd_daemon.reports import safe, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from testd_daemon.reports.terminal import Terminal
+
+#: Where the frames come from that are the same below every test.
+_FRAMEWORK = ("/_pytest/", "/pluggy/", "/testd/runner/", 'File "<string>"', 'File "<frozen runpy>"')
+
+_STYLES = {"passed": "green", "skipped": "yellow", "xfailed": "yellow", "xpassed": "yellow", "cancelled": "dim"}
+
+
+class Place:
+    """Where the user stands, so that a printed command works from there."""
+
+    def __init__(self, workspace: str, cwd: str) -> None:
+        """Take absolute paths. Node ids are relative to `workspace`."""
+        self._workspace = workspace
+        self._cwd = cwd
+
+    def again(self, test: str, options: Sequence[str] = ()) -> str:
+        """Give the command that runs just this test again, quoted for a shell."""
+        path, separator, name = test.partition("::")
+        if self._workspace != self._cwd:
+            path = os.path.relpath(f"{self._workspace}/{path}", self._cwd)
+        target = path + separator + name
+        # An argument that starts with a dash is an option to every parser: say that options have ended.
+        words_ = ["testd", "run", *options, *(["--"] if target.startswith("-") else []), target]
+        return shlex.join(words_)
+
+
+def style(verdict: str) -> str:
+    """Give the style in which a verdict is painted."""
+    return _STYLES.get(verdict, "red")
+
+
+def header(terminal: Terminal, row: Sequence[Any], target: str) -> str:
+    """Give the line above a failure: a rule with the verdict, the test, and what it took. `target`: empty if clear."""
+    test, _, verdict, duration, memory, _, detail = row[:7]
+    phase = str(detail.get("phase") or "") if detail else ""
+    left = f"{verdict.upper()} {safe.line(test)}"
+    left += f", in {phase}" if phase in ("setup", "teardown") else ""
+    left += f" [{target}]" if target else ""
+    facts = words.seconds(duration)
+    if memory and verdict in ("crashed", "timed out"):
+        facts += f", {words.memory(memory)}"
+    dash = "──" if terminal.unicode else "--"
+    rule = terminal.rule(len(dash) + len(left) + len(facts) + 3)
+    return (
+        f"{terminal.paint(dash, 'red')} {terminal.paint(left, 'bold red')} {terminal.paint(rule, 'red')} "
+        f"{terminal.paint(facts, 'dim')}\n"
+    )
+
+
+def describe(terminal: Terminal, detail: Mapping[str, Any] | None, *, every_frame: bool = False) -> str:
+    """Give everything that is known about a failure, below its header. `every_frame`: the framework's own, too."""
+    if not detail:
+        return "no detail was reported\n"
+    text = safe.block(str(detail.get("text") or ""), colour=terminal.colour).rstrip("\n")
+    message = safe.block(str(detail.get("message") or ""), colour=False).strip()
+    stacks = safe.block(str(detail.get("stacks") or ""), colour=False).rstrip("\n")
+    parts = []
+    if message and not _says(text, message):
+        parts.append(terminal.paint(message, "bold red"))
+    if text:
+        parts.append(_traceback(terminal, text if every_frame else fold(text)))
+    for section in detail.get("sections") or ():
+        body = safe.block(str(section["text"]), colour=terminal.colour).rstrip("\n")
+        if body:
+            parts += [_subheader(terminal, safe.line(str(section["name"]))), body]
+    if detail.get("leaks"):
+        parts.append(_subheader(terminal, "Left behind"))
+        parts += [safe.line(str(leak)) for leak in detail["leaks"]]
+    if stacks and stacks not in text:
+        parts += [_subheader(terminal, "Stack of every thread"), stacks if every_frame else fold(stacks)]
+    return "\n".join(parts) + "\n"
+
+
+def fold(stacks: str) -> str:
+    """Take the frames of the test framework and of testd out of stacks as faulthandler writes them, and say so."""
+    if "\n  File " not in stacks:
+        return stacks
+    lines: list[str] = []
+    folded = 0
+    for line in [*stacks.split("\n"), ""]:
+        if line.startswith("  File ") and any(part in line for part in _FRAMEWORK):
+            folded += 1
+            continue
+        if folded:
+            lines.append(f"  ... {words.number(folded, 'frame')} of the test framework (-v shows them)")
+            folded = 0
+        lines.append(line)
+    return "\n".join(lines[:-1])
+
+
+def _says(text: str, message: str) -> bool:
+    """Tell whether a traceback says the message, with or without the name of the exception: twice is noise."""
+    first = message.split("\n", 1)[0]
+    return first in text or (": " in first and first.partition(": ")[2] in text)
+
+
+def _subheader(terminal: Terminal, name: str) -> str:
+    dash = "─" if terminal.unicode else "-"
+    return terminal.paint(f"{dash * 2} {name} {dash * 2}", "dim")
+
+
+def _traceback(terminal: Terminal, text: str) -> str:
+    """Paint a traceback as pytest does, unless it came painted: `E` lines red, the failing line bold."""
+    if not terminal.colour or "\x1b" in text:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        if line.startswith("E ") or line == "E":
+            lines.append(terminal.paint(line, "bold red"))
+        elif line.startswith(">"):
+            lines.append(terminal.paint(line, "bold"))
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+__all__ = ["Place", "describe", "header", "style"]

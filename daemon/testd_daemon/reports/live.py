@@ -1,0 +1,96 @@
+"""The lines at the bottom of a terminal while a run goes on: a bar, counts, times, and the tests that take long.
+
+Runs in the client; loaded when a run on a terminal has lasted for a moment, because rich costs more than a quick run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.segment import Segment
+from rich.text import Text
+
+from testd_daemon.reports import safe, words
+from testd_daemon.reports.failure import style
+from testd_daemon.reports.progress import SHOWN, Progress
+
+if TYPE_CHECKING:
+    from testd_daemon.reports.terminal import Terminal
+
+_BAR = 20
+
+
+class Above:
+    """Text that is already painted, for rich to print above the live lines as it is."""
+
+    def __init__(self, text: str) -> None:
+        """Take whole lines."""
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Hand the text over unmeasured: the terminal wraps it, so that it can be copied as it was."""
+        yield Segment(self._text)
+
+
+class LiveLines:
+    """The live lines. Drawn from `draw` only: there is no thread, and so nothing to lock."""
+
+    def __init__(self, terminal: Terminal, progress: Progress) -> None:
+        """Draw `progress` at the bottom of `terminal` until `close`."""
+        self._terminal = terminal
+        self._progress = progress
+        console = Console(file=terminal.stream, highlight=False, markup=False, emoji=False,
+                          no_color=not terminal.colour)  # fmt: skip
+        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False,
+                          redirect_stderr=False, vertical_overflow="ellipsis")  # fmt: skip
+        self._live.start()
+        terminal.above = self
+
+    def write_above(self, text: str) -> None:
+        """Write whole lines above the live ones."""
+        self._live.console.print(Above(text), end="")
+
+    def draw(self, now: float) -> None:
+        """Draw the lines for a moment of the monotonic clock."""
+        self._live.update(self._lines(now), refresh=True)
+
+    def close(self) -> None:
+        """Take the lines away and give the cursor back."""
+        self._terminal.above = None
+        self._live.stop()
+
+    def _lines(self, now: float) -> Text:
+        lines = [self._first(now)]
+        for test, passed in self._progress.running(now)[:SHOWN]:
+            lines.append(Text(f"  {words.seconds(passed):>8}  {safe.line(test)}", style="dim"))
+        more = len(self._progress.running(now)) - SHOWN
+        if more > 0:
+            lines[-1].append(f"  and {more} more")
+        for line in lines:
+            line.truncate(self._live.console.width, overflow="ellipsis" if self._terminal.unicode else "crop")
+        return Text("\n", no_wrap=True, end="").join(lines)
+
+    def _first(self, now: float) -> Text:
+        progress = self._progress
+        elapsed = words.seconds(now - progress.started_at)
+        if progress.planned is None:
+            what = "collecting" if progress.targets else "starting"
+            return Text(f"{what}{'…' if self._terminal.unicode else '...'} {elapsed}", style="dim")
+        line = Text.assemble(*self._bar(), f" {progress.percent():3d} %  {progress.done:,}/{progress.planned:,}")
+        for verdict, said in words.counts(progress.counts):
+            if verdict != "passed":
+                line.append(f"  {said}", style=style(verdict))
+        line.append(f"  {elapsed}")
+        if progress.expected:
+            line.append(f" of about {words.seconds(progress.expected)}", style="dim")
+        return line
+
+    def _bar(self) -> list[tuple[str, str]]:
+        full, empty = ("━", "─") if self._terminal.unicode else ("#", "-")
+        done = _BAR * (self._progress.percent() or 0) // 100
+        return [(full * done, "red" if self._progress.bad else "green"), (empty * (_BAR - done), "dim")]
+
+
+__all__ = ["Above", "LiveLines"]

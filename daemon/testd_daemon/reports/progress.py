@@ -1,0 +1,111 @@
+"""How far a run is: what is planned, what is done, what runs now, and what the time looks like.
+
+Runs in the client, on the quick path: no clock of its own (times are handed in), no input, no output.
+"""
+
+from __future__ import annotations
+
+from testd_daemon.reports import safe, words
+from testd_daemon.reports.base import BAD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Body = Mapping[str, Any]
+
+#: How many of the tests that run are named.
+SHOWN = 3
+
+
+class Progress:
+    """The state of a run as its events tell it."""
+
+    def __init__(self, started_at: float) -> None:
+        """Start at a moment of a monotonic clock."""
+        self.started_at = started_at
+        self.counts: dict[str, int] = {}
+        self.done = 0
+        self.planned: int | None = None
+        self.expected: float | None = None
+        self.deselected = 0
+        self.targets: dict[str, Body] = {}
+        self._running: dict[tuple[str, str], tuple[float, int]] = {}
+
+    @property
+    def bad(self) -> int:
+        """How many tests did not do what they should."""
+        return sum(self.counts.get(verdict, 0) for verdict in BAD)
+
+    def target(self, body: Body) -> None:
+        """Take `TargetReady`; one that comes again (an agent was replaced) does not change how the run began."""
+        self.targets.setdefault(str(body["target"]), body)
+
+    def plan(self, body: Body) -> None:
+        """Take `Planned`; the newest counts."""
+        self.planned = int(body["tests"])
+        self.deselected = int(body.get("deselected") or 0)
+        expected = body.get("expected")
+        self.expected = None if expected is None else float(expected)
+
+    def started(self, body: Body, now: float) -> None:
+        """Take `Started`: a test that has been running for a while."""
+        key = (str(body["target"]), str(body["test"]))
+        self._running[key] = (now - float(body["seconds"]), int(body["worker"]))
+
+    def outcome(self, test: str, target: str, verdict: str) -> None:
+        """Count one outcome."""
+        self.done += 1
+        self.counts[verdict] = self.counts.get(verdict, 0) + 1
+        if self._running:
+            self._running.pop((target, test), None)
+
+    def running(self, now: float) -> list[tuple[str, float]]:
+        """List the tests that have been running for a while with their seconds, the longest first."""
+        tests = [(test, now - since) for (_, test), (since, _) in self._running.items()]
+        return sorted(tests, key=lambda pair: -pair[1])
+
+    def percent(self) -> int | None:
+        """Give the share that is done, 0 to 100; None where the whole is not known yet."""
+        if self.planned is None:
+            return None
+        return 100 * min(self.done, self.planned) // self.planned if self.planned else 100
+
+    def warmth(self) -> str:
+        """Say `warm`, or `cold: ` and why; `part warm` where targets differ."""
+        states = {bool(body["warm"]) for body in self.targets.values()}
+        if not states:
+            return ""
+        if states == {True}:
+            return "warm"
+        prefix = "cold" if states == {False} else "part warm"
+        reasons = dict.fromkeys(bare_reason(body) for body in self.targets.values() if not body["warm"])
+        said = "; ".join(reason for reason in reasons if reason)
+        return f"{prefix}: {said}" if said else prefix
+
+    def sentence(self, now: float) -> str:
+        """Say it all in one plain line, for a log."""
+        elapsed = words.seconds(now - self.started_at)
+        if self.planned is None:
+            return f"starting, {elapsed}"
+        said = f"{self.done:,} of {words.number(self.planned, 'test')} ({self.percent()} %)"
+        if self.bad:
+            said += f", {self.bad} not passed"
+        said += f", {elapsed}" + (f" of about {words.seconds(self.expected)}" if self.expected else "")
+        slow = self.running(now)[:SHOWN]
+        if slow:
+            said += "; running: " + ", ".join(f"{safe.line(test)} ({words.seconds(passed)})" for test, passed in slow)
+        return said
+
+
+def bare_reason(body: Body) -> str:
+    """Give a target's reason without the word that says which it is (`cold: first run` is `first run`)."""
+    reason = safe.line(str(body.get("reason") or ""))
+    word, separator, rest = reason.partition(": ")
+    if word in ("warm", "cold"):
+        return rest if separator else ""
+    return reason
+
+
+__all__ = ["SHOWN", "Progress", "bare_reason"]

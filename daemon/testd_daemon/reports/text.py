@@ -1,0 +1,279 @@
+"""The text report: failures as they happen, live lines on a terminal, one line at the end that says it all.
+
+Runs in the client, on the quick path: imports the standard library's cheapest parts; what only failures, `-s` or a
+long run need is imported then.
+"""
+
+from __future__ import annotations
+
+import time
+
+from testd_daemon.reports import safe, words
+from testd_daemon.reports.base import BAD, Report
+from testd_daemon.reports.progress import Progress, bare_reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from testd_daemon.reports.failure import Place
+    from testd_daemon.reports.live import LiveLines
+    from testd_daemon.reports.output import LiveOutput
+    from testd_daemon.reports.terminal import Terminal
+
+    Body = Mapping[str, Any]
+
+#: A run shorter than this gets no live lines: they would only flicker, and rich would cost more than the run.
+LIVE_AFTER = 0.4
+#: Live lines are drawn at most this often; without a terminal, a line says how far the run is this often (seconds).
+REDRAW_EVERY = 0.1
+SAY_EVERY = 20.0
+#: So many failed tests are named again at the end.
+NAMED_AT_THE_END = 100
+
+_NOTICE_STYLES = {"error": "bold red", "warning": "yellow"}
+#: The verbosity from which a notice of a level is shown.
+_NOTICE_FROM = {"error": -1, "warning": 0, "info": 1, "debug": 2}
+
+
+class TextSettings:
+    """How a text report is written."""
+
+    def __init__(self, place: Place, *, verbosity: int = 0, again: Sequence[str] = ()) -> None:
+        """`verbosity`: -1 quiet, 0, 1, 2. `again`: options that a command to repeat a test needs (`--mode bin`)."""
+        self.place = place
+        self.verbosity = verbosity
+        self.again = tuple(again)
+
+
+class TextReport(Report):
+    """A run as text, on a terminal or into a file."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        errors: Terminal,
+        settings: TextSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Write to `terminal`; why a run could not be done goes to `errors`."""
+        self._terminal = terminal
+        self._errors = errors
+        self._settings = settings
+        self._verbosity = settings.verbosity
+        self._clock = clock
+        self._progress = Progress(clock())
+        self._live: LiveLines | None = None
+        self._output: LiveOutput | None = None
+        self._streams = False
+        self._completed = False
+        self._drawn_at = self._said_at = self._progress.started_at
+        self._bad: list[tuple[str, str, str, str]] = []  # verdict, test, target, message
+
+    def accepted(self, run: str) -> None:
+        """Name the run where one wants to know."""
+        if self._verbosity > 0:
+            self._dim(f"run {run}")
+
+    def event(self, run: str, seq: int, body: Body) -> None:
+        """Take an event, and keep what shows the time fresh while many come."""
+        super().event(run, seq, body)
+        self.tick()
+
+    def tick(self) -> None:
+        """Draw the live lines, or say how far the run is, when it is time to."""
+        now = self._clock()
+        if self._completed or self._streams:
+            return
+        if not self._terminal.live:
+            self._say(now)
+        elif now - self._drawn_at >= (REDRAW_EVERY if self._live else LIVE_AFTER):
+            self._draw(now)
+
+    def message(self, text: str) -> None:
+        """Write a line of our own."""
+        self._dim(text)
+
+    def fault(self, fault: Body) -> None:
+        """Say why there is nothing more to report."""
+        self.close()
+        self._problem(fault, str(fault["message"]))
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self._output is not None:
+            self._output.flush()
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.close()
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_target(self, body: Body) -> None:
+        """Keep how warm a target is; with `-v`, say why."""
+        self._progress.target(body)
+        if self._verbosity > 0:
+            reason = bare_reason(body)
+            facts = [f"Python {body['python']}"] if body.get("python") else []
+            facts += [str(body["framework"])] if body.get("framework") else []
+            facts += [f"mode {body['mode']}", words.number(int(body["jobs"]), "worker")]
+            state = "warm" if body["warm"] else "cold"
+            said = f"{body['target']}: {state}{': ' + reason if reason else ''} ({', '.join(facts)})"
+            self._dim(safe.line(said))
+
+    def on_plan(self, body: Body) -> None:
+        """Keep how much there is to do."""
+        self._progress.plan(body)
+
+    def on_notice(self, body: Body) -> None:
+        """Say what the user should know, from warnings up; the rest with `-v` and `-vv`."""
+        level = str(body["level"])
+        if self._verbosity < _NOTICE_FROM.get(level, 1):
+            return
+        target = f"{body['target']}: " if body.get("target") and len(self._progress.targets) > 1 else ""
+        label = self._terminal.paint(f"{level}:", _NOTICE_STYLES.get(level, "dim"))
+        text = f"{label} {target}{safe.block(str(body['text']), colour=False)}\n"
+        detail = str(body.get("detail") or "")
+        if detail and (self._verbosity > 0 or level == "error"):
+            text += _indent(safe.block(detail, colour=self._terminal.colour))
+        self._write(text)
+
+    def on_started(self, body: Body) -> None:
+        """Keep which tests take long."""
+        self._progress.started(body, self._clock())
+
+    def on_output(self, body: Body) -> None:
+        """Pass on what tests print under `-s`; there are no live lines then."""
+        if self._output is None:
+            from testd_daemon.reports.output import LiveOutput
+
+            self._streams = True
+            self.close()
+            self._output = LiveOutput(self._terminal)
+        prefixed = sum(int(target["jobs"]) for target in self._progress.targets.values()) > 1
+        target = str(body.get("target") or "") if len(self._progress.targets) > 1 else ""
+        source = (target, int(body["worker"]), str(body["stream"]))
+        self._output.add(str(body["text"]), source, prefixed=prefixed)
+
+    def on_outcomes(self, body: Body) -> None:
+        """Count a batch, and tell each failure (with `-v`, each test)."""
+        outcome, parts = self._progress.outcome, []
+        every = self._verbosity > 0
+        for row in body["rows"]:
+            test, target, verdict = row[0], row[1], row[2]
+            outcome(test, target, verdict)
+            if verdict in BAD:
+                parts.append(self._failure(row))
+            elif every:
+                parts.append(self._line(row))
+        if parts:
+            self._write("".join(parts))
+
+    def on_completed(self, body: Body) -> None:
+        """Say how it ended."""
+        self._completed = True
+        self.close()
+        counts = body.get("counts") or self._progress.counts
+        if self._verbosity >= 0 and len(self._bad) > 1:
+            self._write(self._list_failures())
+        exit_code, reason = int(body["exit_code"]), str(body.get("reason") or "")
+        if reason and exit_code in (3, 4):
+            self._problem(body, reason)
+            if not counts:
+                return
+        elif reason:
+            hint = str(body.get("hint") or "")
+            self._write(self._terminal.paint(safe.block(reason, colour=False), "yellow") + "\n")
+            self._write(safe.block(hint, colour=False) + "\n" if hint else "")
+        self._write(self._summary(counts, float(body["duration"]), exit_code))
+
+    # ── what is written ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _summary(self, counts: Mapping[str, int], duration: float, exit_code: int) -> str:
+        from testd_daemon.reports.failure import style
+
+        paint = self._terminal.paint
+        parts = [paint(said, style(verdict)) for verdict, said in words.counts(counts)] or ["no tests ran"]
+        if self._progress.deselected:
+            parts.append(paint(f"{self._progress.deselected} deselected", "yellow"))
+        warmth = self._progress.warmth()
+        took = f" in {words.seconds(duration)}" + (f" ({warmth})" if warmth else "")
+        main = "green" if exit_code == 0 else "yellow" if exit_code == 5 else "red"
+        return ", ".join(parts) + paint(took, main) + "\n"
+
+    def _line(self, row: Sequence[Any]) -> str:
+        from testd_daemon.reports.failure import style
+
+        test, target, verdict, duration, _, _, detail = row[:7]
+        verdict_said = self._terminal.paint(f"{verdict:<9}", style(verdict))
+        where = f" [{target}]" if len(self._progress.targets) > 1 else ""
+        why = str(detail["message"]) if detail and verdict not in BAD and detail.get("message") else ""
+        said = self._terminal.paint(f" ({safe.line(why)})", "dim") if why else ""
+        return f"{verdict_said} {words.seconds(duration):>8}  {safe.line(test)}{where}{said}\n"
+
+    def _failure(self, row: Sequence[Any]) -> str:
+        from testd_daemon.reports import failure
+
+        test, target, verdict, detail = row[0], row[1], row[2], row[6]
+        shown = target if len(self._progress.targets) > 1 else ""
+        self._bad.append((verdict, test, shown, str(detail.get("message") or "") if detail else ""))
+        again = self._settings.place.again(test, self._settings.again)
+        return (
+            failure.header(self._terminal, row, shown)
+            + failure.describe(self._terminal, detail, every_frame=self._verbosity > 0)
+            + self._terminal.paint("again: ", "dim")
+            + self._terminal.paint(safe.line(again), "bold")
+            + "\n\n"
+        )
+
+    def _list_failures(self) -> str:
+        paint, lines = self._terminal.paint, []
+        for verdict, test, target, message in self._bad[:NAMED_AT_THE_END]:
+            name = safe.line(test) + (f" [{target}]" if target else "")
+            first = safe.line((message.splitlines() or [""])[0])
+            room = self._terminal.width - len(verdict) - len(name) - 4
+            cut = first if len(first) <= room else first[: room - 3] + "..." if room > 10 else ""
+            lines.append(f"{paint(verdict.upper(), 'red')} {paint(name, 'bold')}{' - ' + cut if cut else ''}")
+        if len(self._bad) > NAMED_AT_THE_END:
+            more = len(self._bad) - NAMED_AT_THE_END
+            lines.append(f"and {more} more; `testd run --last-failed` runs all of them again")
+        return "\n".join(lines) + "\n"
+
+    def _problem(self, body: Body, message: str) -> None:
+        text = f"testd: {safe.block(message, colour=False)}\n"
+        if body.get("hint"):
+            text += safe.block(str(body["hint"]), colour=False) + "\n"
+        if body.get("detail"):
+            text += _indent(safe.block(str(body["detail"]), colour=self._errors.colour))
+        self._errors.write(text)
+
+    def _dim(self, text: str) -> None:
+        self._write(self._terminal.paint(text, "dim") + "\n")
+
+    def _write(self, text: str) -> None:
+        if self._output is not None:
+            self._output.flush()
+        self._terminal.write(text)
+
+    # ── what shows the time ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _draw(self, now: float) -> None:
+        if self._live is None:
+            from testd_daemon.reports.live import LiveLines
+
+            self._live = LiveLines(self._terminal, self._progress)
+        self._live.draw(now)
+        self._drawn_at = now
+
+    def _say(self, now: float) -> None:
+        if self._verbosity == 0 and now - self._said_at >= SAY_EVERY:
+            self._said_at = now
+            self._write(self._progress.sentence(now) + "\n")
+
+
+def _indent(text: str) -> str:
+    return "".join(f"    {line}\n" for line in text.rstrip("\n").split("\n"))
+
+
+__all__ = ["LIVE_AFTER", "SAY_EVERY", "TextReport", "TextSettings"]

@@ -1,0 +1,163 @@
+"""What a wrong command line is answered with: what is wrong and what would be right, status 4, never a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import pytest
+
+from testd_daemon.cli import entry
+from testd_daemon.cli.arguments import Operands, Parser, at_least, duration, nearest, one_of
+from testd_daemon.cli.verbs import VERBS
+from testd_daemon.errors import Bug, UsageError
+
+
+def call(capsys, *arguments):
+    status = entry.main(list(arguments))
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_help_lists_every_verb(capsys, arguments):
+    status, out, err = call(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert all(f"\n  {verb} " in out for verb in VERBS)
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(capsys, option):
+    from testd_protocol.version import __version__
+
+    assert call(capsys, option) == (0, f"testd {__version__}\n", "")
+
+
+def test_an_unknown_verb_is_told_with_the_nearest(capsys):
+    status, out, err = call(capsys, "statsu")
+    assert (status, out) == (4, "")
+    assert err.startswith("testd: unknown verb: statsu\nDid you mean `testd status`? The verbs are run, attach,")
+
+
+def test_a_path_instead_of_a_verb_is_understood(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_a.py").touch()
+    assert "To run these tests: testd run test_a.py::test_b" in call(capsys, "test_a.py::test_b")[2]
+
+
+def test_an_option_instead_of_a_verb_is_understood(capsys):
+    assert call(capsys, "-x")[2] == "testd: unknown option: -x\nA verb comes first: testd run -x\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(capsys, verb):
+    with pytest.raises(SystemExit) as raised:
+        entry.main([verb, "--help"])
+    out = capsys.readouterr().out
+    assert raised.value.code == 0
+    assert out.startswith(f"usage: testd {verb} [OPTIONS]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--last-faild"], "testd: run: unknown option: --last-faild\nDid you mean --last-failed?"),
+        (["run", "--las"], "unknown option: --las"),
+        (["run", "-n", "4"], "unknown option: -n\nDid you mean -j?"),
+        (["run", "-n4"], "Did you mean -j?"),
+        (["run", "--exitfirst"], "Did you mean -x?"),
+        (["run", "-m", "slow"], 'pytest_args = ["-m"] under [tool.testd]'),
+        (["run", "--tb=short"], 'pytest_args = ["--tb=short"] under [tool.testd]'),
+        (["run", "--mode", "wroker"], "--mode: 'wroker' is not worker or bin (did you mean worker?)"),
+        (["run", "--jobs", "0"], "0 is less than 1"),
+        (["run", "-j", "two"], "'two' is not a whole number"),
+        (["run", "--timeout", "soon"], "'soon' is not a number of seconds"),
+        (["run", "--timeout", "nan"], "nan is not a number of seconds from 0 on"),
+        (["run", "--timeout=-1"], "-1 is not a number of seconds from 0 on"),
+        (["run", "-k"], "-k: expected one argument"),
+        (["run", "--fresh=yes"], "--fresh"),
+        (["run", ""], "an empty path"),
+        (["run", "--detach", "--no-daemon"], "--detach needs a daemon"),
+        (["run", "--detach", "--junitxml", "x"], "--junitxml is written by the command that follows a run"),
+        (["run", "--junitxml", "/"], "this is a folder"),
+        (["status", "now"], "testd: status: unexpected argument: now\nIt takes options only."),
+        (["attach", "a", "b"], "unexpected argument: b"),
+        (["history", "--limit", "0"], "0 is less than 1"),
+        (["daemon", "--idle-exit", "x"], "'x' is not a number of seconds"),
+    ],
+)
+def test_wrong_arguments(capsys, arguments, said):
+    status, out, err = call(capsys, *arguments)
+    assert (status, out) == (4, "")
+    assert err.startswith("testd: ")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def parser(operands=None):
+    made = Parser("try", "try something", operands)
+    made.add_argument("-x", action="store_true")
+    made.add_argument("-k")
+    return made
+
+
+def test_options_and_operands_mix_and_two_dashes_end_options():
+    parsed = parser(Operands("PATH", 0, None, "paths")).parse(["a", "-x", "b", "-k", "e", "c", "--", "-x", "--", "d"])
+    assert parsed.operands == ["a", "b", "c", "-x", "--", "d"]
+    assert (parsed.x, parsed.k) == (True, "e")
+
+
+def test_a_missing_operand_is_told():
+    with pytest.raises(UsageError, match="RUN is missing"):
+        parser(Operands("RUN", 1, 1, "a run's id")).parse([])
+
+
+@pytest.mark.parametrize(("word", "near"), [("staus", "status"), ("xyz", "")])
+def test_nearest(word, near):
+    assert nearest(word, VERBS) == near
+
+
+def test_readers_of_values():
+    assert at_least(0)("0") == 0
+    assert duration("1.5") == 1.5
+    assert one_of("a", "b")("b") == "b"
+    with pytest.raises(argparse.ArgumentTypeError):
+        duration("inf")
+
+
+def test_a_bug_of_ours_is_said_in_words(capsys, monkeypatch):
+    def break_down(arguments):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(entry, "_dispatch", break_down)
+    monkeypatch.delenv("TESTD_DEBUG", raising=False)
+    status, _, err = call(capsys, "run")
+    assert status == 3
+    assert err.startswith("testd: internal error: ZeroDivisionError: division by zero\nSee `testd logs`")
+    assert "Traceback" not in err
+    monkeypatch.setenv("TESTD_DEBUG", "1")
+    assert "Traceback" in call(capsys, "run")[2]
+
+
+def test_errors_keep_their_status_hint_and_detail(capsys, monkeypatch):
+    def raise_it(arguments):
+        raise Bug("an \x1b[2Jodd thing", hint="Do this.", detail="one\ntwo")
+
+    monkeypatch.setattr(entry, "_dispatch", raise_it)
+    monkeypatch.delenv("TESTD_DEBUG", raising=False)
+    status, _, err = call(capsys, "run")
+    assert status == 3
+    assert err.splitlines()[:4] == ["testd: an ^[[2Jodd thing", "Do this.", "    one", "    two"]
+
+
+def test_a_file_that_is_in_the_way_is_named(capsys, monkeypatch):
+    def raise_it(arguments):
+        raise PermissionError(13, "Permission denied", "/some/file")
+
+    monkeypatch.setattr(entry, "_dispatch", raise_it)
+    assert call(capsys, "run")[:3:2][1].startswith("testd: /some/file: Permission denied\n")
+
+
+def test_errors_survive_a_missing_stderr(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert entry.main(["nonsense"]) == 4

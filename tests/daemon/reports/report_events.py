@@ -1,0 +1,91 @@
+"""Events as the wire carries them, for the tests of reports: every field, like a real handler's."""
+
+from __future__ import annotations
+
+import io
+
+from testd_daemon.reports.terminal import Terminal
+
+
+def terminal(*, colour: bool = False, live: bool = False, width: int = 80, stream=None) -> Terminal:
+    made = Terminal(stream or io.StringIO(), colour=colour, live=live, width=width)
+    made.unicode = True  # an io.StringIO has no encoding to ask
+    return made
+
+
+def text_of(made: Terminal) -> str:
+    return made.stream.getvalue()
+
+
+def target(name="py3.11", *, warm=True, reason="warm: 3 tests kept", jobs=1):
+    return {
+        "type": "TargetReady",
+        "target": name,
+        "warm": warm,
+        "reason": reason,
+        "mode": "worker",
+        "kind": "pytest",
+        "jobs": jobs,
+        "python": "3.11.7",
+        "framework": "pytest 9.0.1",
+    }
+
+
+def planned(tests=3, expected=None, deselected=0):
+    return {"type": "Planned", "tests": tests, "expected": expected, "deselected": deselected}
+
+
+def notice(level="warning", text="something", detail=""):
+    return {"type": "Notice", "level": level, "text": text, "target": "", "detail": detail}
+
+
+def started(test="tests/test_a.py::test_slow", seconds=1.0, worker=0):
+    return {"type": "Started", "test": test, "worker": worker, "seconds": seconds, "target": "py3.11"}
+
+
+def output(text, worker=0, stream="stdout", target="py3.11"):
+    return {"type": "Output", "worker": worker, "stream": stream, "text": text, "test": "", "target": target}
+
+
+def detail(**fields):
+    return {
+        "phase": "call",
+        "kind": "assertion",
+        "message": "",
+        "text": "",
+        "frames": [],
+        "sections": [],
+        "leaks": [],
+        "stacks": "",
+        **fields,
+    }
+
+
+def row(
+    test="tests/test_a.py::test_x", verdict="passed", duration=0.01, info=None, target="py3.11", memory=0, worker=0
+):
+    return [test, target, verdict, duration, memory, worker, info]
+
+
+def outcomes(*rows):
+    return {"type": "Outcomes", "rows": list(rows)}
+
+
+def completed(exit_code=0, counts=None, duration=1.234, reason="", hint="", detail=""):
+    return {
+        "type": "RunCompleted",
+        "exit_code": exit_code,
+        "counts": counts or {},
+        "duration": duration,
+        "reason": reason,
+        "hint": hint,
+        "detail": detail,
+    }
+
+
+def feed(report, *bodies, run="r1"):
+    report.accepted(run)
+    for seq, body in enumerate(bodies, 1):
+        report.event(run, seq, body)
+    report.close()
+    return report

@@ -1,0 +1,98 @@
+"""The JSON report against its documented schema."""
+
+from __future__ import annotations
+
+import json
+
+from report_events import (
+    completed,
+    detail,
+    feed,
+    notice,
+    outcomes,
+    output,
+    planned,
+    row,
+    started,
+    target,
+    terminal,
+    text_of,
+)
+
+from testd_daemon.reports.json import JsonReport
+
+
+def lines(*bodies):
+    out = terminal()
+    feed(JsonReport(out, {"version": "1.2.3", "workspace": "/w"}), *bodies)
+    return [json.loads(line) for line in text_of(out).splitlines()]
+
+
+def test_every_event_is_a_line_with_its_run_and_number():
+    made = lines(target(), planned(2, 1.5, 3), notice(), started(), output("x"), outcomes(row()), completed(1))
+    assert [line["event"] for line in made] == [
+        "accepted",
+        "target",
+        "plan",
+        "notice",
+        "running",
+        "output",
+        "outcome",
+        "completed",
+    ]
+    assert [line["seq"] for line in made] == list(range(8))
+    assert {line["run"] for line in made} == {"r1"}
+    assert made[0] == {"event": "accepted", "run": "r1", "seq": 0, "schema": 1, "version": "1.2.3", "workspace": "/w"}
+    assert made[2] == {"event": "plan", "run": "r1", "seq": 2, "tests": 2, "expected": 1.5, "deselected": 3}
+    assert all("type" not in line for line in made)
+
+
+def test_a_batch_becomes_a_line_for_each_test():
+    info = detail(message="no", sections=[{"name": "Captured stdout call", "text": "x"}])
+    made = lines(outcomes(row("a::b"), row("a::c", "failed", 0.5, info, memory=7, worker=2)))
+    assert made[1] == {
+        "event": "outcome",
+        "run": "r1",
+        "seq": 1,
+        "test": "a::b",
+        "target": "py3.11",
+        "verdict": "passed",
+        "duration": 0.01,
+        "memory": 0,
+        "worker": 0,
+        "detail": None,
+    }
+    assert made[2]["seq"] == 1
+    assert made[2]["detail"] == info
+
+
+def test_an_event_of_a_later_version_is_left_out():
+    assert [line["event"] for line in lines({"type": "Weather", "sun": True})] == ["accepted"]
+
+
+def test_fields_that_a_later_version_adds_to_a_row_do_no_harm():
+    assert lines(outcomes([*row("a::b"), "later"]))[1]["test"] == "a::b"
+
+
+def test_lines_are_ascii_and_lossless():
+    out = terminal()
+    feed(JsonReport(out, {}), output("ü\u2028\x1b[2J\n\udc80"))
+    assert text_of(out).isascii()
+    assert json.loads(text_of(out).splitlines()[1])["text"] == "ü\u2028\x1b[2J\n\udc80"
+
+
+def test_a_fault_is_a_line():
+    out = terminal()
+    report = JsonReport(out, {})
+    report.accepted("r1")
+    report.fault({"code": "journal", "message": "full", "hint": "", "detail": "", "exit_code": 3})
+    assert json.loads(text_of(out).splitlines()[-1]) == {
+        "event": "fault",
+        "run": "r1",
+        "seq": 0,
+        "code": "journal",
+        "message": "full",
+        "hint": "",
+        "detail": "",
+        "exit_code": 3,
+    }

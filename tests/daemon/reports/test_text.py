@@ -1,0 +1,300 @@
+"""The text report, line by line: what a developer reads."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from report_events import (
+    completed,
+    detail,
+    feed,
+    notice,
+    outcomes,
+    output,
+    planned,
+    row,
+    started,
+    target,
+    terminal,
+    text_of,
+)
+
+from testd_daemon.reports.failure import Place
+from testd_daemon.reports.text import SAY_EVERY, TextReport, TextSettings
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def report(out=None, err=None, *, clock=None, cwd="/w", **settings):
+    return TextReport(
+        out or terminal(), err or terminal(), TextSettings(Place("/w", cwd), **settings), clock or Clock()
+    )
+
+
+def run(*bodies, out=None, err=None, **settings):
+    out = out or terminal()
+    feed(report(out, err, **settings), *bodies)
+    return text_of(out)
+
+
+def test_a_run_that_passes_is_one_line():
+    said = run(target(), planned(2), outcomes(row(), row("tests/test_a.py::test_y")), completed(counts={"passed": 2}))
+    assert said == "2 passed in 1.23 s (warm)\n"
+
+
+def test_the_summary_names_verdicts_in_order_and_why_it_was_cold():
+    counts = {"skipped": 2, "passed": 1200, "failed": 3, "error": 1, "timed out": 1, "xfailed": 4}
+    said = run(target(warm=False, reason="cold: first run"), planned(1), completed(1, counts))
+    assert said == "3 failed, 1 error, 1 timed out, 1200 passed, 2 skipped, 4 xfailed in 1.23 s (cold: first run)\n"
+
+
+def test_no_tests_and_deselected():
+    assert run(target(), planned(0, deselected=7), completed(5)) == "no tests ran, 7 deselected in 1.23 s (warm)\n"
+
+
+def test_a_failure_in_full():
+    info = detail(
+        message="assert 1 == 2",
+        text="    def test_x():\n>       assert 1 == 2\nE       assert 1 == 2\n\ntests/test_a.py:2: AssertionError",
+        sections=[{"name": "Captured stdout call", "text": "hello\n"}, {"name": "Captured log call", "text": ""}],
+        leaks=["thread Thread-1 (work)"],
+        stacks="Thread 1:\n  File x",
+    )
+    said = run(target(), planned(1), outcomes(row(verdict="failed", info=info)), completed(1, {"failed": 1}))
+    lines = said.splitlines()
+    assert lines[0].startswith("── FAILED tests/test_a.py::test_x ─")
+    assert lines[0].endswith(" 0.01 s")
+    assert len(lines[0]) == 80
+    assert lines[1:] == [
+        "    def test_x():",
+        ">       assert 1 == 2",
+        "E       assert 1 == 2",
+        "",
+        "tests/test_a.py:2: AssertionError",
+        "── Captured stdout call ──",
+        "hello",
+        "── Left behind ──",
+        "thread Thread-1 (work)",
+        "── Stack of every thread ──",
+        "Thread 1:",
+        "  File x",
+        "again: testd run tests/test_a.py::test_x",
+        "",
+        "1 failed in 1.23 s (warm)",
+    ]
+
+
+def test_a_crash_says_its_message_phase_and_memory():
+    info = detail(
+        kind="crash", phase="setup", message="killed by SIGSEGV", sections=[{"name": "stderr", "text": "boom"}]
+    )
+    said = run(outcomes(row(verdict="crashed", info=info, memory=34 * 1024)), completed(1, {"crashed": 1}))
+    assert "CRASHED tests/test_a.py::test_x" in said
+    assert "0.01 s, 34 MiB" in said
+    assert said.startswith("── CRASHED tests/test_a.py::test_x, in setup ─")
+    assert "MiB\nkilled by SIGSEGV\n── stderr ──\nboom\n" in said
+
+
+def test_a_failure_without_a_detail_is_still_told():
+    assert "no detail was reported" in run(outcomes(row(verdict="error")), completed(1, {"error": 1}))
+
+
+def test_more_than_one_failure_is_named_again_at_the_end():
+    rows = [row(f"t.py::test_{n}", "failed", info=detail(message=f"assert {n}\nmore")) for n in range(3)]
+    said = run(target(), planned(3), outcomes(*rows), completed(1, {"failed": 3}))
+    assert said.splitlines()[-4:-1] == [f"FAILED t.py::test_{n} - assert {n}" for n in range(3)]
+
+
+def test_quiet_keeps_failures_and_one_line():
+    rows = [row(f"t.py::test_{n}", "failed", info=detail(message=f"assert {n}")) for n in range(2)]
+    said = run(target(), planned(2), notice(), outcomes(*rows), completed(1, {"failed": 2}), verbosity=-1)
+    assert said.count("FAILED t.py::test_0") == 1
+    assert "warning" not in said
+    assert said.splitlines()[-1] == "2 failed in 1.23 s (warm)"
+
+
+def test_verbose_shows_each_test_why_it_is_warm_and_reasons():
+    rows = [
+        row(),
+        row("t.py::test_s", "skipped", info=detail(message="needs a moon")),
+        row("t.py::test_y", "cancelled"),
+    ]
+    said = run(
+        target(warm=False, reason="cold: t.py changed", jobs=2),
+        planned(3),
+        outcomes(*rows),
+        completed(2, {}),
+        verbosity=1,
+    )
+    assert said.splitlines()[:5] == [
+        "run r1",
+        "py3.11: cold: t.py changed (Python 3.11.7, pytest 9.0.1, mode worker, 2 workers)",
+        "passed      0.01 s  tests/test_a.py::test_x",
+        "skipped     0.01 s  t.py::test_s (needs a moon)",
+        "cancelled   0.01 s  t.py::test_y",
+    ]
+
+
+@pytest.mark.parametrize(("level", "shown_from"), [("error", -1), ("warning", 0), ("info", 1), ("debug", 2)])
+def test_notices_by_level(level, shown_from):
+    for verbosity in (-1, 0, 1, 2):
+        said = run(notice(level, "fork is off"), completed(), verbosity=verbosity)
+        assert (f"{level}: fork is off\n" in said) is (verbosity >= shown_from)
+
+
+def test_a_usage_error_goes_to_stderr_with_its_hint_and_no_summary():
+    err = terminal()
+    said = run(completed(4, reason="file or directory not found: x", hint="Did you mean y?", detail="a\nb"), err=err)
+    assert said == ""
+    assert text_of(err) == "testd: file or directory not found: x\nDid you mean y?\n    a\n    b\n"
+
+
+def test_a_run_cut_short_says_why_and_still_sums_up():
+    said = run(target(), planned(2), completed(2, {"passed": 1, "cancelled": 1}, reason="cancelled: interrupted"))
+    assert said == "cancelled: interrupted\n1 passed, 1 cancelled in 1.23 s (warm)\n"
+
+
+def test_an_internal_error_in_the_middle_keeps_the_summary():
+    err = terminal()
+    said = run(target(), planned(2), completed(3, {"passed": 1}, reason="the agent died 3 times"), err=err)
+    assert "testd: the agent died 3 times" in text_of(err)
+    assert said == "1 passed in 1.23 s (warm)\n"
+
+
+def test_control_characters_are_shown_and_not_obeyed():
+    info = detail(text="\x1b]0;title\x07 \x1b[2J\x1b[31mred\x1b[0m a\rb \x9b31m \u202e", message="x")
+    said = run(outcomes(row("t.py::test_\x1b[2J", "failed", info=info)), completed(1, {"failed": 1}))
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert "\x9b" not in said
+    assert "\u202e" not in said
+    assert "^[]0;title^G ^[[2Jred a\nb \\x9b31m \\u202e" in said
+
+
+def test_colours_of_a_test_stay_where_the_report_has_colours():
+    info = detail(text="\x1b[31mred\x1b[0m", message="red")
+    said = run(outcomes(row(verdict="failed", info=info)), completed(1, {"failed": 1}), out=terminal(colour=True))
+    assert "\x1b[31mred\x1b[0m" in said
+    assert "\x1b[1;31mFAILED tests/test_a.py::test_x\x1b[0m" in said
+
+
+def test_a_stream_that_knows_no_box_drawing_gets_ascii():
+    out = terminal()
+    out.unicode = False
+    info = detail(message="m", sections=[{"name": "Captured stdout call", "text": "x"}])
+    said = run(outcomes(row(verdict="failed", info=info)), completed(1, {"failed": 1}), out=out)
+    assert said.isascii()
+    assert "-- Captured stdout call --" in said
+
+
+@pytest.mark.parametrize(
+    ("test", "cwd", "words"),
+    [
+        ("tests/test_x.py::test_y", "/w", ["testd", "run", "tests/test_x.py::test_y"]),
+        ("tests/test_x.py::test_y[a b'c]", "/w", ["testd", "run", "tests/test_x.py::test_y[a b'c]"]),
+        ("tests/test_x.py::test_y", "/w/tests", ["testd", "run", "test_x.py::test_y"]),
+        ("tests/test_x.py::test_y", "/w/src/a", ["testd", "run", "../../tests/test_x.py::test_y"]),
+        ("-odd.py::test_y", "/w", ["testd", "run", "--", "-odd.py::test_y"]),
+        ("tests/test_x.py", "/w", ["testd", "run", "tests/test_x.py"]),
+    ],
+)
+def test_the_command_to_run_a_test_again_survives_a_shell(test, cwd, words):
+    assert shlex.split(Place("/w", cwd).again(test)) == words
+
+
+def test_the_command_keeps_the_mode():
+    info = detail(message="m")
+    said = run(outcomes(row(verdict="failed", info=info)), completed(1, {"failed": 1}), again=["--mode", "bin"])
+    assert "again: testd run --mode bin tests/test_a.py::test_x\n" in said
+
+
+def test_two_targets_are_told_apart():
+    bodies = [
+        target("py3.11"),
+        target("py3.12", warm=False, reason="cold: first run"),
+        outcomes(row(verdict="failed", info=detail(message="m"), target="py3.12")),
+        completed(1, {"failed": 1}),
+    ]
+    said = run(*bodies)
+    assert "FAILED tests/test_a.py::test_x [py3.12]" in said
+    assert said.endswith("1 failed in 1.23 s (part warm: first run)\n")
+
+
+def test_output_of_one_worker_passes_as_it_is():
+    said = run(
+        target(), planned(1), output("a\rb\x1b[K"), output("c"), outcomes(row()), completed(counts={"passed": 1})
+    )
+    assert said == "a\rb\x1b[Kc\n1 passed in 1.23 s (warm)\n"
+
+
+def test_output_of_several_workers_comes_in_whole_lines_with_a_prefix():
+    said = run(
+        target(jobs=2),
+        planned(1),
+        output("one ", 1),
+        output("two\nthree", 2),
+        output("more\n", 1),
+        output("err\n", 1, "stderr"),
+        completed(counts={"passed": 1}),
+    )
+    assert said == "2 │ two\n1 │ one more\n1 │ err\n2 │ three\n1 passed in 1.23 s (warm)\n"
+
+
+def test_without_a_terminal_a_long_run_says_how_far_it_is():
+    out, clock = terminal(), Clock()
+    made = report(out, clock=clock)
+    made.accepted("r1")
+    made.event("r1", 1, target())
+    made.event("r1", 2, planned(4, expected=40.0))
+    made.event("r1", 3, outcomes(row()))
+    made.event("r1", 4, started(seconds=2.0))
+    clock.now += SAY_EVERY
+    made.tick()
+    made.tick()
+    assert text_of(out) == (
+        "1 of 4 tests (25 %), 20.0 s of about 40.0 s; running: tests/test_a.py::test_slow (22.0 s)\n"
+    )
+
+
+def test_a_fault_ends_the_report():
+    out, err = terminal(), terminal()
+    made = report(out, err)
+    made.accepted("r1")
+    made.fault(
+        {"code": "journal", "message": "the disk is full", "hint": "Free some space.", "detail": "", "exit_code": 3}
+    )
+    made.close()
+    assert text_of(out) == ""
+    assert text_of(err) == "testd: the disk is full\nFree some space.\n"
+
+
+STACKS = """Current thread 0x1 (most recent call first):
+  File "/w/tests/test_a.py", line 6 in test_x
+  File "/v/site-packages/_pytest/python.py", line 187 in pytest_pyfunc_call
+  File "/v/site-packages/pluggy/_callers.py", line 147 in _multicall
+  File "/c/testd-1/testd/runner/worker.py", line 82 in _run_jobs
+
+Thread 0x2 (most recent call first):
+  File "/w/src/a.py", line 1 in wait"""
+
+
+def test_frames_of_the_framework_are_folded_and_stacks_told_once():
+    info = detail(message="killed", text=STACKS, stacks=STACKS)
+    rows = outcomes(row(verdict="crashed", info=info))
+    said = run(rows, completed(1, {"crashed": 1}))
+    assert "test_x\n  ... 3 frames of the test framework (-v shows them)\n\nThread 0x2" in said
+    assert said.count("in wait") == 1
+    assert "_multicall" not in said
+    assert "_multicall" in run(rows, completed(1, {"crashed": 1}), verbosity=1)
+
+
+def test_a_message_that_the_traceback_says_is_not_said_twice():
+    info = detail(message="AssertionError: assert 1 == 2", text="E   assert 1 == 2")
+    assert "AssertionError" not in run(outcomes(row(verdict="failed", info=info)), completed(1, {"failed": 1}))

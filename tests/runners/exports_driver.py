@@ -1,0 +1,38 @@
+"""Runs the exports suite in a process of its own, on any supported interpreter, and tells the tests what it did.
+
+Reads one JSON document from stdin (source, root, paths, keyword, update, stream, limit) and writes one to the file
+descriptor in its argument. Python 3.8+, standard library only.
+"""
+
+import json
+import os
+import sys
+
+
+def main() -> None:
+    asked = json.load(sys.stdin)
+    sys.path.insert(0, asked["source"])
+    os.chdir(asked["root"])
+    from testd.runner.exports_suite import ExportsSuite
+    from testd.runner.settings import Settings, SuiteFault, WorkerSettings
+
+    suite = ExportsSuite(Settings(root=asked["root"], cwd=asked["root"], kind="exports", capture_limit=asked["limit"]))
+    told = {"items": [], "errors": [], "outcomes": [], "fault": None, "selected": None}
+    try:
+        suite.start()
+        suite.configure()
+        collection = suite.collect(asked["paths"])
+        told.update(items=collection.items, errors=collection.errors)
+        if asked["keyword"] is not None:
+            told["selected"] = suite.select(asked["keyword"])
+        suite.open(WorkerSettings(worker=0, update_snapshots=asked["update"], stream=asked["stream"]))
+        for index in range(len(collection.items)):
+            suite.run(index, None, lambda verdict, duration, detail: told["outcomes"].append([verdict, duration, detail]))
+        suite.close()
+    except SuiteFault as fault:
+        told["fault"] = {"code": fault.code, "message": fault.message, "hint": fault.hint, "exit": fault.exit_code}
+    with os.fdopen(int(sys.argv[1]), "w") as file:
+        json.dump(told, file)
+
+
+main()
