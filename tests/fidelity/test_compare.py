@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fidelity import Difference, FidelityError, compare, flaky, outcomes
+from fidelity import Difference, FidelityError, compare, flaky, moving, outcomes, settle
 
 
 def line(event: str, **keys: object) -> str:
@@ -36,6 +36,24 @@ def test_flaky_tests_are_left_out():
     runs = [{"a": ["passed"], "b": ["passed"]}, {"a": ["passed"], "b": ["failed"]}]
     assert flaky(runs) == {"b"}
     assert compare(runs[0], {"a": ["passed"], "b": ["failed"]}, leave_out=flaky(runs)) == []
+
+
+def test_ids_that_move_are_compared_as_a_group():
+    runs = [{"t[12:01]": ["passed"], "same": ["passed"]}, {"t[12:02]": ["passed"], "same": ["passed"]}]
+    shapes = moving(runs)
+    assert shapes == {"t[0:0]"}
+    assert flaky(runs) == set()
+    plain = settle(runs[0], shapes)
+    assert compare(plain, settle({"t[12:03]": ["passed"], "same": ["passed"]}, shapes)) == []
+    assert compare(plain, settle({"t[12:03]": ["error"], "same": ["passed"]}, shapes)) == [
+        Difference("t[0:0]", "passed", "error")
+    ]
+
+
+def test_an_id_with_another_number_is_a_difference_where_pytest_is_steady():
+    steady = {"t[obj0]": ["passed"]}
+    shapes = moving([steady, steady])
+    assert len(compare(settle(steady, shapes), settle({"t[obj1]": ["passed"]}, shapes))) == 2
 
 
 def test_two_tests_of_one_id_are_two():

@@ -141,6 +141,7 @@ class Driver:
         return {found["ids"][n].rpartition("::")[2]: outcome for n, outcome in ended.outcomes.items()}
 
     def stop(self) -> int:
+        """End the runner in order, and return its exit status."""
         with contextlib.suppress(OSError):
             self.send("Shutdown", reason="")
         self._sock.close()

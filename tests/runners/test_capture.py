@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 from testd.runner.capture import Capture, clean, read_limited, shorten
 
 
-@pytest.fixture
-def capture() -> Iterator[Capture]:
-    capture = Capture(1000)
+@contextlib.contextmanager
+def _capturing(limit: int = 1000) -> Iterator[Capture]:
+    """Capture in a block: pytest's own capture changes the descriptors between fixtures and tests."""
+    capture = Capture(limit)
     capture.start()
     try:
         yield capture
@@ -25,66 +28,66 @@ def capture() -> Iterator[Capture]:
         capture.stop()
 
 
-def test_everything_that_leads_to_the_descriptors_is_taken_in_its_order(capture):
-    print("python")
-    os.write(1, b"descriptor\n")
-    subprocess.run([sys.executable, "-c", "print('child')"], check=True)
-    sys.stdout.buffer.write(b"bytes\n")
-    sys.stderr.write("error\n")
-    assert capture.take() == ("python\ndescriptor\nchild\nbytes\n", "error\n")
-    assert capture.take() == ("", "")
+def test_everything_that_leads_to_the_descriptors_is_taken_in_its_order():
+    with _capturing() as capture:
+        print("python")
+        os.write(1, b"descriptor\n")
+        subprocess.run([sys.executable, "-c", "print('child')"], check=True)
+        sys.stdout.buffer.write(b"bytes\n")
+        sys.stderr.write("error\n")
+        assert capture.take() == ("python\ndescriptor\nchild\nbytes\n", "error\n")
+        assert capture.take() == ("", "")
 
 
-def test_what_cannot_be_encoded_and_what_is_no_text(capture):
-    print("lone \ud800")
-    os.write(2, b"\xff\xfe")
-    assert capture.take() == ("lone \\ud800\n", "\ufffd\ufffd")
+def test_what_cannot_be_encoded_and_what_is_no_text():
+    with _capturing() as capture:
+        print("lone \ud800")
+        os.write(2, b"\xff\xfe")
+        assert capture.take() == ("lone \\ud800\n", "\ufffd\ufffd")
 
 
 @pytest.mark.parametrize("limit", [0, 1, 7, 100])
 def test_a_flood_is_cut_in_the_middle_and_says_by_how_much(limit):
-    capture = Capture(limit)
-    capture.start()
-    try:
+    with _capturing(limit) as capture:
         os.write(1, b"a" * 5000 + b"b" * 5000)
         out, err = capture.take()
         os.write(1, b"x")
         assert os.fstat(1).st_size == 1, "the file was not emptied"
-    finally:
-        capture.stop()
     lead = "\n" if limit > 1 else ""
     expected = f"{'a' * (limit // 2)}{lead}[... {10_000 - limit} bytes left out ...]\n{'b' * (limit - limit // 2)}"
     assert (out, err) == (expected, "")
 
 
 @pytest.mark.parametrize("spoil", ["close", "redirect", "replace", "none", "close the stream"])
-def test_no_test_can_spoil_the_next_ones_output(capture, spoil):
-    other = -1
-    if spoil == "close":
-        os.close(1)
-    elif spoil == "redirect":
-        other = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(other, 1)
-    elif spoil == "replace":
-        sys.stdout = io.StringIO()
-    elif spoil == "none":
-        sys.stdout = None
-    else:
-        sys.stdout.close()
-    capture.take()
-    print("seen")
-    os.write(1, b"this too\n")
-    assert capture.take() == ("seen\nthis too\n", "")
-    if other >= 0:
-        os.close(other)
+def test_no_test_can_spoil_the_next_ones_output(spoil):
+    with _capturing() as capture:
+        other = -1
+        if spoil == "close":
+            os.close(1)
+        elif spoil == "redirect":
+            other = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(other, 1)
+        elif spoil == "replace":
+            sys.stdout = io.StringIO()
+        elif spoil == "none":
+            sys.stdout = None
+        else:
+            sys.stdout.close()
+        capture.take()
+        print("seen")
+        os.write(1, b"this too\n")
+        assert capture.take() == ("seen\nthis too\n", "")
+        if other >= 0:
+            os.close(other)
 
 
-def test_a_stream_that_a_test_put_in_front_is_flushed_into_its_own_output(capture):
-    with open(1, "w", closefd=False) as mine:
-        sys.stdout = mine
-        print("held back")
-        assert capture.take() == ("held back\n", "")
-    assert sys.stdout is not mine
+def test_a_stream_that_a_test_put_in_front_is_flushed_into_its_own_output():
+    with _capturing() as capture:
+        with open(1, "w", closefd=False) as mine:
+            sys.stdout = mine
+            print("held back")
+            assert capture.take() == ("held back\n", "")
+        assert sys.stdout is not mine
 
 
 def test_stop_restores_descriptors_and_streams():
@@ -146,12 +149,9 @@ def test_shortening_keeps_to_the_limit_and_to_whole_characters(text, limit):
 @given(st.binary(max_size=60), st.integers(0, 70))
 def test_reading_and_shortening_agree(data, limit):
     text = data.decode("utf-8", "ignore")
-    read, write = os.memfd_create("x") if hasattr(os, "memfd_create") else os.open("/dev/null", 0), text.encode()
-    try:
-        os.write(read, write)
-        assert read_limited(read, limit) == shorten(text, limit)
-    finally:
-        os.close(read)
+    with tempfile.TemporaryFile(buffering=0) as file:
+        file.write(text.encode())
+        assert read_limited(file.fileno(), limit) == shorten(text, limit)
 
 
 def test_clean_leaves_nothing_that_utf8_cannot_carry():

@@ -38,7 +38,7 @@ class Client:
         self._wire = wire
         self._folders = where
         self._start = start
-        self._following = ""  # the run whose events this connection gets
+        self._submitted = ""  # the run whose events this connection gets without having attached
         self._waiting: list[dict[str, Any]] = []  # events that came while something else was waited for
         self.welcome = welcome
 
@@ -89,11 +89,11 @@ class Client:
         for _ in _attempts("the daemon died again and again before it accepted the run"):
             try:
                 self._wire.send(message)
-                self._following = str(self._expect("Accepted", GREETING)["run"])
+                self._submitted = str(self._expect("Accepted", GREETING)["run"])
             except LinkClosed:
                 self._connect_again()
             else:
-                return self._following
+                return self._submitted
         raise AssertionError  # _attempts raises first
 
     def events(self, run: str, after: int = 0, *, tick: float | None = None) -> Iterator[dict[str, Any] | None]:
@@ -101,8 +101,9 @@ class Client:
 
         With `tick`, yield None whenever nothing came for so many seconds. An empty run means the newest.
         """
-        if run != self._following or not run:
+        if run != self._submitted or not run or after:
             self._attach(run, after)
+        self._submitted = ""
         attempts = _attempts("the daemon died again and again, and the run did not go on")
         next(attempts)
         while True:
@@ -115,8 +116,8 @@ class Client:
                 continue
             if event is None:
                 yield None
-            elif event["seq"] > after and event["run"] == (run or event["run"]):
-                run, after = event["run"], event["seq"]
+            elif event["seq"] == after + 1 and event["run"] == (run or event["run"]):
+                run, after = event["run"], event["seq"]  # others are of an iterator that was left before its end
                 attempts = _attempts("the daemon died again and again, and the run did not go on")
                 next(attempts)
                 yield event
@@ -151,7 +152,6 @@ class Client:
             return
 
     def _attach(self, run: str, after: int) -> None:
-        self._following = run
         self._waiting.clear()
         self._wire.send({"type": "Attach", "run": run, "after": after})
 

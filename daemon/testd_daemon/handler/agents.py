@@ -105,8 +105,12 @@ class Agent:
         if self._serving:
             return False
         self._serving = True
-        self._settled = anyio.Event()
+        self._unsettle()
         return True
+
+    def _unsettle(self) -> None:
+        if self._settled.is_set():
+            self._settled = anyio.Event()
 
     async def deliver(self) -> None:
         """Give a ready agent what has come up; one that is not ready yet will ask for it."""
@@ -139,7 +143,8 @@ class Agent:
 
     async def _life(self) -> s.Died:
         """Start one process and work with it until it is gone."""
-        self._outbox, self._hung, self._settled = [], "", anyio.Event()
+        self._outbox, self._hung = [], ""
+        self._unsettle()
         self._life_number += 1
         try:
             async with self._process() as (child, link):

@@ -63,18 +63,18 @@ class LiveLines:
 
     def _lines(self, now: float) -> Text:
         lines = [self._first(now)]
-        for test, passed in self._progress.running(now)[:SHOWN]:
-            lines.append(Text(f"  {words.seconds(passed):>8}  {safe.line(test)}", style="dim"))
-        more = len(self._progress.running(now)) - SHOWN
-        if more > 0:
-            lines[-1].append(f"  and {more} more")
+        running = self._progress.running(now)
+        for test, passed in running[:SHOWN]:
+            lines.append(Text(f"  {words.clock(passed):>8}  {safe.line(test)}", style="dim"))
+        if len(running) > SHOWN:
+            lines.append(Text(f"            and {len(running) - SHOWN} more", style="dim"))
         for line in lines:
             line.truncate(self._live.console.width, overflow="ellipsis" if self._terminal.unicode else "crop")
         return Text("\n", no_wrap=True, end="").join(lines)
 
     def _first(self, now: float) -> Text:
         progress = self._progress
-        elapsed = words.seconds(now - progress.started_at)
+        elapsed = words.clock(now - progress.started_at)
         if progress.planned is None:
             what = "collecting" if progress.targets else "starting"
             return Text(f"{what}{'…' if self._terminal.unicode else '...'} {elapsed}", style="dim")
@@ -83,8 +83,9 @@ class LiveLines:
             if verdict != "passed":
                 line.append(f"  {said}", style=style(verdict))
         line.append(f"  {elapsed}")
-        if progress.expected:
-            line.append(f" of about {words.seconds(progress.expected)}", style="dim")
+        expected = progress.expected(now)
+        if expected:
+            line.append(f" of about {words.clock(expected)}", style="dim")
         return line
 
     def _bar(self) -> list[tuple[str, str]]:

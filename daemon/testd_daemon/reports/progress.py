@@ -28,7 +28,7 @@ class Progress:
         self.counts: dict[str, int] = {}
         self.done = 0
         self.planned: int | None = None
-        self.expected: float | None = None
+        self._ends_at: float | None = None
         self.deselected = 0
         self.targets: dict[str, Body] = {}
         self._running: dict[tuple[str, str], tuple[float, int]] = {}
@@ -42,12 +42,12 @@ class Progress:
         """Take `TargetReady`; one that comes again (an agent was replaced) does not change how the run began."""
         self.targets.setdefault(str(body["target"]), body)
 
-    def plan(self, body: Body) -> None:
-        """Take `Planned`; the newest counts."""
+    def plan(self, body: Body, now: float) -> None:
+        """Take `Planned`; the newest counts. What is expected is expected from now on."""
         self.planned = int(body["tests"])
         self.deselected = int(body.get("deselected") or 0)
         expected = body.get("expected")
-        self.expected = None if expected is None else float(expected)
+        self._ends_at = None if expected is None else now + float(expected)
 
     def started(self, body: Body, now: float) -> None:
         """Take `Started`: a test that has been running for a while."""
@@ -65,6 +65,12 @@ class Progress:
         """List the tests that have been running for a while with their seconds, the longest first."""
         tests = [(test, now - since) for (_, test), (since, _) in self._running.items()]
         return sorted(tests, key=lambda pair: -pair[1])
+
+    def expected(self, now: float) -> float | None:
+        """Give the seconds that the run should take in all; None where nothing is known, or it has been proven wrong."""
+        if self._ends_at is None or now > self._ends_at:
+            return None
+        return self._ends_at - self.started_at
 
     def percent(self) -> int | None:
         """Give the share that is done, 0 to 100; None where the whole is not known yet."""
@@ -86,16 +92,17 @@ class Progress:
 
     def sentence(self, now: float) -> str:
         """Say it all in one plain line, for a log."""
-        elapsed = words.seconds(now - self.started_at)
+        elapsed = words.clock(now - self.started_at)
         if self.planned is None:
             return f"starting, {elapsed}"
         said = f"{self.done:,} of {words.number(self.planned, 'test')} ({self.percent()} %)"
         if self.bad:
             said += f", {self.bad} not passed"
-        said += f", {elapsed}" + (f" of about {words.seconds(self.expected)}" if self.expected else "")
+        expected = self.expected(now)
+        said += f", {elapsed}" + (f" of about {words.clock(expected)}" if expected else "")
         slow = self.running(now)[:SHOWN]
         if slow:
-            said += "; running: " + ", ".join(f"{safe.line(test)} ({words.seconds(passed)})" for test, passed in slow)
+            said += "; running: " + ", ".join(f"{safe.line(test)} ({words.clock(passed)})" for test, passed in slow)
         return said
 
 

@@ -124,7 +124,7 @@ class TextReport(Report):
 
     def on_plan(self, body: Body) -> None:
         """Keep how much there is to do."""
-        self._progress.plan(body)
+        self._progress.plan(body, self._clock())
 
     def on_notice(self, body: Body) -> None:
         """Say what the user should know, from warnings up; the rest with `-v` and `-vv`."""

@@ -25,6 +25,11 @@ def seconds(value: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def clock(value: float) -> str:
+    """Say a time that runs while it is read: `3.9 s`, `2 min 05 s`."""
+    return f"{value:.1f} s" if value < 59.95 else seconds(value)
+
+
 def memory(kib: int) -> str:
     """Say an amount of memory, given in KiB: `512 KiB`, `34 MiB`, `1.2 GiB`."""
     if kib < 1024:
@@ -65,4 +70,4 @@ def _plural(verdict: str) -> str:
     return "errors" if verdict == "error" else verdict
 
 
-__all__ = ["ago", "counts", "memory", "number", "seconds"]
+__all__ = ["ago", "clock", "counts", "memory", "number", "seconds"]

@@ -9,13 +9,16 @@ import os
 import stat
 import sys
 import time
-from typing import Any, Dict, List, Tuple
+from types import FrameType
+from typing import Any, Dict, List, Optional, Tuple
 
 __all__ = ["Dependencies", "listing"]
 
 _CACHES = {"__pycache__"}
 _SOURCES = (".py", ".pth", ".so", ".pyd", ".ini", ".cfg", ".toml")
 _IGNORED_ROOTS = ("/proc/", "/dev/", "/sys/")
+#: Modules of the standard library that list directories for whoever calls them.
+_LISTERS = ("/pathlib.py", "/pathlib/_local.py", "/pathlib/__init__.py", "/glob.py", "/os.py", "<frozen os>")
 #: Never equal to a real modification time: a file that changed while it was being loaded.
 _CHANGED_WHILE_LOADING = -2
 
@@ -89,8 +92,10 @@ class Dependencies:
                 paths[_absolute(file)] = None
         files = [self._stat(path) for path in paths if self._new(path)]
         directories = []
+        listed: Dict[str, bool] = {}
         for path, everything in self._directories.items():
-            path = _absolute(path)
+            listed[_absolute(path)] = everything or listed.get(_absolute(path), False)
+        for path, everything in listed.items():
             if self._new(path + "/") and not path.startswith(_IGNORED_ROOTS):
                 directories.append((path, _mtime(path), listing(path, everything), everything))
         self._files.clear()
@@ -126,16 +131,11 @@ def _writes(mode: Any, flags: Any) -> bool:
 
 
 def _listed_for_import() -> bool:
-    """Tell whether the listing was made by the import machinery or by the framework's collection."""
-    frame = sys._getframe(2)
-    for _ in range(3):
-        file = frame.f_code.co_filename
-        if "importlib" in file or "_pytest" in file:
-            return True
-        if frame.f_back is None:
-            return False
+    """Tell whether the listing was asked for by the import machinery or by the framework's collection."""
+    frame: Optional[FrameType] = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.endswith(_LISTERS):
         frame = frame.f_back
-    return False
+    return frame is not None and any(part in frame.f_code.co_filename for part in ("importlib", "_pytest"))
 
 
 def _absolute(path: str) -> str:

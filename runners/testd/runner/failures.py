@@ -30,6 +30,7 @@ _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _IMPORT_SYSTEM = _STANDARD_LIBRARY + "importlib" + os.sep
 _RUNNING = tuple(_STANDARD_LIBRARY + name + os.sep for name in ("asyncio", "unittest"))
 _FRAMEWORKS = tuple(os.sep + name + os.sep for name in ("_pytest", "pluggy", "pytest_asyncio", "anyio"))
+_REWRITING = os.path.join(os.sep + "_pytest", "assertion", "rewrite.py")  # imports test files in pytest's stead
 _INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 
 
@@ -147,7 +148,7 @@ def _is_caller(frame: FrameType) -> bool:
 
 def _is_machinery(frame: FrameType) -> bool:
     path = frame.f_code.co_filename
-    if path.startswith(("<frozen importlib", _IMPORT_SYSTEM)):
+    if path.startswith(("<frozen importlib", _IMPORT_SYSTEM)) or path.endswith(_REWRITING):
         return True
     hide = frame.f_locals.get("__tracebackhide__", False) if "__tracebackhide__" in frame.f_code.co_varnames else False
     return hide is True
@@ -194,8 +195,8 @@ def _first_of_group(exc: BaseException) -> BaseException:
 
 
 def _is_pytest_failure(exc: BaseException) -> bool:
-    kind = type(exc)
-    return kind.__name__ == "Failed" and kind.__module__ == "_pytest.outcomes"
+    kind = getattr(sys.modules.get("_pytest.outcomes"), "Failed", None)
+    return kind is not None and isinstance(exc, kind)
 
 
 def _owner(path: str, root: str, test_file: str) -> str:

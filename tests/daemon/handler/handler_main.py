@@ -11,6 +11,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import testd_protocol.version
+
+if "HANDLER_VERSION" in os.environ:  # before anything has read it
+    testd_protocol.version.__version__ = os.environ["HANDLER_VERSION"]
+
 from testd_daemon.errors import TestdError
 from testd_daemon.handler import __main__ as entry
 from testd_daemon.process import Patience

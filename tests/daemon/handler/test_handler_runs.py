@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import is_alive, kinds, outcomes, until
+from daemon_house import is_alive, kinds, outcomes, until
 from testd_daemon.errors import FaultError
 
 

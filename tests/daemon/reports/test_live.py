@@ -76,8 +76,8 @@ def test_progress_times_and_slow_tests_are_shown_below_failures(monkeypatch):
     shown = [line for line in screen(stream.getvalue()) if line]
     assert shown[0].startswith("── FAILED t.py::test_b")
     assert shown[2] == "again: testd run t.py::test_b"
-    assert shown[3] == "━━━━━━━━━━──────────  50 %  2/4  1 failed  2.00 s of about 10.0 s"
-    assert shown[4] == "    1.50 s  tests/test_a.py::test_slow"
+    assert shown[3] == "━━━━━━━━━━──────────  50 %  2/4  1 failed  2.0 s of about 10.0 s"
+    assert shown[4] == "     1.5 s  tests/test_a.py::test_slow"
     report.close()
     assert [line for line in screen(stream.getvalue()) if line] == shown[:3]
     assert stream.getvalue().count("\x1b[?25l") == stream.getvalue().count("\x1b[?25h") == 1
@@ -87,11 +87,11 @@ def test_before_the_plan_it_says_what_is_going_on(monkeypatch):
     report, stream, clock = make(monkeypatch)
     clock.now = 0.5
     report.tick()
-    assert screen(stream.getvalue())[0] == "starting… 0.50 s"
+    assert screen(stream.getvalue())[0] == "starting… 0.5 s"
     report.event("r1", 1, target())
     clock.now = 1.0
     report.tick()
-    assert screen(stream.getvalue())[0] == "collecting… 1.00 s"
+    assert screen(stream.getvalue())[0] == "collecting… 1.0 s"
     report.close()
 
 
@@ -104,4 +104,25 @@ def test_a_line_longer_than_the_terminal_is_cut(monkeypatch):
     shown = [line for line in screen(stream.getvalue()) if line]
     assert max(map(len, shown)) <= 40
     assert shown[1].endswith("…")
+    report.close()
+
+
+def test_an_expectation_that_was_wrong_is_not_kept_up(monkeypatch):
+    report, stream, clock = make(monkeypatch)
+    report.event("r1", 1, planned(4, expected=1.0))
+    clock.now = 3.0
+    report.tick()
+    assert screen(stream.getvalue())[0].endswith("0/4  3.0 s")
+    report.close()
+
+
+def test_more_slow_tests_than_lines_are_counted(monkeypatch):
+    report, stream, clock = make(monkeypatch)
+    report.event("r1", 1, planned(9))
+    for number in range(5):
+        report.event("r1", 2 + number, started(f"t.py::test_{number}", float(number)))
+    clock.now = 1.0
+    report.tick()
+    shown = [line.strip() for line in screen(stream.getvalue()) if line]
+    assert shown[1:] == ["5.0 s  t.py::test_4", "4.0 s  t.py::test_3", "3.0 s  t.py::test_2", "and 2 more"]
     report.close()

@@ -1,0 +1,155 @@
+"""Stems in a real runner: what a checkpoint depends on, the record of imports, and that nothing outlives its owner."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from runners.driver import PATIENCE, Driver, runner, write
+
+
+def dependencies(driver: Driver, checkpoint: str) -> "tuple[set[str], dict[str, list[str]]]":
+    """Return files, and directories with the names that matter, of a checkpoint; paths below the workspace only."""
+    messages = [m for m in driver.seen("Dependencies") if m["checkpoint"] == checkpoint]
+    files = {file[0] for message in messages for file in message["files"]}
+    directories = {found[0]: found[2] for message in messages for found in message["directories"]}
+    return files, directories
+
+
+def test_each_checkpoint_tells_what_it_loaded(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        conftest="import helper\n",
+        helper="",
+        code="VALUE = 1\n",
+        test_a="import code_table\ndef test_a(): import late\n",
+        code_table="import pathlib\nTABLE = (pathlib.Path(__file__).parent / 'table.txt').read_text()\n",
+        late="",
+    )
+    (tmp_path / "table.txt").write_text("x")
+    with runner(tmp_path) as driver:
+        driver.collect()
+        configured, _ = dependencies(driver, "configured")
+        collected, directories = dependencies(driver, "collected")
+    here = str(tmp_path)
+    assert {f"{here}/conftest.py", f"{here}/helper.py"} <= configured
+    assert {f"{here}/test_a.py", f"{here}/code_table.py", f"{here}/table.txt"} <= collected
+    assert not {f"{here}/helper.py", f"{here}/late.py"} & collected
+    both = {**dependencies(driver, "configured")[1], **directories}
+    assert both[here] == ["code.py", "code_table.py", "conftest.py", "helper.py", "late.py", "test_a.py"]
+
+
+def test_a_folder_that_user_code_lists_counts_with_all_its_names(tmp_path: Path) -> None:
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "one.json").write_text("{}")
+    text = """
+import os, pytest
+@pytest.mark.parametrize("name", sorted(os.listdir("cases")))
+def test_case(name): pass
+"""
+    with runner(write(tmp_path, test_a=text)) as driver:
+        assert driver.collect()["ids"] == ["test_a.py::test_case[one.json]"]
+        _, directories = dependencies(driver, "collected")
+        assert directories[str(tmp_path / "cases")] == ["one.json"]
+        (tmp_path / "cases" / "two.json").write_text("{}")
+        driver.send("DropCollection", collection=1, configured=False, started=False)
+        assert len(driver.collect()["ids"]) == 2
+
+
+def test_a_dropped_collection_leaves_the_checkpoints_below(tmp_path: Path) -> None:
+    write(tmp_path, conftest="import os\nopen('configured', 'a').write('x')\n", test_a="def test_a(): pass\n")
+    with runner(tmp_path) as driver:
+        driver.collect()
+        write(tmp_path, test_b="def test_b(): pass\n")
+        driver.send("DropCollection", collection=1, configured=False, started=False)
+        assert driver.collect()["ids"] == ["test_a.py::test_a", "test_b.py::test_b"]
+        assert (tmp_path / "configured").read_text() == "x"
+        driver.send("DropCollection", collection=2, configured=True, started=False)
+        driver.collect()
+        assert (tmp_path / "configured").read_text() == "xx"
+
+
+def test_who_imported_whom_is_recorded(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        package____init__="",
+        package__base="",
+        package__user="from . import base\nfrom package.base import __name__ as n\n",
+        test_a="import package.user\ndef test_a():\n    import importlib\n    importlib.import_module('late')\n",
+        late="import package.base\n",
+    )
+    with runner(tmp_path) as driver:
+        driver.collect()
+        driver.run([0])
+    imports: dict[str, set[str]] = {}
+    files: dict[str, str] = {}
+    for message in driver.seen("Modules"):
+        files.update(message["files"])
+        for importer, imported in message["imports"].items():
+            imports.setdefault(importer, set()).update(imported)
+    assert {"package", "package.user"} <= imports["test_a"]
+    assert "package.base" in imports["package.user"]
+    assert "package.base" in imports["late"], "imported while the test ran, of a module that was loaded already"
+    assert "late" in imports["test_a"]
+    assert files["late"] == str(tmp_path / "late.py")
+
+
+def family(driver: Driver) -> list[psutil.Process]:
+    return [psutil.Process(driver.process.pid), *psutil.Process(driver.process.pid).children(recursive=True)]
+
+
+LEAVES = """
+import os, subprocess, sys, time
+def test_leaves():
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    open("ready", "w").close()
+    while True: pass
+"""
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Driver:
+    """A runner whose worker spins in a test that started two more processes, one in a session of its own."""
+    os.mkfifo(tmp_path / "ready")
+    driver = Driver(write(tmp_path, test_l=LEAVES))
+    driver.collect()
+    driver.start_worker([0])
+    (tmp_path / "ready").read_bytes()  # returns when the test has opened it
+    assert len(family(driver)) >= 7
+    return driver
+
+
+def gone(processes: list[psutil.Process]) -> "list[Any]":
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_nothing_survives_the_agents_end(busy: Driver) -> None:
+    processes = family(busy)
+    busy.stop()
+    assert gone(processes) == []
+
+
+def test_a_killed_runner_takes_its_stems_and_workers_along(busy: Driver) -> None:
+    ours = [p for p in family(busy) if p.pid == busy.process.pid or "testd" in " ".join(p.cmdline())]
+    left = [p for p in family(busy) if p not in ours]
+    busy.process.send_signal(signal.SIGKILL)
+    assert busy.stop() == -signal.SIGKILL
+    assert gone(ours) == []
+    for process in left:  # what a test started is the agent's to find: the runner could not
+        process.kill()
+
+
+def test_a_worker_that_ends_takes_its_group_along(tmp_path: Path) -> None:
+    text = "import subprocess, sys\ndef test_a(): subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    with runner(write(tmp_path, test_a=text)) as driver:
+        driver.collect()
+        before = len(family(driver))
+        leak = driver.run([0]).outcomes[0]["detail"]["leaks"][0]
+        pid = next(int(word) for word in leak.split() if word.isdigit())
+        assert gone([psutil.Process(pid)] if psutil.pid_exists(pid) else []) == []
+        assert len(family(driver)) == before
