@@ -6,6 +6,7 @@
 Prints each difference, and exits with 1 on any. `--warm` runs testd twice and compares the second, warm run as well;
 `--repeat N` runs pytest N times and leaves out (and names) the tests on which it does not agree with itself. Tests
 whose ids change from run to run, because the time of day is in them, are recognised by a second run of pytest.
+Mode bin gives each file a process of its own: a file that differs there is held against plain pytest on it alone.
 Each comparison has a daemon of its own, which is gone afterwards. Standard library only.
 """
 
@@ -30,7 +31,9 @@ __all__ = [
     "Difference",
     "FidelityError",
     "Verdicts",
+    "alone",
     "compare",
+    "differing",
     "flaky",
     "main",
     "moving",
@@ -179,8 +182,32 @@ def check(name: str, project: Project, options: argparse.Namespace) -> int:
                 found = run_testd(ours, options.testd, mode)
                 if found.keys() != runs[0].keys() and len(runs) == 1:
                     runs.append(run_pytest(project))  # does pytest itself have the same ids each time?
-                total += _report(f"{name} ({mode}{label})", runs, found, options.show)
+                expected = [alone(project, found, runs[0]), *runs[1:]] if mode == "bin" else runs
+                total += _report(f"{name} ({mode}{label})", expected, found, options.show)
     return total
+
+
+def alone(project: Project, ours: Verdicts, whole: Verdicts) -> Verdicts:
+    """Return what plain pytest says when each file that differs has a process of its own, as in mode bin.
+
+    A file may pass only after another one was imported. Whole runs hide that; plain pytest on that file shows it too.
+    The files where it does are named.
+    """
+    expected = dict(whole)
+    for file in sorted({test.partition("::")[0] for test in differing(whole, ours)}):
+        if not (project.folder / file).is_file():
+            continue
+        found = run_pytest(replace(project, paths=(file,)))
+        changed = differing(found, {test: whole[test] for test in found if test in whole})
+        expected.update({test: found[test] for test in changed if test in found})
+        if changed:
+            print(f"  {file}: plain pytest on this file alone differs from its own whole run in {len(changed)} tests")
+    return expected
+
+
+def differing(left: Verdicts, right: Verdicts) -> set[str]:
+    """Return the tests that both sides have, with verdicts that differ."""
+    return {test for test in left.keys() & right.keys() if sorted(left[test]) != sorted(right[test])}
 
 
 def _report(title: str, runs: Sequence[Verdicts], ours: Verdicts, show: int) -> int:

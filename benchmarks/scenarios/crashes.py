@@ -53,7 +53,7 @@ def test_flood():
 EXPECTED = {
     "test_segfault": ("crashed", "SIGSEGV"),
     "test_exit": ("crashed", "exit"),
-    "test_memory": ("crashed", "memory"),
+    "test_memory": ("crashed", "limit of 512 MiB"),
     "test_endless_loop_in_c": ("timed out", ""),
     "test_flood": ("passed", ""),
 }

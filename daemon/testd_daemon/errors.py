@@ -19,8 +19,6 @@ Imported by every process of `testd_daemon`, the quick client included: nothing 
         └── IllegalTransition   an event that the state does not know
 """
 
-# ruff: noqa: N818  what happened is the name (LinkClosed, DeadlineExpired); "Error" is kept for what can be put right
-
 from __future__ import annotations
 
 __all__ = [

@@ -46,7 +46,7 @@ class Tail:
         """Add what was read."""
         self._data += data
         if len(self._data) > 2 * self._limit:
-            del self._data[: -self._limit]
+            del self._data[: -self._limit - 1]  # one more than is shown: the sign that something was cut
 
     @property
     def text(self) -> str:

@@ -13,7 +13,15 @@ import sys
 
 from testd_daemon.errors import RuntimeFolderError
 
-__all__ = ["MAX_SOCKET_PATH", "SOCKET_NAME", "Folders", "child_environment", "folders", "make_private", "private_folders"]
+__all__ = [
+    "MAX_SOCKET_PATH",
+    "SOCKET_NAME",
+    "Folders",
+    "child_environment",
+    "folders",
+    "make_private",
+    "private_folders",
+]
 
 SOCKET_NAME = "testd.sock"
 #: Bytes that a socket's path may have, without the closing zero.

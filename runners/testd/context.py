@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from testd.folders import Folder
+
 __all__ = ["Context", "NoTest", "Skip", "current_test"]
 
 
@@ -38,7 +40,7 @@ class Context:
         #: Descriptions of assertions that return an awaitable and are still waiting for their `await`.
         self.unawaited: dict[int, str] = {}
         self._lines: list[str] = []
-        self._folder: str | None = None
+        self._folder: Folder | None = None
         self._ends: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
@@ -57,13 +59,11 @@ class Context:
     @property
     def tmp_path(self) -> Path:
         """A new empty folder of this test's own. Made when first asked for, removed when the test has ended."""
-        from pathlib import Path
-
         if self._folder is None:
-            import tempfile
+            from testd.folders import Folder
 
-            self._folder = tempfile.mkdtemp(prefix="testd-")
-        return Path(self._folder)
+            self._folder = Folder()
+        return self._folder.path
 
     def at_end(self, action: Callable[[], None]) -> None:
         """Call `action` when the test has ended, the last one first."""
@@ -76,9 +76,7 @@ class Context:
                 self._ends.pop()()
         finally:
             if self._folder is not None:
-                import shutil
-
-                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder.remove()
                 self._folder = None
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fidelity import Difference, FidelityError, compare, flaky, moving, outcomes, settle
+from fidelity import Difference, FidelityError, compare, differing, flaky, moving, outcomes, settle
 
 
 def line(event: str, **keys: object) -> str:
@@ -75,3 +75,7 @@ def test_outcomes_are_read_from_events():
 def test_events_without_a_completion_are_no_result():
     with pytest.raises(FidelityError, match="completion"):
         outcomes([line("accepted"), line("outcome", test="a", verdict="passed")])
+
+
+def test_only_shared_tests_are_held_against_a_run_of_their_file():
+    assert differing({"a": ["passed"], "b": ["failed"]}, {"a": ["failed"], "c": ["passed"]}) == {"a"}

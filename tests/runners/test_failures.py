@@ -136,7 +136,8 @@ def test_a_syntax_error_points_into_its_file(tmp_path):
     except SyntaxError as exc:
         told = describe(exc, root=str(tmp_path), test_file="a_test.py", phase="collect")
     assert told["kind"] == "syntax"
-    assert (told["frames"][-1]["file"], told["frames"][-1]["line"], told["frames"][-1]["source"]) == ("bad.py", 2, "def f(:")
+    where = told["frames"][-1]
+    assert (where["file"], where["line"], where["source"]) == ("bad.py", 2, "def f(:")
 
 
 def test_a_recursion_without_end_stays_within_limits(tmp_path):

@@ -15,11 +15,11 @@ from testd.runner.leaks import Leaks
 
 
 @pytest.fixture
-def leaks(tmp_path, monkeypatch) -> Iterator[Leaks]:
+def leaks(tmp_path, monkeypatch) -> Leaks:
     monkeypatch.chdir(tmp_path)
     leaks = Leaks()
     leaks.start()
-    yield leaks
+    return leaks
 
 
 @pytest.fixture
@@ -131,7 +131,8 @@ def test_a_pending_task_is_named_with_its_place(leaks):
         task = loop.create_task(waits(), name="left")
         loop.run_until_complete(asyncio.sleep(0))
         [line] = leaks.check()
-        assert line.startswith("task 'left' still pending: test_a_pending_task_is_named_with_its_place.<locals>.waits at ")
+        assert line.startswith("task 'left' still pending: test_a_pending_task_is")
+        assert "<locals>.waits at " in line
         assert f"{__file__}:" in line
         assert leaks.check() == []
         task.cancel()

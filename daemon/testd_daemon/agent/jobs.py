@@ -99,7 +99,7 @@ def _pieces(
     ids: Sequence[str], group: list[int], weight: float, workers: int, durations: Durations
 ) -> list[list[int]]:
     """Cut one file into pieces of falling length: each is a fair share, halved, of what is left of the file."""
-    blocks = _blocks(ids, group, max(weight / workers / 4, SHORTEST_PIECE), durations)
+    blocks = _blocks(ids, group, max(weight / workers / 2, SHORTEST_PIECE), durations)
     pieces: list[list[int]] = []
     piece: list[int] = []
     filled, rest = 0.0, weight

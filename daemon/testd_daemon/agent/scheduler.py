@@ -285,6 +285,7 @@ class Scheduler:
     def _give_up(self, reason: str, exit: Exit | None) -> list[Action]:  # noqa: A002
         """Settle everything that is open as an error and stop."""
         self.reason = reason
+        self._queue.clear()
         actions: list[Action] = [
             self._settle(position, "error", 0, exit, reason) for position in list(self._plan.unsettled())
         ]

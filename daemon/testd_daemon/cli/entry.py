@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     With `TESTD_DEBUG=1` a traceback follows an internal error.
     """
+    _open_closed_streams()
     try:
         status = _dispatch(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
@@ -37,6 +38,17 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # the border of the program: a person gets words, not a traceback of ours
         return _tell_internal(error)
     return status
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where a standard stream is closed (`testd run >&-`), before a socket takes its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -57,15 +57,13 @@ def main(options: Namespace) -> int:
 
 def describe(terminal: Terminal, entries: Sequence[Entry], now: float) -> Iterable[str]:
     """Give the lines that show history's entries."""
-    from testd_daemon.reports.failure import style
-
     several = len({entry["target"] for entry in entries if entry["target"]}) > 1
     for entry in entries:
         if not entry["test"]:
             yield _run(terminal, entry, now)
             continue
         target = f" [{entry['target']}]" if several else ""
-        verdict = terminal.paint(f"{entry['verdict']:<9}", style(entry["verdict"]))
+        verdict = terminal.paint(f"{entry['verdict']:<9}", words.style(entry["verdict"]))
         if entry["run"]:  # a change
             message = safe.line((str(entry["message"]).splitlines() or [""])[0])
             yield f"    became {verdict} {words.ago(entry['at'], now):>10}  in run {entry['run']}  {message}".rstrip()
@@ -76,9 +74,7 @@ def describe(terminal: Terminal, entries: Sequence[Entry], now: float) -> Iterab
 
 
 def _run(terminal: Terminal, entry: Entry, now: float) -> str:
-    from testd_daemon.reports.failure import style
-
-    said = ", ".join(terminal.paint(text, style(verdict)) for verdict, text in words.counts(entry["counts"]))
+    said = ", ".join(terminal.paint(text, words.style(verdict)) for verdict, text in words.counts(entry["counts"]))
     when = words.ago(entry["at"], now)
     return f"{entry['run']}  {when:>10}  {words.seconds(entry['duration']):>8}  {said or entry['verdict']}"
 

@@ -27,7 +27,7 @@ def make_report(options: Namespace, workspace: str, cwd: str) -> Report:
 
         main = JsonReport(terminal, {"version": __version__, "workspace": workspace})
     else:
-        from testd_daemon.reports.failure import Place
+        from testd_daemon.reports.place import Place
         from testd_daemon.reports.text import TextReport, TextSettings
 
         again = ["--mode", options.mode] if getattr(options, "mode", None) else []

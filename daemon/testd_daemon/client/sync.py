@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import time
 
+from testd_daemon.client.reach import attempts, reach
 from testd_daemon.client.wire import GREETING, Wire, raise_fault
-from testd_daemon.errors import DeadlineExpired, FaultError, HandlerUnavailable, LinkClosed, VersionMismatch
+from testd_daemon.errors import FaultError, HandlerUnavailable, LinkClosed
 from testd_daemon.runtime import Folders, folders, private_folders
 
 TYPE_CHECKING = False
@@ -21,13 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
-#: How often, and for how many seconds altogether, a lost handler is replaced before any event comes.
-RECONNECTS = 5
-RECONNECT_DEADLINE = 60.0
 #: Seconds for the agent to answer about history; it may have to be started.
 HISTORY_DEADLINE = 45.0
-#: Seconds for a handler that gives way to one of another version to be gone.
-GIVE_WAY_DEADLINE = 10.0
+_NO_PROGRESS = "the daemon died again and again, and the run did not go on"
 
 
 class Client:
@@ -50,7 +47,7 @@ class Client:
         """
         where = where or folders()
         where.check_socket_path()
-        wire, welcome = _connect(where, start=start)
+        wire, welcome = reach(where, start=start)
         return cls(wire, welcome, where, start=start)
 
     @classmethod
@@ -61,7 +58,7 @@ class Client:
         """
         where = private_folders(base)
         where.check_socket_path()
-        wire, welcome = _connect(where, start=True)
+        wire, welcome = reach(where, start=True)
         return cls(wire, welcome, where, start=False)
 
     def __enter__(self) -> Client:
@@ -86,7 +83,7 @@ class Client:
         """
         key = os.urandom(12).hex()
         message = {"type": "Submit", "request": request, "key": key}
-        for _ in _attempts("the daemon died again and again before it accepted the run"):
+        for _ in attempts("the daemon died again and again before it accepted the run"):
             try:
                 self._wire.send(message)
                 self._submitted = str(self._expect("Accepted", GREETING)["run"])
@@ -94,7 +91,7 @@ class Client:
                 self._connect_again()
             else:
                 return self._submitted
-        raise AssertionError  # _attempts raises first
+        raise AssertionError  # attempts raises first
 
     def events(self, run: str, after: int = 0, *, tick: float | None = None) -> Iterator[dict[str, Any] | None]:
         """Yield the `Event`s of a run after a number, each once and in order, up to its `RunCompleted`.
@@ -104,13 +101,13 @@ class Client:
         if run != self._submitted or not run or after:
             self._attach(run, after)
         self._submitted = ""
-        attempts = _attempts("the daemon died again and again, and the run did not go on")
-        next(attempts)
+        tries = attempts(_NO_PROGRESS)
+        next(tries)
         while True:
             try:
                 event = self._next_event(tick)
             except LinkClosed:
-                next(attempts)
+                next(tries)
                 self._connect_again()
                 self._attach(run, after)
                 continue
@@ -118,8 +115,8 @@ class Client:
                 yield None
             elif event["seq"] == after + 1 and event["run"] == (run or event["run"]):
                 run, after = event["run"], event["seq"]  # others are of an iterator that was left before its end
-                attempts = _attempts("the daemon died again and again, and the run did not go on")
-                next(attempts)
+                tries = attempts(_NO_PROGRESS)
+                next(tries)
                 yield event
                 if event["body"]["type"] == "RunCompleted":
                     return
@@ -185,80 +182,4 @@ class Client:
         self._wire.close()
         if self._folders.ephemeral:
             raise HandlerUnavailable("the private daemon of this run died", hint="run it again")
-        self._wire, self.welcome = _connect(self._folders, start=True)
-
-
-def _attempts(complaint: str) -> Iterator[int]:
-    """Count attempts; raise HandlerUnavailable when they were too many or took too long."""
-    until = time.monotonic() + RECONNECT_DEADLINE
-    for number in range(RECONNECTS):
-        yield number
-        if time.monotonic() > until:
-            break
-    raise HandlerUnavailable(complaint, hint="testd logs says why")
-
-
-def _connect(where: Folders, *, start: bool) -> tuple[Wire, dict[str, Any]]:
-    """Connect and greet. A handler that ends in this very moment is tried again."""
-    for _ in _attempts("the daemon ended again and again while it was being connected to"):
-        wire = _reach(where, start=start)
-        try:
-            answer = wire.greet()
-        except (LinkClosed, DeadlineExpired) as error:
-            wire.close()
-            if not start:
-                raise HandlerUnavailable(f"the daemon does not answer: {error.message}", hint=error.hint) from error
-            continue
-        if answer["type"] == "Welcome":
-            return wire, answer
-        try:
-            _settle_versions(wire, answer, where, start=start)
-        finally:
-            wire.close()
-    raise AssertionError  # _attempts raises first
-
-
-def _reach(where: Folders, *, start: bool) -> Wire:
-    try:
-        return Wire(where.socket)
-    except (FileNotFoundError, ConnectionRefusedError):
-        if not start:
-            raise HandlerUnavailable("no daemon is running", hint="testd run starts one") from None
-    except TimeoutError as error:
-        raise HandlerUnavailable(
-            f"the daemon does not accept connections at {where.socket}", hint="is it stopped? try: testd stop"
-        ) from error
-    except OSError as error:
-        raise HandlerUnavailable(f"cannot connect to {where.socket}: {error.strerror}") from error
-    from testd_daemon.client.start import start_handler  # its imports are paid for only now
-
-    start_handler(where)
-    try:
-        return Wire(where.socket)
-    except OSError as error:
-        raise HandlerUnavailable(f"the daemon was started and does not listen: {error}") from error
-
-
-def _settle_versions(wire: Wire, answer: dict[str, Any], where: Folders, *, start: bool) -> None:
-    """Ask a handler of another version to end, if nothing needs it and we may start one; else raise what it said."""
-    if answer["type"] != "Fault" or answer.get("code") != "version":
-        if answer["type"] == "Fault":
-            raise_fault(answer)
-        raise HandlerUnavailable(f"what listens at {where.socket} is no testd daemon: it said {answer['type']}")
-    if not start:
-        raise VersionMismatch(answer["message"], hint=answer.get("hint", ""))
-    try:
-        wire.send({"type": "Shutdown", "reason": "a client of another version takes over"})
-        reply = wire.receive(GREETING)
-        if reply is not None and reply["type"] == "Fault":
-            raise VersionMismatch(f"{answer['message']}; {reply['message']}", hint=reply.get("hint", ""))
-        _await_end(wire)
-    except LinkClosed:
-        return
-
-
-def _await_end(wire: Wire) -> None:
-    """Wait until the other handler has closed the connection: its socket is gone then."""
-    until = time.monotonic() + GIVE_WAY_DEADLINE
-    while True:
-        wire.receive(max(0.0, until - time.monotonic()))
+        self._wire, self.welcome = reach(self._folders, start=True)

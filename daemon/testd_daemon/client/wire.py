@@ -12,15 +12,14 @@ import time
 
 from testd.framing import FrameBuffer, FrameError, frame
 from testd.msgpack import UnpackError, packb, unpackb
-from testd_protocol.version import PROTOCOL, __version__
-
 from testd_daemon.errors import DeadlineExpired, FaultError, LinkClosed, TestdError
+from testd_protocol.version import PROTOCOL, __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["GREETING", "Wire"]
+__all__ = ["GREETING", "Wire", "raise_fault"]
 
 #: Seconds for a handler that accepted a connection to greet, and to answer what it answers at once.
 GREETING = 15.0
@@ -82,6 +81,12 @@ class Wire:
             self._inbox = [unpackb(payload) for payload in self._buffer.frames()][::-1]
         except (FrameError, UnpackError) as error:
             raise TestdError(f"the daemon sent what is no message: {error}", hint="stop it: testd stop") from error
+
+    def detach(self) -> socket.socket:
+        """Give the socket away; nothing that was received may be waiting."""
+        assert not self._inbox
+        assert not len(self._buffer)
+        return self._socket
 
     def close(self) -> None:
         """Close the connection."""

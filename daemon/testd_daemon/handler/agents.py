@@ -72,9 +72,7 @@ class Agent:
         self._settings = settings
         self._work = work
         self._log = log
-        self._core = s.Supervision(
-            f"agent of {workspace}", settings.backoff, settings.max_restarts
-        )
+        self._core = s.Supervision(f"agent of {workspace}", settings.backoff, settings.max_restarts)
         self._child: Child | None = None
         self._outbox: list[bytes] = []
         self._mail = anyio.Event()

@@ -76,4 +76,6 @@ class Log:
         import logging.handlers
 
         os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
-        return logging.handlers.RotatingFileHandler(self._path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
+        return logging.handlers.RotatingFileHandler(
+            self._path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8"
+        )

@@ -95,7 +95,9 @@ class Run:
         self._frames: deque[bytes] = deque()  # of the numbers from _first to _seq
         self._first = row.events + 1
         self._size = 0
-        self._pending: deque[tuple[int, dict[str, int]]] = deque()  # numbers that are not committed, and the counts then
+        self._pending: deque[tuple[int, dict[str, int]]] = (
+            deque()
+        )  # numbers that are not committed, and the counts then
         self._committed_counts = dict(row.counts)
 
     @property

@@ -267,7 +267,10 @@ class Runs:
             if report.final:
                 run.machine.advance(Step.COMPLETE)
             entry = run.record(
-                report.body, counts=report.counts, tests=report.tests, exit_code=report.exit_code if report.final else None
+                report.body,
+                counts=report.counts,
+                tests=report.tests,
+                exit_code=report.exit_code if report.final else None,
             )
             self.journal.append(entry)
             if report.final:
@@ -384,7 +387,9 @@ def name_of(run: Run | RunRow) -> str:
 
 
 def _nothing_after(run: str, after: int, events: int) -> UsageError:
-    return UsageError(f"run {run} has ended with event {events}; there is none after {after}", hint="attach with after=0")
+    return UsageError(
+        f"run {run} has ended with event {events}; there is none after {after}", hint="attach with after=0"
+    )
 
 
 def _status(row: RunRow) -> m.RunStatus:

@@ -28,6 +28,9 @@ SEQ_BITS: Final = 32
 #: Pages of write-ahead log between two checkpoints, each of which waits for the disk: 16 MB.
 CHECKPOINT_PAGES: Final = 4000
 
+#: Seconds to wait for another process that has the database open: it should not be there at all.
+LOCK_DEADLINE: Final = 2.0
+
 SCHEMA: Final = """
 CREATE TABLE runs(
     number INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT UNIQUE NOT NULL, key TEXT NOT NULL, workspace TEXT NOT NULL,
@@ -38,9 +41,7 @@ CREATE UNIQUE INDEX runs_key ON runs(key) WHERE key != '';
 CREATE TABLE events(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
 
-_COLUMNS: Final = (
-    "number, run, key, workspace, request, state, accepted_at, finished_at, exit_code, detach, counts, tests, events, bytes"
-)
+_COLUMNS: Final = "number, run, key, workspace, request, state, accepted_at, finished_at, exit_code, detach, counts, tests, events, bytes"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class Entry:
     exit_code: int | None = None  # set on the last event
 
 
+class _Unreadable(JournalError):
+    """What is there is no journal of ours, or not any more."""
+
+
 class Store:
     """The open database. Use it from one thread. Raises JournalFull and JournalError."""
 
@@ -86,16 +91,14 @@ class Store:
         self._max_pages = max_pages
         try:
             self._connection = self._open()
-        except JournalFull:
-            raise
-        except JournalError as error:
+        except _Unreadable as error:
             self._move_aside(error)
             self._connection = self._open()
 
     def _open(self) -> sqlite3.Connection:
         with _border(self.path):
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
-            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(self.path, timeout=LOCK_DEADLINE, isolation_level=None)
         try:
             with _border(self.path):
                 self._prepare(connection)
@@ -118,7 +121,7 @@ class Store:
         if version == 0:
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
-            raise JournalError(f"{self.path} was written by another version of testd (schema {version})")
+            raise _Unreadable(f"{self.path} was written by another version of testd (schema {version})")
         connection.execute(f"SELECT {_COLUMNS} FROM runs").fetchall()  # reads every page of it: damage shows here
         connection.execute("SELECT id FROM events ORDER BY id DESC LIMIT 1").fetchone()
 
@@ -198,7 +201,8 @@ class Store:
         """List the newest finished runs, newest first."""
         with _border(self.path):
             rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM runs WHERE finished_at IS NOT NULL ORDER BY number DESC LIMIT ?", (limit,)  # noqa: S608
+                f"SELECT {_COLUMNS} FROM runs WHERE finished_at IS NOT NULL ORDER BY number DESC LIMIT ?",
+                (limit,),  # noqa: S608
             )
             return [_row(row) for row in rows]
 
@@ -257,10 +261,6 @@ def _row(row: tuple[object, ...]) -> RunRow:
     )  # fmt: skip
 
 
-#: Primary result codes of SQLite that a full disk, a quota or a limit on files leads to.
-_FULL: Final = {sqlite3.SQLITE_FULL if hasattr(sqlite3, "SQLITE_FULL") else 13}
-
-
 @contextlib.contextmanager
 def _border(path: str) -> Iterator[None]:
     """Turn what SQLite and the file system raise into ours."""
@@ -274,11 +274,18 @@ def _border(path: str) -> Iterator[None]:
 
 
 def _translate(path: str, error: sqlite3.Error) -> JournalError:
+    """Tell a full disk, a broken file and a file in use apart, by what SQLite says: its codes came with Python 3.11."""
     text = str(error)
-    code = getattr(error, "sqlite_errorcode", None)  # from Python 3.11
-    if (code is not None and code & 0xFF in _FULL) or "full" in text or _disk_is_full(path, text):
+    if "is full" in text or _disk_is_full(path, text):
         return JournalFull(f"no room for the journal: {path}: {text}", hint=_hint(path))
-    return JournalError(f"{path}: {text}", hint=f"stop the daemon (testd stop) and move {path} away")
+    if "not a database" in text or "malformed" in text:
+        return _Unreadable(f"{path}: {text}", hint=f"stop the daemon (testd stop) and move {path} away")
+    if "locked" in text:
+        return JournalError(
+            f"{path} is in use by another daemon",
+            hint="one with another runtime folder? give each its own TESTD_STATE_DIR, or stop the other one",
+        )
+    return JournalError(f"{path}: {text}", hint=_hint(path))
 
 
 def _disk_is_full(path: str, text: str) -> bool:

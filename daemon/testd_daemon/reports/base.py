@@ -1,12 +1,10 @@
 """What every report shares: the order and the meaning of verdicts, and the dispatch of a run's events.
 
-Runs in the client, on the quick path: imports contextlib. An event's body is the plain map that the wire carries
+Runs in the client, on the quick path: imports nothing. An event's body is the plain map that the wire carries
 (`testd_protocol.messages` says which); an outcome is a row `[test, target, verdict, duration, memory, worker, detail]`.
 """
 
 from __future__ import annotations
-
-import contextlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,6 +111,8 @@ class Several(Report):
 
     def close(self) -> None:
         """Close every report, whatever one of them raises; the error is raised at the end."""
+        import contextlib
+
         with contextlib.ExitStack() as stack:
             for report in reversed(self._reports):
                 stack.callback(report.close)

@@ -1,12 +1,9 @@
-"""One test that did not pass, as the text report tells it: verdict, traceback, what it printed, how to run it again.
+"""One test that did not pass, as the text report tells it: verdict, traceback, what it printed.
 
 Runs in the client; loaded with a run's first failure. Imports our own helpers and the standard library.
 """
 
 from __future__ import annotations
-
-import os.path
-import shlex
 
 from testd_daemon.reports import safe, words
 
@@ -19,32 +16,6 @@ if TYPE_CHECKING:
 
 #: Where the frames come from that are the same below every test.
 _FRAMEWORK = ("/_pytest/", "/pluggy/", "/testd/runner/", 'File "<string>"', 'File "<frozen runpy>"')
-
-_STYLES = {"passed": "green", "skipped": "yellow", "xfailed": "yellow", "xpassed": "yellow", "cancelled": "dim"}
-
-
-class Place:
-    """Where the user stands, so that a printed command works from there."""
-
-    def __init__(self, workspace: str, cwd: str) -> None:
-        """Take absolute paths. Node ids are relative to `workspace`."""
-        self._workspace = workspace
-        self._cwd = cwd
-
-    def again(self, test: str, options: Sequence[str] = ()) -> str:
-        """Give the command that runs just this test again, quoted for a shell."""
-        path, separator, name = test.partition("::")
-        if self._workspace != self._cwd:
-            path = os.path.relpath(f"{self._workspace}/{path}", self._cwd)
-        target = path + separator + name
-        # An argument that starts with a dash is an option to every parser: say that options have ended.
-        words_ = ["testd", "run", *options, *(["--"] if target.startswith("-") else []), target]
-        return shlex.join(words_)
-
-
-def style(verdict: str) -> str:
-    """Give the style in which a verdict is painted."""
-    return _STYLES.get(verdict, "red")
 
 
 def header(terminal: Terminal, row: Sequence[Any], target: str) -> str:
@@ -132,4 +103,4 @@ def _traceback(terminal: Terminal, text: str) -> str:
     return "\n".join(lines)
 
 
-__all__ = ["Place", "describe", "header", "style"]
+__all__ = ["describe", "fold", "header"]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: Rises when a reader of an older number could misread a line.
 SCHEMA = 1
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _NAMES = {
     "TargetReady": "target",
     "Planned": "plan",
@@ -71,14 +72,14 @@ class JsonReport(Report):
 
 
 def _outcome(row: Any) -> dict[str, Any]:
-    outcome = dict(zip(_ROW, row, strict=False))
+    outcome: dict[str, Any] = dict(zip(_ROW, row, strict=False))
     detail = outcome["detail"]
     outcome["detail"] = {key: detail[key] for key in _DETAIL if key in detail} if detail else None
     return outcome
 
 
 def _encode(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, separators=(",", ":")) + "\n"
+    return _ENCODER.encode(line) + "\n"
 
 
 __all__ = ["SCHEMA", "JsonReport"]

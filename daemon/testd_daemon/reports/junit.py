@@ -36,6 +36,8 @@ _PHASES = {
     "teardown": "failed on teardown with ",
     "collect": "collection failure: ",
 }
+#: What needs no escape at all: nearly every name.
+_PLAIN = re.compile(r"[\w .,:;/\[\]()=+-]*", re.ASCII)
 _SKIPPED = {"skipped": "pytest.skip", "xfailed": "pytest.xfail", "cancelled": "testd.cancelled"}
 
 
@@ -95,11 +97,13 @@ class JunitReport(Report):
         test, target, verdict, duration, _, _, detail = row[:7]
         classname, name = names(test)
         self._totals["tests"] += 1
-        inside = [f'<properties><property name="target" value="{_value(target)}"/></properties>']
-        inside.append(self._result(verdict, detail or {}))
-        inside += _printed(detail or {})
-        attributes = f'classname="{_value(classname)}" name="{_value(name)}" time="{duration:.3f}"'
-        return f"<testcase {attributes}>{''.join(inside)}</testcase>\n"
+        inside = (
+            self._result(verdict, detail or {}) + "".join(_printed(detail)) if detail or verdict != "passed" else ""
+        )
+        return (
+            f'<testcase classname="{_value(classname)}" name="{_value(name)}" time="{duration:.3f}"><properties>'
+            f'<property name="target" value="{_value(target)}"/></properties>{inside}</testcase>\n'
+        )
 
     def _result(self, verdict: str, detail: Body) -> str:
         message, text = str(detail.get("message") or ""), str(detail.get("text") or "")
@@ -128,17 +132,17 @@ def names(test: str) -> tuple[str, str]:
     `a/test_b.py::C::test_d[x]` becomes `a.test_b.C` and `test_d[x]`.
     """
     path, bracket, parameters = test.partition("[")
-    parts = path.split("::")
-    if len(parts) == 1:
+    file, colons, rest = path.partition("::")
+    if not colons:
         return "", test  # a file that could not be collected
-    parts[0] = re.sub(r"\.py$", "", parts[0].replace("/", "."))
-    return ".".join(parts[:-1]), parts[-1] + bracket + parameters
+    *classes, name = rest.split("::")
+    return ".".join([file.replace("/", ".").removesuffix(".py"), *classes]), name + bracket + parameters
 
 
-def _printed(detail: Body) -> list[str]:
+def _printed(detail: Body | None) -> list[str]:
     """Give what the test printed: pytest's sections, under their headings, apart by stream."""
     streams: dict[str, list[str]] = {"system-out": [], "system-err": []}
-    for section in detail.get("sections") or ():
+    for section in (detail or {}).get("sections") or ():
         element = "system-err" if "stderr" in str(section["name"]) else "system-out"
         streams[element].append(f" {section['name']} ".center(80, "-") + f"\n{section['text']}")
     return [f"<{element}>{_body(chr(10).join(texts))}</{element}>" for element, texts in streams.items() if texts]
@@ -149,6 +153,8 @@ def _legal(text: str) -> str:
 
 
 def _value(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
     return _legal(text).translate(_MARKUP)
 
 

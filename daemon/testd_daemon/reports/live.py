@@ -13,7 +13,6 @@ from rich.segment import Segment
 from rich.text import Text
 
 from testd_daemon.reports import safe, words
-from testd_daemon.reports.failure import style
 from testd_daemon.reports.progress import SHOWN, Progress
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class LiveLines:
         line = Text.assemble(*self._bar(), f" {progress.percent():3d} %  {progress.done:,}/{progress.planned:,}")
         for verdict, said in words.counts(progress.counts):
             if verdict != "passed":
-                line.append(f"  {said}", style=style(verdict))
+                line.append(f"  {said}", style=words.style(verdict))
         line.append(f"  {elapsed}")
         expected = progress.expected(now)
         if expected:

@@ -67,7 +67,7 @@ class Progress:
         return sorted(tests, key=lambda pair: -pair[1])
 
     def expected(self, now: float) -> float | None:
-        """Give the seconds that the run should take in all; None where nothing is known, or it has been proven wrong."""
+        """Give the seconds that the run should take in all; None where that is not known, or was proven wrong."""
         if self._ends_at is None or now > self._ends_at:
             return None
         return self._ends_at - self.started_at

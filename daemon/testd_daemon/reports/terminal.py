@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+from testd_daemon.errors import TestdError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,14 +53,22 @@ class Terminal:
         return ("─" if self.unicode else "-") * max(3, min(self.width, MAX_WIDTH) - used)
 
     def write(self, text: str) -> None:
-        """Write whole lines, above a live line where there is one. Raises BrokenPipeError when nobody reads."""
+        """Write whole lines, above a live line where there is one.
+
+        Raises BrokenPipeError when nobody reads any more, TestdError when it cannot be written.
+        """
         if not text:
             return
-        if self.above is not None:
-            self.above.write_above(text)
-        else:
-            self.stream.write(text)
-            self.stream.flush()
+        try:
+            if self.above is not None:
+                self.above.write_above(text)
+            else:
+                self.stream.write(text)
+                self.stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise TestdError(f"the output cannot be written: {error.strerror}") from error
 
 
 def standard_output(environment: Mapping[str, str]) -> Terminal:

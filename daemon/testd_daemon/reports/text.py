@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from testd_daemon.reports.failure import Place
     from testd_daemon.reports.live import LiveLines
     from testd_daemon.reports.output import LiveOutput
+    from testd_daemon.reports.place import Place
     from testd_daemon.reports.terminal import Terminal
 
     Body = Mapping[str, Any]
@@ -191,10 +191,8 @@ class TextReport(Report):
     # ── what is written ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _summary(self, counts: Mapping[str, int], duration: float, exit_code: int) -> str:
-        from testd_daemon.reports.failure import style
-
         paint = self._terminal.paint
-        parts = [paint(said, style(verdict)) for verdict, said in words.counts(counts)] or ["no tests ran"]
+        parts = [paint(said, words.style(verdict)) for verdict, said in words.counts(counts)] or ["no tests ran"]
         if self._progress.deselected:
             parts.append(paint(f"{self._progress.deselected} deselected", "yellow"))
         warmth = self._progress.warmth()
@@ -203,10 +201,8 @@ class TextReport(Report):
         return ", ".join(parts) + paint(took, main) + "\n"
 
     def _line(self, row: Sequence[Any]) -> str:
-        from testd_daemon.reports.failure import style
-
         test, target, verdict, duration, _, _, detail = row[:7]
-        verdict_said = self._terminal.paint(f"{verdict:<9}", style(verdict))
+        verdict_said = self._terminal.paint(f"{verdict:<9}", words.style(verdict))
         where = f" [{target}]" if len(self._progress.targets) > 1 else ""
         why = str(detail["message"]) if detail and verdict not in BAD and detail.get("message") else ""
         said = self._terminal.paint(f" ({safe.line(why)})", "dim") if why else ""

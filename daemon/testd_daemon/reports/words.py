@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_STYLES = {"passed": "green", "skipped": "yellow", "xfailed": "yellow", "xpassed": "yellow", "cancelled": "dim"}
+
+
+def style(verdict: str) -> str:
+    """Give the style in which a verdict is painted."""
+    return _STYLES.get(verdict, "red")
+
+
 def seconds(value: float) -> str:
     """Say a duration: `0.03 s`, `12.3 s`, `2 min 05 s`, `3 h 04 min`."""
     if value < 9.995:
@@ -70,4 +78,4 @@ def _plural(verdict: str) -> str:
     return "errors" if verdict == "error" else verdict
 
 
-__all__ = ["ago", "clock", "counts", "memory", "number", "seconds"]
+__all__ = ["ago", "clock", "counts", "memory", "number", "seconds", "style"]

@@ -90,6 +90,9 @@ class _Comparison:
         if type(left) is str and "\n" in left + right:
             self._note(path, "", *("  " + line for line in text_difference(left, right)))
             return
+        if scalar(left):
+            self._differ(path, *show_pair(left, right))
+            return
         if isinstance(left, (set, frozenset)):
             self._compare_sets(left, right, path)
             return

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Capture", "clean", "read_limited", "shorten"]
+__all__ = ["Capture", "clean", "flush", "read_limited", "shorten"]
 
 #: Where an unlinked file may be made, in this order; TMPDIR comes first.
 _FOLDERS = ("/tmp", "/var/tmp", ".")  # noqa: S108 (the file has no name by the time anybody could open it)
@@ -66,7 +66,7 @@ class _Stream:
         self._fd = fd
         self._name = name
         self._before: Any = getattr(sys, name)
-        _flush(self._before)
+        flush(self._before)
         self._file = _above_2(_unlinked_file())
         try:
             self.saved = _above_2(os.dup(fd))
@@ -81,7 +81,7 @@ class _Stream:
         stream: Any = getattr(sys, self._name, None)
         replaced = stream is not self._stream or stream.closed
         if replaced:
-            _flush(stream)  # it may lead here, and hold text back
+            flush(stream)  # it may lead here, and hold text back
         try:
             status = os.fstat(self._fd)
         except OSError:
@@ -232,7 +232,7 @@ def _above_2(fd: int) -> int:
     return moved
 
 
-def _flush(stream: Any) -> None:
+def flush(stream: Any) -> None:
     """Flush a stream that may be anything: user code's, closed, or None."""
     try:  # noqa: SIM105 (contextlib would be an import)
         stream.flush()

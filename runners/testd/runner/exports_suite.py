@@ -11,7 +11,7 @@ import sys
 
 from testd.context import Context, Skip, state
 from testd.runner import failures
-from testd.runner.capture import Capture, shorten
+from testd.runner.capture import Capture, flush, shorten
 from testd.runner.exports import calls, files, keywords, modules
 from testd.runner.leaks import Leaks
 from testd.runner.settings import Collection, SuiteFault
@@ -52,6 +52,8 @@ class ExportsSuite:
         """Keep the settings; nothing of the user's is touched yet."""
         self._settings = settings
         self._root = os.path.abspath(settings.root)
+        self.items: list[tuple[str, int]] = []
+        self.errors: list[tuple[str, str, dict[str, Any]]] = []
         self._tests: list[_Test] = []
         self._collected: dict[str, set[str]] = {}  # file → every test in it
         self._capture: Capture | None = None
@@ -76,8 +78,7 @@ class ExportsSuite:
             SuiteFault: a path or a test that was named does not exist.
 
         """
-        errors: list[tuple[str, str, dict[str, Any]]] = []
-        self._tests = []
+        self._tests, self.errors = [], []
         for request in files.find(paths, self._settings.cwd or self._root):
             file_id = files.test_id(request.file, self._root)
             try:
@@ -85,12 +86,13 @@ class ExportsSuite:
             except KeyboardInterrupt:
                 raise
             except BaseException as exc:  # whatever the file raises is the outcome of the file
-                errors.append((file_id, *self._collect_error(exc, request.file)))
+                self.errors.append((file_id, *self._collect_error(exc, request.file)))
                 continue
             self._tests += _chosen(request, self._tests_of(module, request.file, file_id), file_id)
         if any(test.call.is_coroutine for test in self._tests):
             import asyncio  # noqa: F401 (in the stem, so that no worker pays for it)
-        return Collection([(test.id, test.line) for test in self._tests], errors)
+        self.items = [(test.id, test.line) for test in self._tests]
+        return Collection(self.items, self.errors)
 
     def select(self, keyword: str) -> list[int]:
         """Return the indexes of the tests that an expression selects.
@@ -112,13 +114,20 @@ class ExportsSuite:
         ]
 
     def open(self, worker: WorkerSettings) -> None:
-        """Get a worker ready: output is captured unless it is to be seen live."""
+        """Get a worker ready: output is captured, or goes out line by line where it is to be seen live."""
         state.update_snapshots = worker.update_snapshots or None
         self._updating = worker.update_snapshots
-        if not worker.stream:
+        if worker.stream:
+            for stream in (sys.stdout, sys.stderr):
+                stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        else:
             self._capture = Capture(self._settings.capture_limit)
             self._capture.start()
         self._leaks.start()
+
+    def within(self, body: Callable[[], None]) -> None:
+        """Run the loop over the tests; nothing is wrapped around it here."""
+        body()
 
     def run(self, index: int, following: int | None, report: Report) -> None:
         """Run one test and report its outcome. `following` is of no use here: nothing outlives a test."""
@@ -132,6 +141,9 @@ class ExportsSuite:
         self._leaks.before_call()
         try:
             duration, exc = test.call.run(context, left)
+        except KeyboardInterrupt:
+            context.close()
+            raise
         finally:
             state.test = None
             self._leaks.after_call()
@@ -139,7 +151,7 @@ class ExportsSuite:
         if self._updating and exc is None and ending is None:
             self._snapshots().drop_unused(context)
         left += self._leaks.check()
-        out, err = self._capture.take() if self._capture is not None else ("", "")
+        out, err = self._capture.take() if self._capture is not None else _flush()
         exc = exc if exc is not None else ending
         if exc is None and not left:
             report("passed", duration, None)
@@ -253,6 +265,13 @@ def _close(context: Context) -> BaseException | None:
         return exc
     finally:
         context.close()
+
+
+def _flush() -> tuple[str, str]:
+    """Send what live output is still in a buffer, while it still belongs to its test. Nothing was captured."""
+    for stream in (sys.stdout, sys.stderr):
+        flush(stream)
+    return "", ""
 
 
 def _explain(made: dict[str, Any], exc: AssertionError) -> None:

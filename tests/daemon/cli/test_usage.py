@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import shlex
+import subprocess
 
 import pytest
+from fake_handler import DEADLINE
 
 from testd_daemon.cli import entry
 from testd_daemon.cli.arguments import Operands, Parser, at_least, duration, nearest, one_of
@@ -158,6 +160,31 @@ def test_a_file_that_is_in_the_way_is_named(capsys, monkeypatch):
     assert call(capsys, "run")[:3:2][1].startswith("testd: /some/file: Permission denied\n")
 
 
-def test_errors_survive_a_missing_stderr(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", None)
-    assert entry.main(["nonsense"]) == 4
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&- <&-"])
+def test_closed_streams_do_no_harm(cli, closed):
+    command = shlex.join(cli.command("status")) + " " + closed
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env=cli.environment,
+        cwd=cli.project,
+        timeout=DEADLINE,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_output_that_cannot_be_written_is_told(cli):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            cli.command("status"),
+            env=cli.environment,
+            cwd=cli.project,
+            timeout=DEADLINE,
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (3, "testd: the output cannot be written: No space left on device\n")

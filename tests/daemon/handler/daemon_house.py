@@ -97,6 +97,9 @@ class Daemon:
         for pid in self.pids - {process.pid for process in self.processes}:
             if is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
+        self.clients.clear()
+        self.processes.clear()
+        self.pids.clear()
 
 
 class Gate:

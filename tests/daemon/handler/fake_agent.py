@@ -55,7 +55,14 @@ class Agent:
                 status = {"workspace": "", "state": "ready", "pid": os.getpid(), "memory": 1000}
                 self.send("AgentReport", id=message["id"], status=status)
             case "History":
-                entry = {"run": "r", "test": message["test"], "target": "t", "verdict": "passed", "at": 1.0, "duration": 0.5}
+                entry = {
+                    "run": "r",
+                    "test": message["test"],
+                    "target": "t",
+                    "verdict": "passed",
+                    "at": 1.0,
+                    "duration": 0.5,
+                }
                 self.send("HistoryReport", id=message["id"], entries=[entry])
             case _:
                 self.inbox.append(message)
@@ -99,7 +106,9 @@ class Agent:
                 self.event(run, "Outcomes", {"rows": rows}, counts=verdicts)
                 rows, verdicts = [], {}
         code = 2 if run in self.cancelled else 0
-        self.event(run, "RunCompleted", {"exit_code": code, "counts": counts, "duration": 1.0}, final=True, exit_code=code)
+        self.event(
+            run, "RunCompleted", {"exit_code": code, "counts": counts, "duration": 1.0}, final=True, exit_code=code
+        )
 
     def event(self, run, kind, fields, **envelope):
         """Send a Report. Its body is MessagePack inside MessagePack, which the plain codec does as a splice."""

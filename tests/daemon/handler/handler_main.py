@@ -34,7 +34,11 @@ def main():
         change = json.loads(os.environ.get("HANDLER_TEST", "{}"))
         deadlines = replace(settings.deadlines, **change.pop("deadlines", {}))
         settings = replace(
-            settings, agent_command=(sys.executable, str(AGENT)), deadlines=deadlines, patience=Patience(1, 0.5, 5), **change
+            settings,
+            agent_command=(sys.executable, str(AGENT)),
+            deadlines=deadlines,
+            patience=Patience(1, 0.5, 5),
+            **change,
         )
         return entry.run(settings)
     except TestdError as error:

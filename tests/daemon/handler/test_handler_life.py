@@ -12,8 +12,9 @@ import threading
 from pathlib import Path
 
 import pytest
-import testd_daemon.client.wire
 from daemon_house import MAIN, is_alive, kinds, outcomes, until
+
+import testd_daemon.client.wire
 from testd_daemon.client.sync import Client
 from testd_daemon.errors import FaultError, HandlerUnavailable, LinkClosed, RuntimeFolderError, VersionMismatch
 from testd_daemon.runtime import Folders, private_folders
@@ -196,9 +197,11 @@ def test_another_users_process_is_refused_even_where_the_modes_let_it_in(daemon)
             parent.chmod(parent.stat().st_mode | 0o011)
     code = (
         "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
-        "s.connect(sys.argv[1]); s.sendall(b'\\0\\0\\0\\1x'); print(s.recv(1000))"
+        "s.connect(sys.argv[1]); print(s.recv(1000))"
     )
-    said = subprocess.run([sys.executable, "-c", code, daemon.folders.socket], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code, daemon.folders.socket], capture_output=True, text=True, check=True
+    )
     assert "this daemon belongs to another user" in said.stdout
     assert daemon.client().status()["clients"] == 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from daemon_house import is_alive, kinds, outcomes, until
+
 from testd_daemon.errors import FaultError
 
 

@@ -7,7 +7,7 @@ import re
 
 from report_events import completed, detail, outcomes, planned, row, started, target, terminal
 
-from testd_daemon.reports.failure import Place
+from testd_daemon.reports.place import Place
 from testd_daemon.reports.text import LIVE_AFTER, TextReport, TextSettings
 
 

@@ -20,7 +20,7 @@ from report_events import (
     text_of,
 )
 
-from testd_daemon.reports.failure import Place
+from testd_daemon.reports.place import Place
 from testd_daemon.reports.text import SAY_EVERY, TextReport, TextSettings
 
 

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 
@@ -16,6 +17,11 @@ from testd.assertions.rendering import render
 class Point:
     x: int
     y: object = None
+
+
+class Pair(NamedTuple):
+    a: int
+    b: int
 
 
 class Thing:
@@ -34,8 +40,9 @@ def _cycle():
         (1.5, "1.5"), ("a", "'a'"), ([1, "b"], "[1, 'b']"), ((1,), "(1,)"), ((), "()"), ({}, "{}"), (set(), "set()"),
         ({"b": 1, "a": 2}, "{'a': 2, 'b': 1}"), ({3, 1, 2}, "{1, 2, 3}"), (frozenset([1]), "frozenset{1}"),
         (collections.OrderedDict(b=1, a=2), "OrderedDict{'b': 1, 'a': 2}"), (Point(1, [2]), "Point(x=1, y=[2])"),
-        (Thing(), "Thing()"), (_cycle(), "[1, <cycle>]"), (b"x", "b'x'"), (None, "None"), (len, "<built-in function len>"),
-        (collections.namedtuple("Pair", "a b")(1, 2), "Pair(a=1, b=2)"), (ValueError("x"), "ValueError(args=('x',))"),
+        (Thing(), "Thing()"), (_cycle(), "[1, <cycle>]"), (b"x", "b'x'"), (None, "None"),
+        (len, "<built-in function len>"),
+        (Pair(1, 2), "Pair(a=1, b=2)"), (ValueError("x"), "ValueError(args=('x',))"),
     ],
 )
 def test_short_values_are_one_line(value, text):

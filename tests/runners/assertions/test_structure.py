@@ -1,4 +1,5 @@
 """`conforms`."""
+# ruff: noqa: UP006, UP007, UP035, UP045 (what older interpreters have is to be understood too)
 
 from __future__ import annotations
 
@@ -19,10 +20,13 @@ def even(value):
 GOOD = [
     (1, int), (True, bool), (None, None), ("x", "x"), (3, ...), (float("nan"), float("nan")), (4, even),
     ("abc", re.compile("b")), (1, Union[int, str]), (None, Optional[int]), ("a", Literal["a", "b"]), (object(), Any),
-    ([1, 2], List[int]), ([], List[int]), ({"a": 1}, Dict[str, int]), ((1, "a"), Tuple[int, str]), ((1, 2, 3), Tuple[int, ...]),
+    ([1, 2], List[int]), ([], List[int]), ({"a": 1}, Dict[str, int]), ((1, "a"), Tuple[int, str]),
+    ((1, 2, 3), Tuple[int, ...]),
     ([1, 2], Sequence), ([1], Sequence[int]), ({"a": 1}, {"a": int}), ({"a": 1}, {"a": int, "b": maybe(str)}),
-    ({"a": 1, "z": 2}, {"a": int, ...: int}), ({"z": object()}, {...: ...}), ([1, "a"], [int, str]), ([1, 2, 3], [int, ...]),
-    ([], [int, ...]), (["h", 1, 2], [str, int, ...]), ([], []), ([1, "x"], [...]), ((1, 2), (int, int)), ({1, 2}, {int}),
+    ({"a": 1, "z": 2}, {"a": int, ...: int}), ({"z": object()}, {...: ...}),
+    ([1, "a"], [int, str]), ([1, 2, 3], [int, ...]),
+    ([], [int, ...]), (["h", 1, 2], [str, int, ...]), ([], []),
+    ([1, "x"], [...]), ((1, 2), (int, int)), ({1, 2}, {int}),
     ({1, "a"}, {int, str}), ({"rows": [{"n": 1}]}, {"rows": [{"n": int}, ...]}),
 ]
 BAD = [
@@ -47,7 +51,8 @@ BAD = [
     ([], [str, int, ...], "value: 0 items, expected at least 1"),
     ((1,), [int], "value: expected a list, is (1,) (tuple)"),
     ({1, None}, {int}, "value: the member None is none of int"),
-    ({"rows": [{"n": 1}, {"n": "2"}]}, {"rows": [{"n": int}, ...]}, "value['rows'][1]['n']: expected int, is '2' (str)"),
+    ({"rows": [{"n": 1}, {"n": "2"}]}, {"rows": [{"n": int}, ...]},
+     "value['rows'][1]['n']: expected int, is '2' (str)"),
 ]
 
 

@@ -1,0 +1,138 @@
+"""What counts as changed since it was loaded."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from testd.runner.dependencies import listing
+from testd_daemon.agent.freshness import GRANULARITY_NS, Record
+from testd_protocol.messages import Dependencies, Directory, Stat
+
+LONG_AGO = 1_600_000_000 * 10**9
+
+
+def stat(path: Path) -> Stat:
+    found = path.stat()
+    return Stat(str(path), found.st_mtime_ns, found.st_size)
+
+
+def age(path: Path, ns: int = LONG_AGO) -> Path:
+    os.utime(path, ns=(ns, ns))
+    return path
+
+
+def directory(path: Path, *, everything: bool = False) -> Directory:
+    return Directory(str(path), path.stat().st_mtime_ns, listing(str(path), everything), everything)
+
+
+def record(*files: Stat, directories: tuple[Directory, ...] = (), began: int | None = None) -> Record:
+    found = Record()
+    message = Dependencies(checkpoint="collected", collection=1, files=list(files), directories=list(directories))
+    found.add(message, time.time_ns() if began is None else began)
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "test_a.py"
+    path.write_text("one")
+    return age(path)
+
+
+def test_nothing_changed(file: Path) -> None:
+    assert record(stat(file)).change() is None
+
+
+def test_new_content_is_a_change(file: Path) -> None:
+    known = record(stat(file))
+    file.write_text("two")
+    assert known.change() == str(file)
+
+
+def test_the_same_time_with_another_size_is_a_change(file: Path) -> None:
+    known = record(stat(file))
+    file.write_text("longer")
+    age(file)
+    assert known.change() == str(file)
+
+
+def test_an_older_time_is_a_change(file: Path) -> None:
+    """A checkout of an older commit, a copy that keeps times."""
+    known = record(stat(file))
+    age(file, LONG_AGO - 10**9)
+    assert known.change() == str(file)
+
+
+def test_a_file_that_is_gone_is_a_change(file: Path) -> None:
+    known = record(stat(file))
+    file.unlink()
+    assert known.change() == str(file)
+
+
+def test_a_missing_file_that_appears_is_a_change(tmp_path: Path) -> None:
+    path = tmp_path / "pytest.ini"
+    known = record(Stat(str(path), -1, -1))
+    assert known.change() is None
+    path.write_text("")
+    assert known.change() == str(path)
+
+
+@pytest.mark.parametrize("distance", [0, GRANULARITY_NS // 2, -(10**9)])
+def test_a_file_written_when_it_was_read_counts_as_changed(file: Path, distance: int) -> None:
+    """Its time cannot tell whether it was read before or after: another write may get the same one."""
+    assert record(stat(file), began=LONG_AGO + distance).change() == str(file)
+
+
+def test_a_file_written_well_before_is_trusted(file: Path) -> None:
+    assert record(stat(file), began=LONG_AGO + 2 * GRANULARITY_NS).change() is None
+
+
+def test_what_the_runner_saw_change_counts_as_changed(file: Path) -> None:
+    assert record(Stat(str(file), -2, 3)).change() == str(file)
+
+
+def test_a_new_source_file_in_a_listed_folder_is_a_change(file: Path, tmp_path: Path) -> None:
+    age(tmp_path)
+    known = record(directories=(directory(tmp_path),))
+    assert known.change() is None
+    (tmp_path / "test_b.py").write_text("")
+    assert known.change() == str(tmp_path)
+
+
+def test_a_cache_in_a_listed_folder_is_none_and_is_listed_once(file: Path, tmp_path: Path) -> None:
+    age(tmp_path)
+    known = record(directories=(directory(tmp_path),))
+    (tmp_path / "__pycache__").mkdir()
+    age(tmp_path, LONG_AGO + 10**9)
+    assert known.change() is None
+    (tmp_path / "test_b.py").write_text("")
+    age(tmp_path, LONG_AGO + 10**9)
+    assert known.change() is None, "the time of the folder was taken over with its listing"
+
+
+def test_a_data_file_matters_where_user_code_listed_the_folder(tmp_path: Path) -> None:
+    age(tmp_path)
+    known = record(directories=(directory(tmp_path, everything=True),))
+    (tmp_path / "case_1.json").write_text("{}")
+    assert known.change() == str(tmp_path)
+
+
+def test_a_folder_that_is_gone_is_a_change(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    known = record(directories=(directory(folder),))
+    folder.rmdir()
+    assert known.change() == str(folder)
+
+
+def test_pages_add_up(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "conftest.py"
+    other.write_text("")
+    known = record(stat(file))
+    known.add(Dependencies(checkpoint="collected", collection=1, files=[stat(age(other))]), time.time_ns())
+    assert len(known) == 2
+    other.write_text("x")
+    assert known.change() == str(other)
