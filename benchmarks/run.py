@@ -3,6 +3,7 @@
     python benchmarks/run.py                        everything (an hour on two slow cores)
     python benchmarks/run.py --quick                fewer suites and rounds (about ten minutes)
     python benchmarks/run.py rerun floor --json out.json
+    python benchmarks/run.py --docs docs/benchmarks.md      and put the table into the documentation
 
 Run it with the Python of the environment that testd is installed in. What is measured, and how:
 
@@ -27,7 +28,7 @@ import suites
 from context import Context
 from house import SurvivorsError, find_testd
 from measuring import MeasureError
-from table import Row, markdown, write
+from table import Row, insert, markdown, write
 
 __all__ = ["main"]
 
@@ -42,6 +43,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="of each contender (10; with --quick 3)")
     parser.add_argument("--root", type=Path, default=suites.default_root(), help="where suites are kept (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--docs", type=Path, metavar="FILE", help="put the table into this document (docs/benchmarks.md)"
+    )
     parser.add_argument("--testd", type=Path, help="the testd command (default: beside this Python, then on PATH)")
     options = parser.parse_args()
     unknown = sorted(set(options.scenarios) - set(SCENARIOS))
@@ -57,6 +61,8 @@ def main() -> int:
     print(markdown(rows))
     if options.json:
         write(options.json, rows, context.rounds)
+    if options.docs:
+        insert(options.docs, rows, context.rounds)
     for name, error in broken.items():
         print(f"{name}: {error}", file=sys.stderr)
     return 2 if broken else int(any(row.met is False for row in rows))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-__all__ = ["Row", "markdown", "write"]
+__all__ = ["Row", "insert", "machine", "markdown", "write"]
+
+#: Where `insert` puts the table in a document.
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +58,35 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def write(path: Path, rows: Sequence[Row], rounds: int) -> None:
     """Keep the rows, with the machine that they were measured on."""
-    machine = {
-        "system": platform.platform(),
+    document = {"machine": machine(), "rounds": rounds, "rows": [asdict(row) for row in rows]}
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def insert(path: Path, rows: Sequence[Row], rounds: int) -> None:
+    """Replace the figures in a Markdown document, between its two markers. Raises ValueError without them."""
+    text = path.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _old, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path}: no place for the figures: it needs the lines {BEGIN} and {END}")
+    facts = machine()
+    day = datetime.now(tz=timezone.utc).date()
+    said = (
+        f"{day}, {facts['cores']} cores of {facts['processor']}, {facts['memory'] / 1024**3:.0f} GiB, "
+        f"{facts['system']}, CPython {facts['python']}; {rounds} rounds."
+    )
+    path.write_text(f"{head}{begin}\n{said}\n\n{markdown(rows)}\n{end}{tail}", encoding="utf-8")
+
+
+def machine() -> dict[str, Any]:
+    """Describe what the figures were measured on."""
+    return {
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "processor": _processor(),
         "cores": psutil.cpu_count(),
         "memory": psutil.virtual_memory().total,
-        "python": sys.version.split()[0],
+        "python": platform.python_version(),
     }
-    document = {"machine": machine, "rounds": rounds, "rows": [asdict(row) for row in rows]}
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _processor() -> str:

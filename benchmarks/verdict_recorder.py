@@ -10,20 +10,23 @@ PYTEST_DONT_REWRITE (the plugin is this very module, which is imported before py
 # ruff: noqa: PTH100, PTH105, PTH109, PTH123
 # Nothing is imported here that `python -m pytest` might not import itself.
 
+from __future__ import annotations
+
 import json
 import os
 import runpy
 import sys
+from typing import Any
 
 #: Worst first: what is the verdict on a test whose phases ended differently.
 ORDER = ("failed", "error", "skipped", "xfailed", "xpassed", "passed")
 
-verdicts = {}
-_reports = {}
-_target = None
+verdicts: dict[str, list[str]] = {}
+_reports: dict[str, list[str]] = {}
+_target = ""
 
 
-def classify(report):
+def classify(report: Any) -> str | None:
     """Return the verdict that one report of one phase stands for, or None where it says nothing about the test."""
     if report.outcome == "rerun":
         return None
@@ -38,12 +41,12 @@ def classify(report):
     return "passed" if report.when == "call" else None
 
 
-def worst(found):
+def worst(found: list[str]) -> str:
     """Return the worst verdict of `found`; a test without any has not completed."""
     return min(found, key=ORDER.index) if found else "error"
 
 
-def pytest_runtest_logreport(report):
+def pytest_runtest_logreport(report: Any) -> None:
     """Remember what this phase says."""
     verdict = classify(report)
     found = _reports.setdefault(report.nodeid, [])
@@ -51,18 +54,18 @@ def pytest_runtest_logreport(report):
         found.append(verdict)
 
 
-def pytest_runtest_logfinish(nodeid):
+def pytest_runtest_logfinish(nodeid: str) -> None:
     """Give the test its verdict."""
     verdicts.setdefault(nodeid, []).append(worst(_reports.pop(nodeid, [])))
 
 
-def pytest_collectreport(report):
+def pytest_collectreport(report: Any) -> None:
     """Record what cannot be collected. A file skipped as a whole is no test and has no verdict."""
     if report.outcome == "failed":
         verdicts.setdefault(report.nodeid, []).append("error")
 
 
-def pytest_sessionfinish():
+def pytest_sessionfinish() -> None:
     """Write the file, whole or not at all."""
     temporary = _target + ".part"
     with open(temporary, "w", encoding="utf-8") as stream:
@@ -70,7 +73,7 @@ def pytest_sessionfinish():
     os.replace(temporary, _target)
 
 
-def main():
+def main() -> None:
     """Become `python -m pytest`: its module search path, its arguments, its `__main__`."""
     global _target
     _target = os.path.abspath(sys.argv[1])

@@ -51,9 +51,9 @@ def _sample(house: House, client: subprocess.Popen[bytes], resident: set[int]) -
             client.wait(SAMPLE_EVERY)
             return peaks or {0: (0, 0)}
         for process in house.processes():
-            if process.pid in resident or process.pid == client.pid or process.ppid() == client.pid:
-                continue
             with contextlib.suppress(psutil.Error):
+                if process.pid in resident or client.pid in (process.pid, process.ppid()):
+                    continue
                 info = process.memory_full_info()
                 before = peaks.get(process.pid, (0, 0))
                 peaks[process.pid] = (max(before[0], info.pss), max(before[1], info.uss))

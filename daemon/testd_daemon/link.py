@@ -30,6 +30,8 @@ In = TypeVar("In")
 READ_SIZE: Final = 64 * 1024
 #: Bytes taken in one turn: a link that floods must let others have theirs.
 TURN_SIZE: Final = 1024 * 1024
+#: Seconds of the first pause between two reads under a flood.
+FIRST_PAUSE: Final = 0.001
 #: Bytes of buffer asked of the kernel, so that a peer need not wait while we coalesce.
 KERNEL_BUFFER: Final = 1024 * 1024
 
@@ -88,8 +90,9 @@ class _Pipes:
 class Link(Generic[In]):
     """Send messages from any task, receive them in one. Owns its descriptors; `aclose` or `async with` gives them back.
 
-    `coalesce` is how many seconds must lie between two reads: under a flood of small frames that costs one wake-up for
-    many, and the first message after a pause is never delayed.
+    `coalesce` is how many seconds lie between two reads under a flood of small frames, which then costs one wake-up
+    for many. The pause grows to that from nothing while messages keep coming: what is short is never delayed much, and
+    the first message after a silence not at all.
     """
 
     def __init__(self, sock: socket.socket, decoder: msgspec.msgpack.Decoder[In], coalesce: float = 0.0) -> None:
@@ -120,6 +123,7 @@ class Link(Generic[In]):
         self._closed = False
         self._ended = ""  # why nothing more can be read
         self._read_at = 0.0
+        self._pause = 0.0
 
     async def __aenter__(self) -> Link[In]:
         """Give the link itself."""
@@ -189,12 +193,20 @@ class Link(Generic[In]):
         if self._ended or self._closed:
             raise LinkClosed(self._ended or "the link was closed on this side")
         await self._wait(anyio.wait_readable, self._channel.readable)
-        pause = self._read_at + self._coalesce - time.monotonic()
-        if self._coalesce and pause > 0:
-            await anyio.sleep(pause)
+        if self._coalesce:
+            await self._let_gather()
         if self._closed:
             raise LinkClosed("the link was closed on this side")
         self._fill()
+
+    async def _let_gather(self) -> None:
+        """Under a flood, wait a little more than the last time, so that much can be read at once."""
+        now = time.monotonic()
+        if now - self._read_at < self._coalesce / 2:
+            self._pause = min(self._coalesce, max(FIRST_PAUSE, 2 * self._pause))
+            await anyio.sleep(self._pause)
+        else:
+            self._pause = 0.0
         self._read_at = time.monotonic()
 
     def _fill(self) -> None:

@@ -72,7 +72,7 @@ class Folders:
 
 
 def folders(environ: dict[str, str] | None = None) -> Folders:
-    """Compute the folders from the environment: TESTD_RUNTIME_DIR, TESTD_STATE_DIR and TESTD_CACHE_DIR win, then XDG."""
+    """Compute the folders from the environment: TESTD_RUNTIME_DIR, _STATE_DIR and _CACHE_DIR win, then XDG's."""
     env = environ if environ is not None else dict(os.environ)
     return Folders(
         runtime=_absolute(env, "TESTD_RUNTIME_DIR") or _runtime(env),
@@ -88,7 +88,7 @@ def private_folders(base: str, environ: dict[str, str] | None = None) -> Folders
 
 
 def _absolute(env: dict[str, str], name: str) -> str:
-    """Read a folder from the environment; a relative one is wrong, since client and handler start in different places."""
+    """Read a folder from the environment. A relative one is wrong: client and handler start in different places."""
     value = env.get(name, "")
     if value and not value.startswith("/"):
         raise RuntimeFolderError(f"{name} is {value!r}, a relative path", hint=f"set {name} to an absolute path")

@@ -117,11 +117,12 @@ def test_many_are_stopped_together_and_none_is_waited_for_before_all_are_told():
 
 @pytest.mark.parametrize("session", [False, True])
 def test_what_a_child_started_goes_with_it(tmp_path, session):
-    """A grandchild in the group is killed as the child is reaped, one in a session of its own when the child is killed."""
+    """A grandchild in the group is killed as the child is reaped; one in its own session when the child is killed."""
     note = tmp_path / "pid"
     code = (
         f"import subprocess, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-        f"p = subprocess.Popen(['sleep', '1000'], start_new_session={session}); open({str(note)!r}, 'w').write(str(p.pid));"
+        f"p = subprocess.Popen(['sleep', '1000'], start_new_session={session});"
+        f"open({str(note)!r}, 'w').write(str(p.pid));"
         "import sys; print('up', file=sys.stderr, flush=True); signal.pause(); signal.pause()"
     )
 

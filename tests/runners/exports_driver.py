@@ -17,12 +17,12 @@ def main() -> None:
     from testd.runner.settings import Settings, SuiteFault, WorkerSettings
 
     suite = ExportsSuite(Settings(root=asked["root"], cwd=asked["root"], kind="exports", capture_limit=asked["limit"]))
-    told = {"items": [], "errors": [], "outcomes": [], "fault": None, "selected": None}
+    told = {"items": [], "errors": [], "outcomes": [], "fault": None, "selected": None, "notices": []}
     try:
         suite.start()
         suite.configure()
         collection = suite.collect(asked["paths"])
-        told.update(items=collection.items, errors=collection.errors)
+        told.update(items=collection.items, errors=collection.errors, notices=collection.notices)
         if asked["keyword"] is not None:
             told["selected"] = suite.select(asked["keyword"])
         suite.open(WorkerSettings(worker=0, update_snapshots=asked["update"], stream=asked["stream"]))

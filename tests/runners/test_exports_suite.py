@@ -62,10 +62,14 @@ def project(tmp_path: Path) -> Project:
 
 
 EVERYTHING = '''
-    import asyncio
+    import asyncio, json, threading
     from os.path import join
+    from typing import Any, List, Literal, Optional, Tuple, Union
     from testd import Skip, current_test
-    from testd.assertions import conforms, deep_equal, is_, snapshot, throws
+    from testd.assertions import conforms, deep_equal, is_, maybe, snapshot, throws
+    from testd.assertions.variation import observe, strays
+
+    _ended = threading.Event()
 
     class NotATest:
         def method(self): raise AssertionError("a method is no test")
@@ -93,18 +97,44 @@ EVERYTHING = '''
 
     def snap():
         snapshot({"a": {1, 2}})
+
+    def structures():
+        conforms({"n": [1, None], "s": ("a", 2.0), "w": "x"}, {
+            "n": List[Optional[int]], "s": Tuple[str, float], "w": Literal["x"], "gone": maybe(int), ...: Any,
+        })
+        with throws(AssertionError, match="expected int or str"):
+            conforms(1.0, Union[int, str])
+
+    def places():
+        rows, index = [{"a": 1}], 0
+        assert rows[index]["a"] == 2
+
+    def leaves(t):
+        (t.tmp_path / "file").write_text("x")
+        threading.Thread(target=_ended.wait, name="left", daemon=True).start()
+        print("seen")
+        json.loads("{")
+
+    def ranges():
+        spans = observe([{"n": 1, "t": "a"}, {"n": 3}])
+        deep_equal([], list(strays({"n": 2}, spans)))
+        deep_equal(["value['n']: expected 1 to 3, is 4"], list(strays({"n": 4}, spans)))
 '''
 
 
 def test_every_supported_interpreter_gives_the_same_verdicts(project):
     project.write("all_test.py", EVERYTHING)
     expected = {"passes": "passed", "coroutine": "passed", "fails": "failed", "skipped": "skipped", "deep": "failed",
-                "snap": "failed"}
+                "snap": "failed", "structures": "passed", "places": "failed", "leaves": "failed", "ranges": "passed"}
     for version, python in interpreters.found().items():
         told = project.run(python=python)
         assert (version, told.verdicts) == (version, expected)
         assert told.of["fails"].detail["message"].startswith("assert total == expected where total = {'a': 1}")
         assert "value[1]['x']:\n    expected: 2.0\n    actual:   3.0" in told.of["deep"].detail["text"]
+        assert told.of["places"].detail["message"] == 'assert rows[index]["a"] == 2 where rows[index]["a"] = 1'
+        left = told.of["leaves"].detail
+        assert (left["kind"], left["sections"]) == ("library", [{"name": "Captured stdout call", "text": "seen\n"}])
+        assert left["leaks"] == ["thread 'left' still alive (daemon), running threading.Event.wait"]
         assert (version, project.stdout) == (version, "")
 
 
@@ -259,7 +289,7 @@ def test_functions_that_cannot_be_tests_are_errors_with_a_way_out(project):
     """)
     told = project.run()
     assert told.verdicts == {"generator": "error", "stream": "error", "needs": "error", "positional": "error",
-                             "manager": "passed", "hidden": "error", "value": "passed"}
+                             "manager": "error", "hidden": "error", "value": "passed"}
     assert "'a', 'c'" in told.of["needs"].detail["message"]
     assert "begin the name with _" in told.of["generator"].detail["message"]
     assert told.of["needs"].detail["frames"][0]["line"] == 5
@@ -482,6 +512,50 @@ def test_an_assert_is_explained_without_running_code(project):
     assert "count = 2" in text["with_message"]
     assert "thing.size = 3" in text["property_is_left_alone"]
     assert "RuntimeError" not in text["property_is_left_alone"]
+
+
+def test_a_fork_that_returns_from_its_test_reports_nothing(project):
+    project.write("fork_test.py", """
+        import os
+        def forks():
+            pid = os.fork()
+            if pid:
+                assert os.waitpid(pid, 0)[1] == 0
+        def after(): pass
+    """)
+    assert project.run().verdicts == {"forks": "passed", "after": "passed"}
+
+
+def test_classes_of_tests_are_not_passed_over_in_silence(project):
+    project.write("mixed_test.py", """
+        import unittest
+        class Case(unittest.TestCase): pass
+        class TestGroup:
+            def test_it(self): pass
+        class TestData: pass
+        def function(): pass
+    """)
+    told = project.run()
+    assert told.ids == ["mixed_test.py::function"]
+    [notice] = told.notices
+    assert notice.startswith("mixed_test.py: Case, TestGroup not run: exported tests are functions; ")
+    assert notice.endswith('set kind = "pytest"')
+
+
+def test_an_interruption_ends_the_run_and_leaves_nothing(project):
+    project.write("stop_test.py", """
+        import asyncio, os, signal
+        async def stops(t):
+            (t.tmp_path / "file").write_text(str(t.tmp_path))
+            print(t.tmp_path, flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(60)
+        def never(): raise AssertionError
+    """)
+    with pytest.raises(AssertionError, match="KeyboardInterrupt"):
+        project.run(stream=True)
+    assert project.stdout
+    assert not Path(project.stdout.strip()).exists()
 
 
 def test_the_example_passes_and_runs_as_a_script():

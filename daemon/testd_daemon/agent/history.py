@@ -231,7 +231,7 @@ class History:
         connection.execute("DELETE FROM runs WHERE number <= (SELECT max(number) FROM runs) - ?", (RUNS_KEPT,))
         connection.execute("DELETE FROM changes WHERE number <= (SELECT max(number) FROM changes) - ?", (CHANGES_KEPT,))
         (number,) = connection.execute("SELECT max(number) FROM runs").fetchone()
-        if number % 50 == 1:  # looks at every test
+        if number % 50 == 0:  # looks at every test
             connection.execute("DELETE FROM tests WHERE at < ?", (time.time() - DAYS_KEPT * 86400,))
 
     def _runs(self, limit: int) -> list[HistoryEntry]:

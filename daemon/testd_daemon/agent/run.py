@@ -273,7 +273,7 @@ class RunTask:
         """See the schedule through, on as many runners as it takes."""
         self._services.active += 1
         try:
-            if not target.stopping:
+            if not target.done:
                 target.attach(provision.runner, provision.collection, chosen, alone=alone)
             while not target.done:
                 await self._wait(target, provision.runner)

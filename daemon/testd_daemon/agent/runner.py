@@ -295,8 +295,15 @@ class Runner:
             )
         except BaseException:
             self.collections.pop(collection.number, None)
+            self._forget_failed()
             raise
         return collection
+
+    def _forget_failed(self) -> None:
+        """Make a checkpoint anew that was not reached: it did not tell what it depends on, so nothing is known of it."""
+        failed = next((checkpoint for checkpoint, record in self._records.items() if not len(record)), None)
+        if failed is not None and self.alive:
+            self.rewind(failed)
 
     async def select(self, collection: Collection, keyword: str) -> list[int]:
         """Return the indexes that an expression selects. Raises FaultError, ProcessCrashed, DeadlineExpired."""

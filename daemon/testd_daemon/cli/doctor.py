@@ -12,7 +12,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from testd_daemon.cli.arguments import Operands, one_of
-from testd_daemon.cli.checkup import Section, check_up
 from testd_daemon.cli.here import here
 from testd_daemon.reports import safe, words
 from testd_daemon.reports.terminal import Terminal, standard_output
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.checkup import Section
 
 OPERANDS: Operands | None = None
 EPILOG = "Exit status: 0 where nothing is wrong, 1 where something is."
@@ -35,6 +35,8 @@ def arguments(parser: Parser) -> None:
 
 def main(options: Namespace) -> int:
     """Check everything and show it. Returns 1 where there is a problem."""
+    from testd_daemon.cli.checkup import check_up  # the configuration, the agent's choosers: not for --help
+
     terminal = standard_output(os.environ)
     sections = list(check_up(here(), os.environ))
     problems = [problem for section in sections for problem in section.problems]

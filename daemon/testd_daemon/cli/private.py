@@ -13,6 +13,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from testd_daemon.cli.gone import wait_until_gone
+from testd_daemon.cli.interrupts import Leave
 from testd_daemon.client.sync import Client
 from testd_daemon.runtime import MAX_SOCKET_PATH, SOCKET_NAME
 
@@ -30,12 +31,17 @@ _REST = 8 + 2
 def private_client() -> Iterator[Client]:
     """Start a private handler and connect to it; at the end, wait until nothing is left of it."""
     base = tempfile.mkdtemp(prefix=_PREFIX, dir=_folder())
+    pid = 0
     try:
         with Client.connect_private(base) as client:
             pid = int(client.welcome["pid"])
             yield client
-        wait_until_gone(pid, GONE_WITHIN)
+    except Leave:
+        pid = 0  # the user waits for nothing any more; the handler ends by itself
+        raise
     finally:
+        if pid:
+            wait_until_gone(pid, GONE_WITHIN)
         shutil.rmtree(base, ignore_errors=True)
 
 

@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -25,6 +25,9 @@ from testd_daemon.link import Link
 from testd_daemon.runtime import Folders, folders
 from testd_protocol import messages as m
 from testd_protocol.framing import Unknown, decoder
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["AsyncClient", "Following", "Session"]
 
@@ -95,7 +98,7 @@ class AsyncClient:
     async def connect(self) -> Session:
         """Open a connection of its own, in a thread: starting a handler blocks for a moment."""
         wire, _ = await anyio.to_thread.run_sync(partial(reach, self._folders, start=self._start))
-        return Session(Link(wire.detach(), _decoder))
+        return Session(Link.from_fd(wire.detach(), _decoder))
 
 
 class Session:
@@ -106,7 +109,7 @@ class Session:
         self._link = link
         self._inbox: deque[m.HandlerMessage | Unknown] = deque()
 
-    async def __aenter__(self) -> Session:
+    async def __aenter__(self) -> Self:
         """Give the session itself."""
         return self
 

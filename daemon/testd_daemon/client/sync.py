@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from typing_extensions import Self
+
 __all__ = ["Client"]
 
 #: Seconds for the agent to answer about history; it may have to be started.
@@ -61,7 +63,7 @@ class Client:
         wire, welcome = reach(where, start=True)
         return cls(wire, welcome, where, start=False)
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         """Give the client itself."""
         return self
 
@@ -87,7 +89,7 @@ class Client:
             try:
                 self._wire.send(message)
                 self._submitted = str(self._expect("Accepted", GREETING)["run"])
-            except LinkClosed:
+            except LinkClosed:  # noqa: PERF203  few attempts
                 self._connect_again()
             else:
                 return self._submitted

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import signal
 import socket
@@ -31,8 +30,8 @@ from testd_protocol.framing import FrameError, ProtocolError, Unknown, decoder, 
 
 __all__ = ["Agent", "Agents", "Work"]
 
-#: Seconds between two reads of an agent that floods.
-COALESCE: Final = 0.005
+#: Seconds between two reads of an agent that floods: also between two commits, which are what a flood costs most.
+COALESCE: Final = 0.03
 #: Seconds for a process whose link is closed to be gone, before it is told to.
 LAST_BREATH: Final = 0.5
 
@@ -196,6 +195,7 @@ class Agent:
 
     async def _work_with(self, link: Link[m.AgentMessage]) -> str:
         """Configure the process and exchange messages with it; return why that ended."""
+        why = "ended"
         async with anyio.create_task_group() as tasks:
             try:
                 await self._configure(link)
@@ -216,6 +216,8 @@ class Agent:
         return why
 
     async def _configure(self, link: Link[m.AgentMessage]) -> None:
+        import hashlib  # it loads a cryptographic library, while the agent starts anyway
+
         folders = self._settings.folders
         name = hashlib.sha256(os.fsencode(self.workspace)).hexdigest()[:16]
         await link.send(

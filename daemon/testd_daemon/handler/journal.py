@@ -11,12 +11,15 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 
 from testd_daemon.errors import JournalError
 from testd_daemon.handler.store import Entry, Store
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Journal"]
 
@@ -48,7 +51,7 @@ class Journal:
         self._broken: set[int] = set()  # runs, in the thread's hands
         self.notice = ""
 
-    async def __aenter__(self) -> Journal:
+    async def __aenter__(self) -> Self:
         """Open the database. Raises JournalError if it cannot be opened."""
         self._loop = asyncio.get_running_loop()
         opened: asyncio.Future[str] = self._loop.create_future()
@@ -123,7 +126,7 @@ class Journal:
         while True:
             try:
                 yield self._queue.get_nowait()
-            except queue.Empty:
+            except queue.Empty:  # noqa: PERF203  asked as often as there is something
                 return
 
     def _commit(self, store: Store, entries: list[Entry]) -> None:

@@ -32,7 +32,7 @@ class Notifier:
         self.watchdog = int(microseconds) / 1e6 if mine else 0.0
 
     def tell(self, *lines: str) -> None:
-        """Send lines such as `READY=1`. Never blocks and never fails: a manager that does not listen is no reason to."""
+        """Send lines such as `READY=1`. Never blocks and never fails: that nobody listens is no reason to."""
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address

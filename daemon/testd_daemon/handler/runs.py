@@ -6,7 +6,7 @@ everything first.
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ __all__ = ["Runs", "name_of"]
 #: Bytes that go to a client at a time: small, so that an answer to `testd status` never waits long behind them.
 CHUNK: Final = 128 * 1024
 #: Letters of a run's id: none that is easily taken for another.
-_LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
+_LETTERS: Final = "abcdefghjkmnpqrstuvwxyz0123456789"[:32]
 _STATUS_LIMIT: Final = 10
 
 _events: Final[msgspec.msgpack.Decoder[m.RunEvent]] = decoder(m.RunEvent)
@@ -114,7 +114,7 @@ class Runs:
         row = await self.journal.call(
             lambda store: store.add(
                 RunRow(
-                    run="".join(secrets.choice(_LETTERS) for _ in range(8)),
+                    run=_new_id(),
                     key=message.key,
                     workspace=request.workspace,
                     request=_encoder.encode(request),
@@ -366,7 +366,10 @@ class Runs:
 
 
 def _outcomes(store: Store, number: int) -> tuple[list[str], dict[str, int]]:
-    """Collect which tests of a run have their outcome (`target\\0test`), and how many have which. In the journal's thread."""
+    """Collect which tests of a run have their outcome, as `Run.finished` has them, and count the verdicts.
+
+    Runs in the journal's thread.
+    """
     finished: list[str] = []
     counts: dict[str, int] = {}
     after = 0
@@ -379,6 +382,11 @@ def _outcomes(store: Store, number: int) -> tuple[list[str], dict[str, int]]:
                     finished.append(f"{row.target}\0{row.test}")
                     counts[row.verdict] = counts.get(row.verdict, 0) + 1
     return finished, counts
+
+
+def _new_id() -> str:
+    """Make up a run's id: 8 letters, of which 256 / 32 are equally likely each."""
+    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(8))
 
 
 def name_of(run: Run | RunRow) -> str:

@@ -69,7 +69,7 @@ class _Server:
         self._why = ""
 
     async def run(self) -> None:
-        """Open the journal, take up old runs, listen; then end in order: clients told, agents stopped, journal closed."""
+        """Open the journal, take up old runs, listen; at the end tell clients, stop agents, close the journal."""
         async with self._runs.journal, anyio.create_task_group() as tasks:
             async with anyio.create_task_group() as agents:
                 self._agents.tasks = agents

@@ -35,13 +35,26 @@ SCHEMA: Final = """
 CREATE TABLE runs(
     number INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT UNIQUE NOT NULL, key TEXT NOT NULL, workspace TEXT NOT NULL,
     request BLOB NOT NULL, state TEXT NOT NULL, accepted_at REAL NOT NULL, finished_at REAL, exit_code INTEGER,
-    detach INTEGER NOT NULL, counts TEXT NOT NULL, tests INTEGER NOT NULL, events INTEGER NOT NULL, bytes INTEGER NOT NULL
+    detach INTEGER NOT NULL, counts TEXT NOT NULL, tests INTEGER NOT NULL, events INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX runs_key ON runs(key) WHERE key != '';
 CREATE TABLE events(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
 
-_COLUMNS: Final = "number, run, key, workspace, request, state, accepted_at, finished_at, exit_code, detach, counts, tests, events, bytes"
+_SELECT: Final = (
+    "SELECT number, run, key, workspace, request, state, accepted_at, finished_at, exit_code, detach, counts, tests,"
+    " events, bytes FROM runs"
+)
+_INSERT: Final = (
+    "INSERT INTO runs(run, key, workspace, request, state, accepted_at, finished_at, exit_code, detach, counts, tests,"
+    " events, bytes) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+#: The request goes when its run has ended: it holds the client's environment, and only a resumed run needs it.
+_UPDATE: Final = (
+    "UPDATE runs SET state=?, counts=?, tests=?, events=?, exit_code=?, finished_at=?, bytes=bytes+?,"
+    " request=CASE WHEN ? IS NULL THEN request ELSE x'' END WHERE number=?"
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +111,7 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         with _border(self.path):
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600))  # SQLite gives its log the same mode
             connection = sqlite3.connect(self.path, timeout=LOCK_DEADLINE, isolation_level=None)
         try:
             with _border(self.path):
@@ -122,7 +136,7 @@ class Store:
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
             raise _Unreadable(f"{self.path} was written by another version of testd (schema {version})")
-        connection.execute(f"SELECT {_COLUMNS} FROM runs").fetchall()  # reads every page of it: damage shows here
+        connection.execute(_SELECT).fetchall()  # reads every page of it: damage shows here
         connection.execute("SELECT id FROM events ORDER BY id DESC LIMIT 1").fetchone()
 
     def _move_aside(self, error: JournalError) -> None:
@@ -140,7 +154,7 @@ class Store:
             if row.key and (known := self._find("key = ?", row.key)) is not None:
                 return known
             cursor = connection.execute(
-                f"INSERT INTO runs({_COLUMNS}) VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                _INSERT,
                 (row.run, row.key, row.workspace, row.request, row.state, row.accepted_at, row.finished_at,
                  row.exit_code, row.detach, json.dumps(row.counts), row.tests, row.events, row.bytes),
             )  # fmt: skip
@@ -162,10 +176,9 @@ class Store:
             for number, entry in last.items():
                 finished_at = time.time() if entry.exit_code is not None else None
                 connection.execute(
-                    "UPDATE runs SET state=?, counts=?, tests=?, events=?, exit_code=?, finished_at=?, bytes=bytes+?"
-                    " WHERE number=?",
+                    _UPDATE,
                     (entry.state, json.dumps(entry.counts), entry.tests, entry.seq, entry.exit_code, finished_at,
-                     sizes[number], number),
+                     sizes[number], finished_at, number),
                 )  # fmt: skip
 
     def read(self, number: int, after: int, limit: int) -> list[tuple[int, bytes]]:
@@ -194,15 +207,14 @@ class Store:
     def unfinished(self) -> list[RunRow]:
         """List the runs that have no end, oldest first."""
         with _border(self.path):
-            rows = self._connection.execute(f"SELECT {_COLUMNS} FROM runs WHERE finished_at IS NULL ORDER BY number")  # noqa: S608
+            rows = self._connection.execute(f"{_SELECT} WHERE finished_at IS NULL ORDER BY number")
             return [_row(row) for row in rows]
 
     def recent(self, limit: int) -> list[RunRow]:
         """List the newest finished runs, newest first."""
         with _border(self.path):
             rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM runs WHERE finished_at IS NOT NULL ORDER BY number DESC LIMIT ?",
-                (limit,),  # noqa: S608
+                f"{_SELECT} WHERE finished_at IS NOT NULL ORDER BY number DESC LIMIT ?", (limit,)
             )
             return [_row(row) for row in rows]
 
@@ -234,7 +246,7 @@ class Store:
             self._connection.close()
 
     def _find(self, condition: str, value: str) -> RunRow | None:
-        row = self._connection.execute(f"SELECT {_COLUMNS} FROM runs WHERE {condition}", (value,)).fetchone()  # noqa: S608
+        row = self._connection.execute(f"{_SELECT} WHERE {condition}", (value,)).fetchone()
         return _row(row) if row is not None else None
 
     @contextlib.contextmanager

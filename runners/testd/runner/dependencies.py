@@ -130,12 +130,16 @@ def _writes(mode: Any, flags: Any) -> bool:
     return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
 
 
+#: Parts of the file names of the code that lists directories for imports and for collection.
+_COLLECTORS = ("importlib", "_pytest", "testd/runner/exports/")
+
+
 def _listed_for_import() -> bool:
     """Tell whether the listing was asked for by the import machinery or by the framework's collection."""
     frame: Optional[FrameType] = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.endswith(_LISTERS):
         frame = frame.f_back
-    return frame is not None and any(part in frame.f_code.co_filename for part in ("importlib", "_pytest"))
+    return frame is not None and any(part in frame.f_code.co_filename for part in _COLLECTORS)
 
 
 def _absolute(path: str) -> str:

@@ -12,7 +12,7 @@ import sys
 from testd.context import Context, Skip, state
 from testd.runner import failures
 from testd.runner.capture import Capture, flush, shorten
-from testd.runner.exports import calls, files, keywords, modules
+from testd.runner.exports import calls, files, modules
 from testd.runner.leaks import Leaks
 from testd.runner.settings import Collection, SuiteFault
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Report = Callable[[str, float, "dict[str, Any] | None"], None]
 
 __all__ = ["ExportsSuite"]
+
+_getpid = os.getpid  # a reference: tests replace the attribute
 
 
 class _Test:
@@ -59,6 +61,7 @@ class ExportsSuite:
         self._capture: Capture | None = None
         self._leaks = Leaks()
         self._updating = False
+        self._pid = 0
 
     def start(self) -> None:
         """Load what every failure needs, once, below all that is forked."""
@@ -79,6 +82,7 @@ class ExportsSuite:
 
         """
         self._tests, self.errors = [], []
+        notices = []
         for request in files.find(paths, self._settings.cwd or self._root):
             file_id = files.test_id(request.file, self._root)
             try:
@@ -89,10 +93,14 @@ class ExportsSuite:
                 self.errors.append((file_id, *self._collect_error(exc, request.file)))
                 continue
             self._tests += _chosen(request, self._tests_of(module, request.file, file_id), file_id)
+            classes = modules.test_classes(module)
+            if classes:
+                notices.append(f"{file_id}: {', '.join(classes)} not run: exported tests are functions; "
+                               'for classes of tests set kind = "pytest"')
         if any(test.call.is_coroutine for test in self._tests):
             import asyncio  # noqa: F401 (in the stem, so that no worker pays for it)
         self.items = [(test.id, test.line) for test in self._tests]
-        return Collection(self.items, self.errors)
+        return Collection(self.items, self.errors, notices=notices)
 
     def select(self, keyword: str) -> list[int]:
         """Return the indexes of the tests that an expression selects.
@@ -101,6 +109,8 @@ class ExportsSuite:
             SuiteFault: it is no expression.
 
         """
+        from testd.runner.exports import keywords
+
         try:
             matches = keywords.compile_keyword(keyword)
         except keywords.KeywordError as exc:
@@ -124,6 +134,7 @@ class ExportsSuite:
             self._capture = Capture(self._settings.capture_limit)
             self._capture.start()
         self._leaks.start()
+        self._pid = os.getpid()
 
     def within(self, body: Callable[[], None]) -> None:
         """Run the loop over the tests; nothing is wrapped around it here."""
@@ -146,6 +157,8 @@ class ExportsSuite:
             raise
         finally:
             state.test = None
+            if _getpid() != self._pid:
+                _leave_fork()
             self._leaks.after_call()
         ending = _close(context)
         if self._updating and exc is None and ending is None:
@@ -265,6 +278,12 @@ def _close(context: Context) -> BaseException | None:
         return exc
     finally:
         context.close()
+
+
+def _leave_fork() -> None:
+    """End a process that a test forked and let return: it is not the worker, and has nothing to report."""
+    _flush()
+    os._exit(0)
 
 
 def _flush() -> tuple[str, str]:

@@ -243,7 +243,10 @@ def _ps(*arguments: str) -> str:
 
 
 def _pending() -> Iterator[Any]:
-    """Every asyncio task, of any loop, that has not ended. asyncio keeps them by weak reference, in private sets."""
+    """Every asyncio task, of any loop, that has not ended. asyncio keeps them by weak reference, in private sets.
+
+    From Python 3.14 it keeps its own tasks where only their loop can list them: those are not seen here.
+    """
     module = sys.modules.get("asyncio.tasks")
     for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
         tasks = getattr(module, name, None)

@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any, Callable, Dict, List, Optional
 
+from testd.context import state
 from testd.runner.failures import describe
 from testd.runner.pytest_capture import follow_descriptors, hold_capture, restart_capture
 from testd.runner.pytest_reports import Report, Reports
@@ -176,6 +177,7 @@ class PytestSuite:
                 manager.unregister(plugin)
         if worker.workers > 1:
             self._share(worker)
+        state.update_snapshots = worker.update_snapshots or None
         self._reports.start()
 
     def _share(self, worker: WorkerSettings) -> None:

@@ -102,7 +102,7 @@ def test_old_things_are_forgotten(path: Path) -> None:
         await history.record(run("old", ("gone", "failed", 1), at=1.0))
         connection = history._connection
         assert connection is not None
-        connection.execute("UPDATE runs SET number = ?", (RUNS_KEPT * 50,))
+        connection.execute("UPDATE runs SET number = ?", (RUNS_KEPT * 50 - 1,))
         connection.execute("UPDATE changes SET number = ?", (CHANGES_KEPT * 2,))
         connection.execute("INSERT INTO runs VALUES (1, 'older', 'py3', 0, 0, 0, '{}')")
         await history.record(run("new", ("here", "failed", 1)))

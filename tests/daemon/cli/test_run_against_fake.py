@@ -296,3 +296,43 @@ def read_until(descriptor, wanted):
     while wanted not in got:
         got += os.read(descriptor, 65536)
     return got
+
+
+#: What a quick run must not pay for. Each of these costs milliseconds; together they cost more than a warm run.
+EXPENSIVE = {
+    "anyio",
+    "asyncio",
+    "dataclasses",
+    "importlib.metadata",
+    "inspect",
+    "json",
+    "logging",
+    "msgspec",
+    "multiprocessing",
+    "pathlib",
+    "platformdirs",
+    "psutil",
+    "rich",
+    "shutil",
+    "structlog",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "tomllib",
+    "typing",
+    "xml",
+}
+
+
+def test_a_quick_run_imports_nothing_that_is_expensive(cli):
+    with cli.fake(passing):
+        done = cli.run("run", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "testd_daemon.cli.follow" in imported  # importlib.import_module is not told, what it imports is
+    assert imported & EXPENSIVE == set()
+    ours = {name for name in imported if name.startswith("testd")}
+    assert not any(
+        name.startswith("testd_daemon.cli.") for name in ours if name.rpartition(".")[2] in {"status", "doctor"}
+    )
+    assert "testd_daemon.reports.failure" not in ours

@@ -73,7 +73,7 @@ def test_the_handler_is_killed(daemon):
                     agent = (await client.status()).agents[0].pid
                     process.send_signal(signal.SIGKILL)
                     process.wait()
-                    until(lambda: not is_alive(agent))
+                    until(lambda gone=agent: not is_alive(gone))
                 elif number == 4:
                     daemon.pids.add((await client.status()).pid)
                     gate.open()

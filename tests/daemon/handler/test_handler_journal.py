@@ -50,12 +50,14 @@ def test_events_come_back_in_order_and_in_pieces(store):
 
 
 def test_a_run_knows_how_far_it_is(store):
-    number = store.add(row()).number
+    number = store.add(row(request=b"what was asked")).number
     store.append([entry(number, 1), entry(number, 2)])
     found = store.find("r1")
     assert (found.state, found.counts, found.tests, found.events, found.bytes) == ("running", {"passed": 2}, 9, 2, 2)
     assert [each.run for each in store.unfinished()] == ["r1"]
+    assert found.request == b"what was asked"
     store.append([entry(number, 3, exit_code=1)])
+    assert store.find("r1").request == b""  # it holds an environment, and nobody needs it any more
     assert store.unfinished() == []
     assert store.recent(5)[0].exit_code == 1
     assert store.find("") == store.find("r1")
@@ -242,7 +244,7 @@ def test_events_outlive_the_window(daemon):
 def test_the_handler_does_not_start_without_a_journal(daemon):
     Path(daemon.folders.state).mkdir()
     os.mkdir(daemon.folders.journal)
-    assert "unable to open database file" in daemon.start().ready
+    assert "Is a directory" in daemon.start().ready
 
 
 def test_two_daemons_do_not_share_a_journal(daemon, monkeypatch):

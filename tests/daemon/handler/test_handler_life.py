@@ -253,7 +253,7 @@ def test_a_relative_workspace_is_refused(daemon):
 
 def test_a_socket_path_that_is_too_long(daemon, monkeypatch):
     long = Folders(str(daemon.base / ("x" * 120)), daemon.folders.state, daemon.folders.cache)
-    with pytest.raises(RuntimeFolderError, match="at most 10[37]"):
+    with pytest.raises(RuntimeFolderError, match=r"at most 10[37]"):
         Client.connect(where=long)
     monkeypatch.setenv("TESTD_RUNTIME_DIR", long.runtime)
     assert "the path of the socket has" in daemon.start().ready

@@ -127,7 +127,7 @@ def _run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedPr
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("TESTD_", "PYTEST_"))}
     return subprocess.run(
         [sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
-        env={**clean, "PYTHONPATH": SOURCE, **environment},
+        env={**clean, "PYTHONPATH": SOURCE, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
     )
 
 

@@ -106,7 +106,7 @@ def _finish(result: Any, leaks: list[str]) -> None:
     """Deal with what a test returned: await it, or say that its work has not been done."""
     if hasattr(result, "__await__"):
         _run_in_loop(result, leaks)
-    elif hasattr(result, "__next__") or hasattr(result, "__anext__"):
+    elif hasattr(result, "__next__") or hasattr(result, "__anext__") or type(result).__module__ == "contextlib":
         raise NotATest(
             f"the test returned a {type(result).__name__}, of which nothing has run: "
             "a test does its work and returns nothing"

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["WrongModuleError", "exported", "line_of", "load"]
+__all__ = ["WrongModuleError", "exported", "line_of", "load", "test_classes"]
 
 
 #: How many decorators are looked through for the function below them.
@@ -63,6 +63,19 @@ def exported(module: ModuleType) -> Iterator[tuple[str, FunctionType]]:
             and (allowed is None or name in allowed)
         ):
             yield name, value
+
+
+def test_classes(module: ModuleType) -> list[str]:
+    """Return the names of the module's own classes that another framework would take for tests."""
+    unittest = getattr(sys.modules.get("unittest.case"), "TestCase", None)
+    return [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and ((unittest is not None and issubclass(value, unittest))
+             or (name.startswith("Test") and any(member.startswith("test_") for member in vars(value))))
+    ]
 
 
 def line_of(function: FunctionType, file: str) -> int:
