@@ -32,7 +32,7 @@ __all__ = ["Runs", "name_of"]
 #: Bytes that go to a client at a time: small, so that an answer to `testd status` never waits long behind them.
 CHUNK: Final = 128 * 1024
 #: Letters of a run's id: none that is easily taken for another.
-_LETTERS: Final = "abcdefghjkmnpqrstuvwxyz0123456789"[:32]
+_LETTERS: Final = "123456789abcdefghjkmnpqrstuvwxyz"
 _STATUS_LIMIT: Final = 10
 
 _events: Final[msgspec.msgpack.Decoder[m.RunEvent]] = decoder(m.RunEvent)
@@ -385,7 +385,7 @@ def _outcomes(store: Store, number: int) -> tuple[list[str], dict[str, int]]:
 
 
 def _new_id() -> str:
-    """Make up a run's id: 8 letters, of which 256 / 32 are equally likely each."""
+    """Make up the id of a run: 40 random bits in 8 letters."""
     return "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(8))
 
 

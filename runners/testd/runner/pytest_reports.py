@@ -166,11 +166,12 @@ class Reports:
         first = errors[0]
         root = self._settings.root
         frames = frames_of(first, root)
+        raised = pytest.ExceptionInfo.from_exc_info((type(first), first, first.__traceback__))
         return detail(
             phase="call",
             kind=classify(first, frames, root, str(getattr(self._item, "path", ""))),
             message=f"the test ended pytest's session: {summarize(first)}",
-            text=shorten(str(self._item.repr_failure(pytest.ExceptionInfo.from_exception(first))), _TEXT_LIMIT),
+            text=shorten(str(self._item.repr_failure(raised)), _TEXT_LIMIT),
             frames=frames,
         )
 

@@ -18,7 +18,16 @@ from testd.framing import FrameError, frame
 from testd.msgpack import UnpackError, unpackb
 from testd.runner import processes
 from testd.runner.channel import send_with_descriptors
-from testd.runner.children import Child, OutputStream, StemChild, WorkerChild, kill_group, make_child, message_type, start_process
+from testd.runner.children import (
+    Child,
+    OutputStream,
+    StemChild,
+    WorkerChild,
+    kill_group,
+    make_child,
+    message_type,
+    start_process,
+)
 from testd.runner.slots import Slots
 from testd.runner.stream import AgentStream, take
 
