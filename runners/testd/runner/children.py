@@ -232,7 +232,7 @@ class WorkerChild(Child):
             if now - self._done_at > _EXIT_GRACE:
                 kill_group(self.pid)
             return None
-        if slot.state != RUNNING or not same:  # twice the same: not a value that was being written
+        if slot.state != RUNNING or not same or not slot.whole:
             return None
         elapsed = now - slot.test_started
         if self._timeout and elapsed > self._timeout:

@@ -142,7 +142,7 @@ class Reports:
 
     def _failure(self, worst: Any) -> "Dict[str, Any]":
         failed = [one for one in self._reports if one.failed]
-        texts = [str(one.longreprtext) for one in failed]
+        texts = [_text(one) for one in failed]
         raised = self._raised.get(worst.when)
         root = self._settings.root
         message, kind, frames = _crash_line(worst), "assertion", []
@@ -166,7 +166,8 @@ class Reports:
         first = errors[0]
         root = self._settings.root
         frames = frames_of(first, root)
-        raised = pytest.ExceptionInfo.from_exc_info((type(first), first, first.__traceback__))
+        found: Any = (type(first), first, first.__traceback__)
+        raised = pytest.ExceptionInfo.from_exc_info(found)
         return detail(
             phase="call",
             kind=classify(first, frames, root, str(getattr(self._item, "path", ""))),
@@ -174,6 +175,19 @@ class Reports:
             text=shorten(str(self._item.repr_failure(raised)), _TEXT_LIMIT),
             frames=frames,
         )
+
+
+def _text(report: Any) -> str:
+    """Return a report's failure as pytest would print it, its indentation kept."""
+    from io import StringIO
+
+    from _pytest._io import TerminalWriter
+
+    file = StringIO()
+    writer = TerminalWriter(file)
+    writer.hasmarkup = False
+    report.toterminal(writer)
+    return file.getvalue().strip("\n")
 
 
 def _skip_reason(report: Any) -> str:

@@ -14,8 +14,10 @@ __all__ = ["DONE", "IDLE", "RUNNING", "STARTING", "Slot", "SlotWriter", "Slots",
 
 STARTING, IDLE, RUNNING, DONE = range(4)
 
-#: state, job, test, when the test started, when the job started (monotonic seconds)
-_layout = struct.Struct("<qqqdd")
+#: A counter, state, job, test, when the test started, when the job started (monotonic seconds), the counter again.
+#: A worker may be held up in the middle of writing: the two counters differ then.
+_layout = struct.Struct("<qqqqddq")
+_pack = _layout.pack
 _SIZE = 64
 _COUNT = 256
 #: Where in a slot the supervisor writes that the worker should stop.
@@ -23,7 +25,7 @@ _STOP = 56
 
 
 class Slot(NamedTuple):
-    """What a worker is doing. `test` and `job` are -1 where there is none."""
+    """What a worker is doing. `test` and `job` are -1 where there is none; not `whole` while it is being written."""
 
     state: int
     job: int
@@ -56,7 +58,8 @@ class Slots:
 
     def read(self, number: int) -> Slot:
         """Return what the worker in this slot wrote last."""
-        return Slot(*_layout.unpack_from(self._page, number * _SIZE))
+        before, state, job, test, test_started, job_started, after = _layout.unpack_from(self._page, number * _SIZE)
+        return Slot(state, job, test, test_started, job_started, before == after)
 
     def writer(self, number: int) -> "SlotWriter":
         """Return what a worker writes its slot with."""
@@ -64,7 +67,7 @@ class Slots:
 
     def reset(self, number: int) -> None:
         """Clear a slot for a new worker."""
-        _layout.pack_into(self._page, number * _SIZE, STARTING, -1, -1, 0.0, 0.0)
+        _layout.pack_into(self._page, number * _SIZE, 0, STARTING, -1, -1, 0.0, 0.0, 0)
         self._page[number * _SIZE + _STOP] = 0
 
     def stop(self, number: int) -> None:
@@ -75,12 +78,13 @@ class Slots:
 class SlotWriter:
     """One slot, as its worker sees it."""
 
-    __slots__ = ("_job", "_job_started", "_offset", "_page")
+    __slots__ = ("_count", "_job", "_job_started", "_offset", "_page")
 
     def __init__(self, page: mmap.mmap, offset: int) -> None:
         """Write at `offset` of `page`."""
         self._page = page
         self._offset = offset
+        self._count = 0
         self._job = -1
         self._job_started = 0.0
 
@@ -94,12 +98,17 @@ class SlotWriter:
         if job != self._job:
             self._job = job
             self._job_started = now
-        _layout.pack_into(self._page, self._offset, RUNNING, job, test, now, self._job_started)
+        self._write(RUNNING, job, test, now, self._job_started)
 
     def idle(self) -> None:
         """Say that no test runs: the worker waits for its next job."""
-        _layout.pack_into(self._page, self._offset, IDLE, -1, -1, 0.0, 0.0)
+        self._write(IDLE, -1, -1, 0.0, 0.0)
 
     def done(self) -> None:
         """Say that the worker finished in order: what comes now is only its end."""
-        _layout.pack_into(self._page, self._offset, DONE, -1, -1, 0.0, 0.0)
+        self._write(DONE, -1, -1, 0.0, 0.0)
+
+    def _write(self, state: int, job: int, test: int, test_started: float, job_started: float) -> None:
+        self._count = count = self._count + 1
+        offset = self._offset
+        self._page[offset : offset + _layout.size] = _pack(count, state, job, test, test_started, job_started, count)
