@@ -74,7 +74,6 @@ class _Server:
             async with anyio.create_task_group() as agents:
                 self._agents.tasks = agents
                 await tasks.start(self._watch_signals)
-                tasks.start_soon(sweep_orphans, self._agents.pids, self._settings.deadlines.orphans)
                 tasks.start_soon(self._notifier.keep_watchdog)
                 tasks.start_soon(self._runs.prune)
                 tasks.start_soon(self._watch_idle)
@@ -83,6 +82,7 @@ class _Server:
                 tasks.start_soon(self._accept, tasks)
                 self._log.info("listening", socket=self._settings.folders.socket, pid=os.getpid(), version=__version__)
                 _tell_ready(self._settings, self._notifier)
+                tasks.start_soon(sweep_orphans, self._agents.pids, self._settings.deadlines.orphans)
                 await self._stopping.wait()
                 await self._end_runs()
                 agents.cancel_scope.cancel()  # each is asked to end, then made to: see process.stop_all

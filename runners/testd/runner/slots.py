@@ -32,6 +32,7 @@ class Slot(NamedTuple):
     test: int
     test_started: float
     job_started: float
+    whole: bool = True
 
 
 def scratch(name: str) -> int:

@@ -164,8 +164,8 @@ def test_what_cannot_be_collected_is_told_and_the_rest_runs(tmp_path: Path) -> N
     ("files", "code", "word"),
     [
         ({"conftest": "import no_such_module\n"}, "conftest", "no_such_module"),
-        ({"conftest": "def pytest_configure(config): raise ValueError('broken plugin')\n"}, "internal", "broken plugin"),
-        ({"conftest": "import pytest\ndef pytest_sessionstart(): pytest.exit('no database', 3)\n"}, "exit", "no database"),
+        ({"conftest": "def pytest_configure(config): raise ValueError('broken')\n"}, "internal", "broken"),
+        ({"conftest": "import pytest\ndef pytest_sessionstart(): pytest.exit('no base', 3)\n"}, "exit", "no base"),
     ],
 )
 def test_a_session_that_cannot_start_says_why(tmp_path: Path, files: dict[str, str], code: str, word: str) -> None:
@@ -188,7 +188,7 @@ def test_a_process_that_dies_while_collecting_is_a_fault(tmp_path: Path) -> None
 
 
 def test_threads_after_loading_forbid_the_fork_and_say_so(tmp_path: Path) -> None:
-    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True, name='pump').start()\n"
+    thread = "import threading, time\nthreading.Thread(None, time.sleep, 'pump', (600,), daemon=True).start()\n"
     write(tmp_path, conftest=thread, test_a="def test_a(): pass\n")
     with runner(tmp_path) as driver:
         found = driver.collect()

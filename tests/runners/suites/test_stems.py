@@ -145,7 +145,7 @@ def test_a_killed_runner_takes_its_stems_and_workers_along(busy: Driver) -> None
 
 
 def test_a_worker_that_ends_takes_its_group_along(tmp_path: Path) -> None:
-    text = "import subprocess, sys\ndef test_a(): subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    text = "import subprocess\ndef test_a(): subprocess.Popen(['sleep', '600'])\n"
     with runner(write(tmp_path, test_a=text)) as driver:
         driver.collect()
         before = len(family(driver))
