@@ -58,7 +58,7 @@ def warm(
         environment=house.environment,
         exit_codes=_ANY_VERDICT,
         before=before,
-        helpers=None if before else house.processes,
+        helpers=house.processes,
     )
 
 

@@ -48,7 +48,7 @@ class Submit(Message, frozen=True, kw_only=True):
 
 
 class Attach(Message, frozen=True, kw_only=True):
-    """Follow a run: every `Event` after the sequence number `after`, once, to the end. An empty run: the newest."""
+    """Follow a run. Answered by `Accepted`, then by every `Event` after the number `after`, once, to its end."""
 
     run: str  # the id from `Accepted`; empty: the newest run
     after: int = 0  # the last sequence number that was seen

@@ -145,7 +145,6 @@ class Agent:
                 await task.execute()
             if task.remember is not None:
                 await task.remember()
-                self._services.history.problem = ""
         finally:
             del self._runs[task.run]
             if not self._runs:

@@ -138,6 +138,11 @@ class History:
         changed = [test for test in record.tests if known.learn(test)]
         await self._in_thread(lambda: self._write(record, changed))
 
+    def complaints(self) -> list[str]:
+        """Return what a user should be told, once."""
+        problem, self.problem = self.problem, ""
+        return [f"the history of earlier runs cannot be kept: {problem}"] if problem else []
+
     async def report(self, test: str, limit: int) -> list[HistoryEntry]:
         """Return the newest entries: of the runs, or of the tests whose id has `test` in it."""
         return await self._in_thread(lambda: self._tests(test, limit) if test else self._runs(limit))

@@ -48,7 +48,7 @@ class Reporter:
         self._frames: list[bytes] = []
         self._rows: list[Row] = []
         self._wanted = anyio.Event()
-        self._final = False
+        self._final = anyio.Event()
 
     def row(self, row: Row) -> None:
         """Add an outcome."""
@@ -62,7 +62,7 @@ class Reporter:
         match event:
             case RunCompleted():
                 report = Report(run=self._run, body=body, final=True, counts={}, exit_code=event.exit_code)
-                self._final = True
+                self._final.set()
             case Planned():
                 report = Report(run=self._run, body=body, tests=event.tests)
             case _:
@@ -77,14 +77,15 @@ class Reporter:
             self._wanted = anyio.Event()
             self._close_batch()
             frames, self._frames = b"".join(self._frames), []
-            final = self._final
+            final = self._final.is_set()
             try:
                 await self._link.send_frames(frames)
             except LinkClosed:
                 return
             if final:
                 return
-            await anyio.sleep(INTERVAL)
+            with anyio.move_on_after(INTERVAL):  # the end of a run does not wait
+                await self._final.wait()
 
     def _close_batch(self) -> None:
         rows, self._rows = self._rows, []

@@ -113,7 +113,7 @@ class RunTask:
         caller = request.environment or dict(os.environ)
         options = {"mode": request.mode, "jobs": request.jobs, "timeout": request.timeout}
         resolved = resolve(services.workspace, caller, options)
-        for text in resolved.notices:
+        for text in (*resolved.notices, *services.history.complaints()):
             self._reporter.event(Notice(level="warning", text=text))
         spec = await self._spec(resolved, caller)
         arguments = parse(request.paths, request.cwd, services.workspace) or parse(

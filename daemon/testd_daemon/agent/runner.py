@@ -134,10 +134,11 @@ class Runner:
         """
         near, far = socket.socketpair()
         up = False
+        problem: TestdError | None = None
         try:
+            with far:
+                child = self._child = self._spawn(far.fileno())
             with self._scope:
-                with far:
-                    child = self._child = self._spawn(far.fileno())
                 # The link is closed before the child is waited for: to a runner that means "end with all you started".
                 async with owned(child, ask=_ask_nothing, patience=PATIENCE), Link(near, _decoder, COALESCE) as link:
                     self._machine.advance(RunnerEvent.SPAWNED)
@@ -300,7 +301,7 @@ class Runner:
         return collection
 
     def _forget_failed(self) -> None:
-        """Make a checkpoint anew that was not reached: it did not tell what it depends on, so nothing is known of it."""
+        """Make a checkpoint anew that was not reached: it did not tell what it depends on."""
         failed = next((checkpoint for checkpoint, record in self._records.items() if not len(record)), None)
         if failed is not None and self.alive:
             self.rewind(failed)

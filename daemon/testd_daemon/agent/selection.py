@@ -37,7 +37,8 @@ class FileIndex:
         """Index these node ids, whose files are relative to `root`."""
         self.root = root
         self._files: dict[str, list[int]] = {}
-        last_name, last = None, []  # type: tuple[str | None, list[int]]
+        last_name: str | None = None
+        last: list[int] = []
         for index, test in enumerate(ids):
             name = test.partition("::")[0]
             if name != last_name:

@@ -58,9 +58,9 @@ class Key(msgspec.Struct, frozen=True):
 def _jobs(value: int | str) -> int:
     if value == "auto":
         return 0
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1024:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 128:
         return value
-    if isinstance(value, str) and value.isdigit() and 1 <= int(value) <= 1024:
+    if isinstance(value, str) and value.isdigit() and 1 <= int(value) <= 128:
         return int(value)
     raise ValueError(f"{value!r} is no number of workers")
 
@@ -110,7 +110,7 @@ KEYS: dict[str, Key] = {
         Key("mode", str, '"worker" (fork from what is warm) or "bin" (a new process for each job)',
             "how user code is run", "worker", _one_of("worker", "bin"), variable="TESTD_MODE", option="mode",
             flag="--mode"),
-        Key("jobs", int | str, '"auto" (as many as there are processors), or a number from 1 to 1024',
+        Key("jobs", int | str, '"auto" (as many as there are processors), or a number from 1 to 128',
             "how many workers a run has at most", "auto", _jobs, variable="TESTD_JOBS", option="jobs", flag="--jobs",
             whole=True),
         Key("timeout", float | str, _DURATION, "how long one test may take", 600, units.duration,

@@ -41,7 +41,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 
 
 class Runs:
-    """Keep the runs. Implements `agents.Work`.
+    """Keep the runs. Implements `agent.Work`.
 
     `wanted` is called with a workspace whose agent has something to do, `tell` with a message for one that works,
     and `changed` when there may be more or fewer runs than before.
@@ -218,7 +218,7 @@ class Runs:
         rows = await self.journal.call(lambda store: store.recent(_STATUS_LIMIT))
         return live + [_status(row) for row in rows if row.run not in self._live]
 
-    # ── agents (agents.Work) ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── agents (agent.Work) ─────────────────────────────────────────────────────────────────────────────────────────
 
     def of(self, workspace: str) -> list[Run]:
         """List the unfinished runs of a workspace, oldest first."""

@@ -1,6 +1,6 @@
 """When an agent is started, started again, and given up: the decisions, without an event loop.
 
-`Supervision.handle(event)` returns what is to be done; `agents.py` does it and comes back with what happened.
+`Supervision.handle(event)` returns what is to be done; `agent.py` does it and comes back with what happened.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import psutil
+
 from testd.framing import FrameBuffer
 from testd_protocol.framing import decoder, encode
 from testd_protocol.messages import (
@@ -123,7 +124,7 @@ class AgentDriver:
         assert isinstance(ready, Ready)
         assert ready.pid == self.process.pid
 
-    def __enter__(self) -> AgentDriver:
+    def __enter__(self) -> AgentDriver:  # noqa: PYI034  typing has no Self in 3.10
         return self
 
     def __exit__(

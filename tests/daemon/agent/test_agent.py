@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+
 from testd_protocol.framing import frame
 from testd_protocol.messages import AgentReport, Fault, History, HistoryReport, Ping, Pong, Probe, Unsupported
-
-import msgspec
 
 MIXED = """
 import pytest

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from agent_driver import PATIENCE
+
 from testd_protocol.messages import Outcomes, Output, Shutdown
 
 Make = Callable[..., Path]
@@ -64,9 +65,8 @@ def test_many_crashes_cost_only_themselves(project: Make, agent: StartAgent) -> 
     assert result.completed.counts == {"crashed": 8, "passed": 32}
 
 
-def test_a_session_that_cannot_begin_is_given_up_with_its_reason(project: Make, agent: StartAgent) -> None:
-    conftest = "import os\ndef pytest_sessionstart(session): pass\nimport pytest\n@pytest.fixture(autouse=True)\n" \
-        "def broken(): os._exit(9)\n"  # fmt: skip
+def test_a_fixture_that_ends_the_process_crashes_each_test_once(project: Make, agent: StartAgent) -> None:
+    conftest = "import os, pytest\n@pytest.fixture(autouse=True)\ndef broken(): os._exit(9)\n"
     result = agent(project(conftest_py=conftest, test_a_py="def test_1(): pass\ndef test_2(): pass\n")).run()
     assert result.verdicts == {"test_1": "crashed", "test_2": "crashed"}
 

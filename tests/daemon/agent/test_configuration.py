@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from testd_daemon.config import KEYS, explain, resolve, units
 from testd_daemon.errors import ConfigError
 
@@ -109,7 +110,9 @@ def test_a_key_in_a_table_of_its_own_has_its_line(tmp_path: Path) -> None:
 
 
 def test_explain_shows_every_key_in_words(tmp_path: Path) -> None:
-    shown = {row.key: (row.value, row.source) for row in explain(resolve(write(tmp_path, "[tool.testd]\ntimeout = 0\n")))}
+    shown = {
+        row.key: (row.value, row.source) for row in explain(resolve(write(tmp_path, "[tool.testd]\ntimeout = 0\n")))
+    }
     assert list(shown) == list(KEYS)
     assert shown["timeout"] == ("no limit", f"{tmp_path}/pyproject.toml:2")
     assert shown["jobs"] == ("auto", "default")
@@ -119,13 +122,23 @@ def test_explain_shows_every_key_in_words(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("64KiB", 65536), ("64 kib", 65536), ("1MB", 1_000_000), ("2G", 2 * 1024**3), ("1.5 KiB", 1536), (17, 17), ("9b", 9)],
+    [
+        ("64KiB", 65536),
+        ("64 kib", 65536),
+        ("1MB", 1_000_000),
+        ("2G", 2 * 1024**3),
+        ("1.5 KiB", 1536),
+        (17, 17),
+        ("9b", 9),
+    ],
 )
 def test_sizes(text: str | int, expected: int) -> None:
     assert units.size(text) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("2 min", 120), ("1h", 3600), ("250ms", 0.25), ("3", 3), (0, 0)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90s", 90), ("2 min", 120), ("1h", 3600), ("250ms", 0.25), ("3", 3), (0, 0)]
+)
 def test_durations(text: str | int, expected: float) -> None:
     assert units.duration(text) == expected
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from testd.runner.dependencies import listing
 from testd_daemon.agent.freshness import GRANULARITY_NS, Record
 from testd_protocol.messages import Dependencies, Directory, Stat

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from testd_daemon.agent.history import CHANGES_KEPT, RUNS_KEPT, WEIGHT, History, RunRecord, TestRecord
 
 
@@ -90,7 +91,10 @@ def test_runs_newest_first_with_counts(path: Path) -> None:
         await history.record(run("r1", ("a", "passed", 1)))
         await history.record(run("r2", ("a", "passed", 1), code=1))
         found = await history.report("", 10)
-        assert [(entry.run, entry.verdict, entry.test) for entry in found] == [("r2", "failed", ""), ("r1", "passed", "")]
+        assert [(entry.run, entry.verdict, entry.test) for entry in found] == [
+            ("r2", "failed", ""),
+            ("r1", "passed", ""),
+        ]
         assert found[0].counts == {"passed": 1}
         assert len(await history.report("", 1)) == 1
 
@@ -147,6 +151,8 @@ def test_a_full_disk_is_noted_and_nothing_is_raised(path: Path) -> None:
         history._connection.execute(f"PRAGMA max_page_count = {pages}")
         await history.record(run("r2", *((f"test number {n}", "passed", 1.0) for n in range(5000))))
         assert "full" in history.problem
+        assert len(history.complaints()) == 1
+        assert history.complaints() == [], "it is told once"
         assert [entry.run for entry in await history.report("", 10)] == ["r1"]
         assert len((await history.known("py3")).durations) == 5001, "scheduling still profits from it"
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from testd_daemon.agent.kind import Detector, detect
 
 

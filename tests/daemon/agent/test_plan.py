@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from testd_daemon.agent.plan import Plan
 from testd_daemon.errors import Bug
 

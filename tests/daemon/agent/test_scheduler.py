@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from testd_daemon.agent.actions import Action, Assign, Complete, Exit, Finish, Settle, Start, Stop
 from testd_daemon.agent.jobs import Durations
 from testd_daemon.agent.plan import Plan

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from testd_daemon.agent.selection import Argument, FileIndex, covers, parse, select
 from testd_daemon.errors import UsageError
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from testd_daemon.workspace import existing, find
 
 

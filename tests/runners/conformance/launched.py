@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import psutil
+
 from testd.framing import FrameBuffer
 from testd_protocol.framing import decode, decoder, encode
 from testd_protocol.messages import (
@@ -67,7 +68,7 @@ class Launched:
         )  # fmt: skip
         self.ready = self.until(Ready)
 
-    def __enter__(self) -> Launched:
+    def __enter__(self) -> Launched:  # noqa: PYI034  typing has no Self in 3.10
         return self
 
     def __exit__(

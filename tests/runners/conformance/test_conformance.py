@@ -1,4 +1,4 @@
-"""What every kind of runner must do, on every interpreter that is found. A new launcher is added to `KINDS`, no more."""
+"""What every kind of runner must do, on every interpreter that is found. A new launcher joins `KINDS`, no more."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 import psutil
 import pytest
 from launched import Launched
+
 from testd.framing import frame
 from testd_protocol.messages import (
     Collect,

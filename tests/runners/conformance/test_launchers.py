@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from testd_runners import bundle
 from testd_runners.choose import KINDS, choose
 from testd_runners.launcher import CHANNEL, LaunchSettings, with_channel
