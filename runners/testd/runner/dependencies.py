@@ -17,6 +17,8 @@ __all__ = ["Dependencies", "listing"]
 _CACHES = {"__pycache__"}
 _SOURCES = (".py", ".pth", ".so", ".pyd", ".ini", ".cfg", ".toml")
 _IGNORED_ROOTS = ("/proc/", "/dev/", "/sys/")
+#: What tools keep for themselves: it changes with every run, and no verdict may depend on it.
+_IGNORED_PARTS = ("/.pytest_cache/", "/.hypothesis/", "/__pycache__/", "/.git/")
 #: Modules of the standard library that list directories for whoever calls them.
 _LISTERS = ("/pathlib.py", "/pathlib/_local.py", "/pathlib/__init__.py", "/glob.py", "/os.py", "<frozen os>")
 #: Never equal to a real modification time: a file that changed while it was being loaded.
@@ -96,7 +98,7 @@ class Dependencies:
         for path, everything in self._directories.items():
             listed[_absolute(path)] = everything or listed.get(_absolute(path), False)
         for path, everything in listed.items():
-            if self._new(path + "/") and not path.startswith(_IGNORED_ROOTS):
+            if self._new(path + "/") and not _ignored(path + "/"):
                 directories.append((path, _mtime(path), listing(path, everything), everything))
         self._files.clear()
         self._directories.clear()
@@ -111,7 +113,7 @@ class Dependencies:
 
     def _stat(self, path: str) -> "Tuple[str, int, int]":
         """Return a file's entry; a time of 0 means that it does not count (not a regular file, or a system one)."""
-        if path.startswith(_IGNORED_ROOTS) or path.endswith(".pyc"):
+        if _ignored(path) or path.endswith(".pyc"):
             return path, 0, 0
         try:
             found = os.stat(path)
@@ -122,6 +124,10 @@ class Dependencies:
         if found.st_mtime_ns >= self._since:
             return path, _CHANGED_WHILE_LOADING, found.st_size
         return path, found.st_mtime_ns, found.st_size
+
+
+def _ignored(path: str) -> bool:
+    return path.startswith(_IGNORED_ROOTS) or any(part in path for part in _IGNORED_PARTS)
 
 
 def _writes(mode: Any, flags: Any) -> bool:

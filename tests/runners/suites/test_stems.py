@@ -153,3 +153,16 @@ def test_a_worker_that_ends_takes_its_group_along(tmp_path: Path) -> None:
         pid = next(int(word) for word in leak.split() if word.isdigit())
         assert gone([psutil.Process(pid)] if psutil.pid_exists(pid) else []) == []
         assert len(family(driver)) == before
+
+
+def test_what_pytest_keeps_for_itself_makes_nothing_stale(tmp_path: Path) -> None:
+    """A run of plain pytest in between made the next run cold: its cache had been read at configuration."""
+    write(tmp_path, test_a="def test_a(): pass\n")
+    cache = tmp_path / ".pytest_cache" / "v" / "cache"
+    cache.mkdir(parents=True)
+    (cache / "nodeids").write_text('["test_a.py::test_a"]')
+    with runner(tmp_path) as driver:
+        driver.collect()
+        for checkpoint in ("configured", "collected"):
+            files, directories = dependencies(driver, checkpoint)
+            assert not [path for path in [*files, *directories] if ".pytest_cache" in path]
