@@ -64,22 +64,22 @@ def cut(
 ) -> list[list[int]]:
     """Return the jobs for these positions of `ids`, in the order in which they are to be handed out.
 
-    With one worker that is the order of collection. With several, the longest first, where the pieces of a file that
-    was cut stay behind one another, the early pieces longer than the late ones.
+    With one worker that is the order of collection. With several, the longest first: what is handed out last decides
+    how far apart the workers end.
     """
     if workers <= 1:
         return [list(group) for _, group in groupby(positions, key=lambda position: file_of(ids[position]))]
     files = _grouped(positions, lambda position: file_of(ids[position]))
     weighed = [(sum(durations.of(ids[position]) for position in group), group) for group in files]
-    weighed.sort(key=lambda pair: -pair[0])  # stable: equal ones stay in the order of collection
     share = sum(weight for weight, _ in weighed) / workers
-    jobs: list[list[int]] = []
+    jobs: list[tuple[float, list[int]]] = []
     for weight, group in weighed:
         if split and weight > max(share * LONGEST_SHARE, SHORTEST_PIECE):
             jobs += _pieces(ids, group, weight, workers, durations)
         else:
-            jobs.append(group)
-    return jobs
+            jobs.append((weight, group))
+    jobs.sort(key=lambda pair: -pair[0])  # stable: equal ones stay in the order of collection
+    return [job for _, job in jobs]
 
 
 def file_of(test: str) -> str:
@@ -97,21 +97,21 @@ def _grouped(positions: Sequence[int], key: Callable[[int], str]) -> list[list[i
 
 def _pieces(
     ids: Sequence[str], group: list[int], weight: float, workers: int, durations: Durations
-) -> list[list[int]]:
-    """Cut one file into pieces of falling length: each is a fair share, halved, of what is left of the file."""
+) -> list[tuple[float, list[int]]]:
+    """Cut one file into pieces, with weights: each is a fair share, halved, of what is left of the file."""
     blocks = _blocks(ids, group, max(weight / workers / 2, SHORTEST_PIECE), durations)
-    pieces: list[list[int]] = []
+    pieces: list[tuple[float, list[int]]] = []
     piece: list[int] = []
     filled, rest = 0.0, weight
     for block_weight, block in blocks:
         piece += block
         filled += block_weight
         if filled >= max(rest / (2 * workers), SHORTEST_PIECE):
-            pieces.append(piece)
+            pieces.append((filled, piece))
             rest -= filled
             piece, filled = [], 0.0
     if piece:
-        pieces.append(piece)
+        pieces.append((filled, piece))
     return pieces
 
 

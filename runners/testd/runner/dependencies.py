@@ -1,16 +1,20 @@
 """What a checkpoint has loaded or read: files, and directories that were listed. Runs in stems.
 
-An audit hook sees every file that is opened and every directory that is listed, by Python code and by the interpreter
-itself, so a test table read from a data file at import time counts like a module. The hook cannot be removed; when
-recording is off it returns at once.
+While a checkpoint is being reached, `open`, `os.listdir` and `os.scandir` are replaced by objects that note their
+argument and do the same, so a test table read from a data file at import time counts like a module. They are put back
+before anything is forked: user code under test meets the originals. (An audit hook would see more, but it cannot be
+removed, and makes even `id()` many times slower for good.)
 """
 
+import builtins
+import contextlib
+import io
 import os
 import stat
 import sys
 import time
 from types import FrameType
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 __all__ = ["Dependencies", "listing"]
 
@@ -44,49 +48,85 @@ def listing(path: str, everything: bool) -> List[str]:
     return sorted(names)
 
 
+class _Noting:
+    """Calls a function after its argument was noted.
+
+    An object, because a Python function in its place would bind to a class that has it as an attribute; a builtin does
+    not.
+    """
+
+    __slots__ = ("_note", "_original")
+
+    def __init__(self, original: "Callable[..., Any]", note: "Callable[..., None]") -> None:
+        self._original = original
+        self._note = note
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        with contextlib.suppress(TypeError):  # no arguments that the original would take: it says so better
+            self._note(*args, **more)
+        return self._original(*args, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
 class Dependencies:
     """Files and directories since the last `drain`."""
 
-    def __init__(self) -> None:
-        """Start with nothing recorded and the hook not installed."""
+    def __init__(self, root: str) -> None:
+        """Start with nothing recorded and nothing replaced; `root` is the workspace."""
+        self._root = root.rstrip("/") + "/"
         self._files: Dict[str, None] = {}
         self._directories: Dict[str, bool] = {}
         self._told: Dict[str, None] = {}
-        self._recording = False
+        self._originals: List[Tuple[Any, str, Any, _Noting]] = []
         self._since = 0
 
-    def install(self) -> None:
-        """Begin to record."""
+    def start(self) -> None:
+        """Record from now on."""
         self._since = time.time_ns()
-        self._recording = True
-        sys.addaudithook(self._hook)
-
-    def resume(self) -> None:
-        """Record again, in a process forked from one that had stopped."""
-        self._since = time.time_ns()
-        self._recording = True
+        if not self._originals:
+            self._replace(io, "open", self._note_file)
+            builtins.open = io.open
+            self._replace(os, "listdir", self._note_directory)
+            self._replace(os, "scandir", self._note_directory)
 
     def stop(self) -> None:
-        """Record nothing more; the hook stays and costs next to nothing."""
-        self._recording = False
+        """Record nothing more, and put back what was replaced."""
+        for module, name, original, ours in self._originals:
+            if getattr(module, name) is ours:  # else user code put something of its own there
+                setattr(module, name, original)
+            if name == "open" and builtins.open is ours:
+                builtins.open = original
+        self._originals = []
 
-    def _hook(self, event: str, args: "Tuple[Any, ...]") -> None:
-        if not self._recording:
-            return
-        if event == "open":
-            path, mode, flags = args
-            if isinstance(path, str) and not _writes(mode, flags):
+    def _replace(self, module: Any, name: str, note: "Callable[..., None]") -> None:
+        original = getattr(module, name)
+        ours = _Noting(original, note)
+        setattr(module, name, ours)
+        self._originals.append((module, name, original, ours))
+
+    def _note_file(self, file: Any = None, mode: Any = "r", *_args: Any, **_more: Any) -> None:
+        if isinstance(file, (str, os.PathLike)) and not (isinstance(mode, str) and set(mode) & set("wax+")):
+            path = os.fspath(file)
+            if isinstance(path, str):
                 self._files[path] = None
-        elif event in ("os.listdir", "os.scandir"):
-            path = args[0]
-            if path is None:
-                path = "."
+
+    def _note_directory(self, path: Any = ".") -> None:
+        path = "." if path is None else path
+        if isinstance(path, (str, os.PathLike)):
+            path = os.fspath(path)
             if isinstance(path, str):
                 self._directories[path] = self._directories.get(path, False) or not _listed_for_import()
 
-    def drain(self) -> "Tuple[List[Tuple[str, int, int]], List[Tuple[str, int, List[str], bool]]]":
-        """Return `(path, mtime in ns, size)` of files and `(path, mtime in ns, names, everything)` of directories."""
-        was, self._recording = self._recording, False
+    def drain(self, *, last: bool) -> "Tuple[List[Tuple[str, int, int]], List[Tuple[str, int, List[str], bool]]]":
+        """Return `(path, mtime in ns, size)` of files and `(path, mtime in ns, names, everything)` of directories.
+
+        The project's own folders that were just looked through for modules and tests wait for the `last` checkpoint: a
+        new file there is for the collection to find, and what was configured before stays as it is.
+        """
+        for path in sys.path_importer_cache:  # where the import machinery has looked
+            self._directories.setdefault(path, False)
         paths = dict.fromkeys(_absolute(path) for path in self._files)
         for module in list(sys.modules.values()):
             file = getattr(module, "__dict__", {}).get("__file__")
@@ -97,12 +137,13 @@ class Dependencies:
         listed: Dict[str, bool] = {}
         for path, everything in self._directories.items():
             listed[_absolute(path)] = everything or listed.get(_absolute(path), False)
+        self._directories.clear()
         for path, everything in listed.items():
-            if self._new(path + "/") and not _ignored(path + "/"):
+            if not last and not everything and (path + "/").startswith(self._root):
+                self._directories[path] = False
+            elif self._new(path + "/") and not _ignored(path + "/"):
                 directories.append((path, _mtime(path), listing(path, everything), everything))
         self._files.clear()
-        self._directories.clear()
-        self._recording = was
         return [found for found in files if found[1] != 0], directories
 
     def _new(self, path: str) -> bool:
@@ -130,19 +171,13 @@ def _ignored(path: str) -> bool:
     return path.startswith(_IGNORED_ROOTS) or any(part in path for part in _IGNORED_PARTS)
 
 
-def _writes(mode: Any, flags: Any) -> bool:
-    if isinstance(mode, str):
-        return any(letter in mode for letter in "wax+")
-    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
-
-
 #: Parts of the file names of the code that lists directories for imports and for collection.
 _COLLECTORS = ("importlib", "_pytest", "testd/runner/exports/")
 
 
 def _listed_for_import() -> bool:
     """Tell whether the listing was asked for by the import machinery or by the framework's collection."""
-    frame: Optional[FrameType] = sys._getframe(2)
+    frame: Optional[FrameType] = sys._getframe(3)  # past _note_directory and _Noting
     while frame is not None and frame.f_code.co_filename.endswith(_LISTERS):
         frame = frame.f_back
     return frame is not None and any(part in frame.f_code.co_filename for part in _COLLECTORS)

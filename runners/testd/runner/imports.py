@@ -1,82 +1,58 @@
 """The record of modules: which file each came from, and who imported whom. Runs in stems and workers.
 
-Every import statement goes through `builtins.__import__`, also for modules that are loaded already, so a wrapper there
-sees every edge of the graph. The wrapper must not show: `warnings` skips frames of the import machinery when it looks
-for the place to blame, and the interpreter removes them from tracebacks; both go by the file name of the code. So the
-wrapper is compiled under that name.
+Two sources. A finder in front of `sys.meta_path` sees each module's first import, however it is written, and who asked
+for it. Imports of what is loaded already never reach a finder, so the compiled code of the project's own modules is
+searched for import statements. Nothing is wrapped: `builtins.__import__` in Python would add a frame to every failing
+import, and programs look at that traceback.
 """
 
-import builtins
-import importlib
+import contextlib
+import marshal
+import opcode
 import sys
-from typing import Any, Dict, List, Set, Tuple
+from importlib.util import cache_from_source
+from types import CodeType, ModuleType
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-__all__ = ["ImportRecord"]
+__all__ = ["ImportRecord", "import_statements"]
 
-_WRAPPERS = """
-def wrap_import(original, note):
-    def __import__(name, globals=None, locals=None, fromlist=(), level=0):
-        __tracebackhide__ = True
-        module = original(name, globals, locals, fromlist, level)
-        if globals is not None:
-            note(globals, name, fromlist, level)
-        return module
-    return __import__
-
-def wrap_import_module(original, note, frame):
-    def import_module(name, package=None):
-        __tracebackhide__ = True
-        module = original(name, package)
-        note(frame(1).f_globals, module.__name__, (), 0)
-        return module
-    return import_module
-"""
-
-Edge = Tuple[str, str, str, Tuple[str, ...], int]
+_IMPORT_NAME = opcode.opmap["IMPORT_NAME"]
+_LOAD_CONST = opcode.opmap["LOAD_CONST"]
+_LOAD_SMALL_INT = opcode.opmap.get("LOAD_SMALL_INT", -1)  # from Python 3.14
+_EXTENDED_ARG = opcode.EXTENDED_ARG
+#: Bytes in front of the code in a .pyc file.
+_PYC_HEADER = 16
 
 
 class ImportRecord:
     """Who imported whom, from when it was installed."""
 
-    def __init__(self) -> None:
-        """Start with nothing recorded."""
-        self._edges: Set[Edge] = set()
-        self._told_edges: Set[Tuple[str, str]] = set()
+    def __init__(self, root: str) -> None:
+        """Start with nothing recorded; modules whose file is below `root` are searched for import statements."""
+        self._root = root.rstrip("/") + "/"
+        self._first: Set[Tuple[str, str]] = set()
+        self._told: Set[Tuple[str, str]] = set()
         self._told_files: Set[str] = set()
 
     def install(self) -> None:
         """Begin to record. Stays for the life of the process and of all that are forked from it."""
-        made: Dict[str, Any] = {}
-        code = compile(_WRAPPERS, "<frozen importlib._bootstrap>", "exec")
-        exec(code, made)  # noqa: S102 - our own text, above
-        note = self._note
-        builtins.__import__ = made["wrap_import"](builtins.__import__, note)
-        importlib.import_module = made["wrap_import_module"](importlib.import_module, note, sys._getframe)
+        sys.meta_path.insert(0, self)
 
-    def _note(self, importer: Dict[str, Any], name: str, fromlist: Any, level: int) -> None:
-        try:
-            self._edges.add(
-                (
-                    importer.get("__name__", ""),
-                    importer.get("__package__") or "" if level else "",
-                    name,
-                    tuple(fromlist) if fromlist else (),
-                    level,
-                )
-            )
-        except TypeError:  # globals or names of no usual kind: nothing that a module graph could hold
-            return
+    def forget(self) -> None:
+        """Take all that is loaded now as told: a forked process tells only what it imports itself."""
+        self._first = set()
+        self._told_files = set(sys.modules)
+
+    def find_spec(self, name: str, path: Any = None, target: Optional[ModuleType] = None) -> None:
+        """Note who asks for a module that is not loaded yet, and leave it to the other finders."""
+        frame = sys._getframe(1)
+        while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
+            frame = frame.f_back
+        self._first.add((frame.f_globals.get("__name__", ""), name))
 
     def drain(self) -> "Tuple[Dict[str, str], Dict[str, List[str]]]":
         """Return what is new since the last call: module → file, and importer → what it imported."""
-        edges, self._edges = self._edges, set()
-        imports: Dict[str, List[str]] = {}
-        for importer, package, name, fromlist, level in edges:
-            for imported in _resolve(package, name, fromlist, level):
-                edge = (importer, imported)
-                if edge not in self._told_edges and importer != imported:
-                    self._told_edges.add(edge)
-                    imports.setdefault(importer, []).append(imported)
+        edges, self._first = self._first, set()
         files: Dict[str, str] = {}
         for module, loaded in list(sys.modules.items()):
             if module not in self._told_files:
@@ -84,11 +60,72 @@ class ImportRecord:
                 file = _file_of(loaded)
                 if file:
                     files[module] = file
+                    if file.startswith(self._root):
+                        edges.update((module, imported) for imported in _imported_by(loaded, file))
+        imports: Dict[str, List[str]] = {}
+        for importer, imported in sorted(edges - self._told):
+            if imported in sys.modules and importer != imported:
+                imports.setdefault(importer, []).append(imported)
+        self._told |= edges
         return files, imports
 
 
+def _imported_by(module: Any, file: str) -> "Iterator[str]":
+    """Yield the names of loaded modules that a module's import statements name, at any depth of its code."""
+    package = module.__dict__.get("__package__") or ""
+    for name, fromlist, level in import_statements(_code_of(file)):
+        yield from _resolve(package, name, fromlist, level)
+
+
+def _code_of(file: str) -> "Optional[CodeType]":
+    """Return a source file's compiled code: from where the interpreter or pytest keeps it, or compiled anew."""
+    cached = cache_from_source(file)
+    for path in (cached, *_rewritten(cached)):
+        with contextlib.suppress(OSError, EOFError, ValueError, TypeError), open(path, "rb") as kept:
+            code = marshal.loads(kept.read()[_PYC_HEADER:])  # noqa: S302 - the interpreter runs the same bytes
+            return code if isinstance(code, CodeType) else None
+    with contextlib.suppress(OSError, SyntaxError, ValueError), open(file, "rb") as source:
+        return compile(source.read(), file, "exec", dont_inherit=True)
+    return None  # changed since it was loaded, or no Python source at all
+
+
+def _rewritten(cached: str) -> "List[str]":
+    """Return where pytest keeps the code of modules whose assertions it rewrote."""
+    pytest = sys.modules.get("pytest")
+    version = getattr(pytest, "__version__", None)
+    return [f"{cached[: -len('.pyc')]}-pytest-{version}.pyc"] if version else []
+
+
+def import_statements(code: "Optional[CodeType]") -> "Iterator[Tuple[str, Tuple[str, ...], int]]":
+    """Yield `(name, names after from, level)` of each import statement in compiled code and all code inside it."""
+    if code is None:
+        return
+    constants = code.co_consts
+    loaded: List[Any] = []  # constants in the order of their loading: level and fromlist come right before the import
+    extended = 0
+    raw = code.co_code
+    for offset in range(0, len(raw), 2):
+        operation = raw[offset]
+        argument = raw[offset + 1] | extended
+        extended = argument << 8 if operation == _EXTENDED_ARG else 0
+        if operation == _LOAD_CONST:
+            loaded.append(constants[argument])
+        elif operation == _LOAD_SMALL_INT:
+            loaded.append(argument)
+        elif operation == _IMPORT_NAME:
+            level, fromlist = (loaded[-2], loaded[-1]) if len(loaded) > 1 else (0, None)
+            yield (
+                code.co_names[argument],
+                fromlist if isinstance(fromlist, tuple) else (),
+                level if isinstance(level, int) else 0,
+            )
+    for constant in constants:
+        if isinstance(constant, CodeType):
+            yield from import_statements(constant)
+
+
 def _resolve(package: str, name: str, fromlist: "Tuple[str, ...]", level: int) -> "List[str]":
-    """Return the names of the loaded modules that one import statement reached."""
+    """Return the names of the loaded modules that one import statement reaches."""
     if level:
         base = package.rsplit(".", level - 1)[0] if level > 1 else package
         name = base + "." + name if name else base

@@ -28,6 +28,7 @@ from testd.runner.worker import Worker, finish_process
 __all__ = ["Stem", "start"]
 
 _PAGE = 5000  # tests in one `Collected` message
+_IDLE = 0.2  # seconds without anything to do, workers included, before the record of imports is told
 
 
 def start(kind: str, descriptors: List[int]) -> int:
@@ -62,11 +63,12 @@ class Stem:
         self.collection = 0
         self._prctl = prctl
         self._children: Dict[int, Dict[str, Any]] = {}
-        self._imports = ImportRecord()
-        self._dependencies = Dependencies()
+        self._imports = ImportRecord(settings.root)
+        self._dependencies = Dependencies(settings.root)
         self._suite: Any = None
         self._selecting = 0
         self._wake = -1
+        self._modules_wait = False  # the record of imports is told when there is nothing more urgent
 
     # ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -74,32 +76,34 @@ class Stem:
         """Reach the checkpoint *started*."""
         self._set_path()
         self._imports.install()
-        self._dependencies.install()
+        self._dependencies.start()
         with self._telling_faults(0):
             self._suite = suites.choose(self.settings)
             self._suite.start()
+            self._dependencies.stop()
             self._tell_dependencies()
 
     def configure(self) -> None:
         """Reach the checkpoint *configured*."""
         self.checkpoint = "configured"
-        self._dependencies.resume()
+        self._dependencies.start()
         with self._telling_faults(0):
             self._suite.configure()
+            self._dependencies.stop()
             self._tell_dependencies()
 
     def collect(self, collection: int, paths: List[str]) -> None:
         """Reach the checkpoint *collected*, and tell what was found."""
         self.checkpoint = "collected"
         self.collection = collection
-        self._dependencies.resume()
+        self._dependencies.start()
         with self._telling_faults(collection):
             found = self._suite.collect(paths)
             self._dependencies.stop()
             self._settle()
-            self._tell_modules()
             self._tell_dependencies()
             self._tell_collection(found)
+            self._modules_wait = True
 
     def work_alone(self, stacks: int) -> None:
         """Go all the way in this process and be a worker: mode `bin`. Does not return."""
@@ -136,7 +140,11 @@ class Stem:
         self._listen_for_children()
         while True:
             if not self.channel.pending:
-                ready, _, _ = select.select([self.channel.fileno(), self._wake], [], [])
+                patience = _IDLE if self._modules_wait and not self._children else None
+                ready, _, _ = select.select([self.channel.fileno(), self._wake], [], [], patience)
+                if not ready:
+                    self._tell_modules()
+                    continue
                 if self._wake in ready:
                     self._reap()
                 if self.channel.fileno() not in ready:
@@ -256,7 +264,7 @@ class Stem:
     # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tell_dependencies(self) -> None:
-        files, directories = self._dependencies.drain()
+        files, directories = self._dependencies.drain(last=self.checkpoint == "collected")
         for start in range(0, max(len(files), 1), _PAGE):
             self.channel.send(
                 {
@@ -269,6 +277,7 @@ class Stem:
             )
 
     def _tell_modules(self) -> None:
+        self._modules_wait = False
         files, imports = self._imports.drain()
         self.channel.send(
             {"type": "Modules", "collection": self.collection, "files": files, "imports": imports, "worker": 0}

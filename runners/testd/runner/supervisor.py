@@ -36,8 +36,11 @@ __all__ = ["Supervisor", "serve"]
 PROTOCOL = 1
 #: How often workers are looked at, in seconds: deadlines, memory, tests that take long.
 _WATCH_INTERVAL = 0.05
-#: Under load, how long to let frames gather before the next read: a wake-up costs more than a frame.
-_GATHER = 0.003
+#: How long frames may gather before the next read, in seconds, and as a part of the time that a burst has lasted.
+_MOST_GATHER = 0.02
+_GATHER_PART = 0.1
+_LEAST_GATHER = 0.001
+_FLOOD = 32 * 1024
 
 
 def serve(reader: int, writer: int) -> int:
@@ -70,6 +73,8 @@ class Supervisor:
         self._running = True
         self._status = 0
         self._last_work = 0.0
+        self._burst_began = 0.0
+        self._flooded = False  # a read filled much of what a pipe holds: somebody waits to write more
         self._last_memory = 0.0
         self._handlers: Dict[str, Callable[[Dict[str, Any]], None]] = {
             "ConfigureRunner": self._configure,
@@ -119,11 +124,18 @@ class Supervisor:
             handler(message)
 
     def _gather(self) -> None:
-        """Let frames gather while workers are busy; the first of a burst is never held back."""
+        """Let frames gather while workers are busy, the longer the burst lasts: a wake-up costs more than a frame.
+
+        The first of a burst is never held back, and a short run is not either: nobody looks 50 times a second.
+        """
         now = time.monotonic()
-        if self._workers and now - self._last_work < 2 * _GATHER:
-            time.sleep(_GATHER)
-        self._last_work = now
+        if not self._workers or now - self._last_work > 2 * _MOST_GATHER:
+            self._burst_began = now
+        pause = min(_MOST_GATHER, (now - self._burst_began) * _GATHER_PART)
+        if pause > _LEAST_GATHER and not self._flooded:
+            time.sleep(pause)
+        self._flooded = False
+        self._last_work = time.monotonic()
 
     def _fault(self, code: str, message: str, **more: Any) -> None:
         fault = {"type": "Fault", "code": code, "message": message, "hint": "", "detail": "", "exit_code": 3, "id": 0}
@@ -272,6 +284,7 @@ class Supervisor:
             child.close_channel()
             self._closed(child)
             return
+        self._flooded = self._flooded or len(data) >= _FLOOD
         child.buffer.feed(data)
         if isinstance(child, WorkerChild):
             frames = child.buffer.whole()
@@ -405,6 +418,7 @@ class Supervisor:
             stream.close()
         if not data:
             return False
+        self._flooded = self._flooded or len(data) >= _FLOOD
         if isinstance(child, WorkerChild) and child.stream:
             slot = self._slots.read(child.slot)
             for text in child.live_text(stream, data, slot):

@@ -59,6 +59,7 @@ class Worker:
             ChannelClosed: the supervisor is gone.
         """
         self._slot.idle()
+        self._imports.forget()
         self._suite.open(self._settings)
         completed = True
         try:
