@@ -54,7 +54,7 @@ def restart_capture(config: Any, limit: int, *, stream: bool) -> None:
 
 
 def _limit(capture: Any, limit: int) -> None:
-    """Make `snap` of one captured stream cheap where nothing was printed, and read at most `limit` bytes where much was."""
+    """Make `snap` of one captured stream cheap where nothing was printed, and limited where too much was."""
     file = capture.tmpfile
     original = capture.snap
     try:
