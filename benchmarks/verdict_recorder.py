@@ -23,6 +23,7 @@ ORDER = ("failed", "error", "skipped", "xfailed", "xpassed", "passed")
 
 verdicts: dict[str, list[str]] = {}
 _reports: dict[str, list[str]] = {}
+_repeated: set[str] = set()  # the attempt that is being made was not the last one: a plugin says so
 _target = ""
 
 
@@ -48,6 +49,8 @@ def worst(found: list[str]) -> str:
 
 def pytest_runtest_logreport(report: Any) -> None:
     """Remember what this phase says."""
+    if report.outcome == "rerun":
+        _repeated.add(report.nodeid)
     verdict = classify(report)
     found = _reports.setdefault(report.nodeid, [])
     if verdict is not None:
@@ -55,8 +58,12 @@ def pytest_runtest_logreport(report: Any) -> None:
 
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
-    """Give the test its verdict."""
-    verdicts.setdefault(nodeid, []).append(worst(_reports.pop(nodeid, [])))
+    """Give the test its verdict, unless it is tried again."""
+    found = _reports.pop(nodeid, [])
+    if nodeid in _repeated:
+        _repeated.discard(nodeid)
+    else:
+        verdicts.setdefault(nodeid, []).append(worst(found))
 
 
 def pytest_collectreport(report: Any) -> None:

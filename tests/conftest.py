@@ -24,6 +24,7 @@ def house() -> Iterator[House]:
     inherited = {
         key: value for key, value in os.environ.items() if key in _KEPT or not key.startswith(_NOT_INHERITED)
     }
+    inherited["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # hypothesis' plugin costs a second at each start
     with House(inherited) as house:
         yield house
         house.stop()

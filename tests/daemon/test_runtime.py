@@ -77,7 +77,6 @@ def test_the_quick_client_imports_little():
         "dataclasses",
         "inspect",
         "logging",
-        "platformdirs",
     }
     assert not modules & dear
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,8 @@ COMPARE = ROOT / "benchmarks" / "fidelity.py"
 
 def compare(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(COMPARE), str(project), "--python", sys.executable, *options]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=110)
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # hypothesis' costs a second at each start
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=110, env=environment)
 
 
 @pytest.fixture

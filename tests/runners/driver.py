@@ -13,7 +13,10 @@ from testd.framing import FrameBuffer, frame
 from testd.msgpack import packb, unpackb
 
 RUNNERS = Path(__file__).resolve().parents[2] / "runners"
-BOOT = f"import sys; sys.path.insert(0, {str(RUNNERS)!r}); from testd.runner.__main__ import main; sys.exit(main(sys.argv[1:]))"
+BOOT = (
+    f"import sys; sys.path.insert(0, {str(RUNNERS)!r}); "
+    "from testd.runner.__main__ import main; sys.exit(main(sys.argv[1:]))"
+)
 #: How long any one answer may take, in seconds: far more than it needs on a busy machine.
 PATIENCE = 60.0
 

@@ -1,7 +1,7 @@
 """Runs the exports suite in a process of its own, on any supported interpreter, and tells the tests what it did.
 
-Reads one JSON document from stdin (source, root, paths, keyword, update, stream, limit) and writes one to the file
-descriptor in its argument. Python 3.8+, standard library only.
+Reads one JSON document from stdin (source, root, paths, keyword, update, stream, limit, stopping) and writes one to the
+file descriptor in its argument. Python 3.8+, standard library only.
 """
 
 import json
@@ -25,9 +25,11 @@ def main() -> None:
         told.update(items=collection.items, errors=collection.errors, notices=collection.notices)
         if asked["keyword"] is not None:
             told["selected"] = suite.select(asked["keyword"])
-        suite.open(WorkerSettings(worker=0, update_snapshots=asked["update"], stream=asked["stream"]))
+        worker = WorkerSettings(worker=0, update_snapshots=asked["update"], stream=asked["stream"])
+        worker.stopping = lambda: asked["stopping"]
+        suite.open(worker)
         for index in range(len(collection.items)):
-            suite.run(index, None, lambda verdict, duration, detail: told["outcomes"].append([verdict, duration, detail]))
+            suite.run(index, None, lambda *outcome: told["outcomes"].append(list(outcome)))
         suite.close()
     except SuiteFault as fault:
         told["fault"] = {"code": fault.code, "message": fault.message, "hint": fault.hint, "exit": fault.exit_code}

@@ -34,9 +34,10 @@ class Project:
         path.write_text(textwrap.dedent(text))
         return path
 
-    def run(self, *paths: str, python: str = sys.executable, keyword=None, update=False, stream=False, limit=4096):
+    def run(self, *paths: str, python: str = sys.executable, keyword=None, update=False, stream=False, limit=4096,
+            stopping=False):
         asked = {"source": SOURCE, "root": str(self.root), "paths": paths, "keyword": keyword, "update": update,
-                 "stream": stream, "limit": limit}
+                 "stream": stream, "limit": limit, "stopping": stopping}
         with tempfile.TemporaryFile("w+") as answer:
             done = subprocess.run(
                 [python, str(HERE / "exports_driver.py"), str(answer.fileno())], input=json.dumps(asked), text=True,
@@ -553,9 +554,25 @@ def test_an_interruption_ends_the_run_and_leaves_nothing(project):
         def never(): raise AssertionError
     """)
     with pytest.raises(AssertionError, match="KeyboardInterrupt"):
-        project.run(stream=True)
+        project.run(stream=True, stopping=True)
     assert project.stdout
     assert not Path(project.stdout.strip()).exists()
+
+
+def test_an_interrupt_of_the_tests_own_making_ends_that_test_alone(project):
+    project.write("own_test.py", """
+        import os, signal, time
+        def interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+        def raises(): raise KeyboardInterrupt
+        def other(): pass
+    """)
+    assert project.run().verdicts == {
+        "own_test.py::interrupts": "failed",
+        "own_test.py::raises": "failed",
+        "own_test.py::other": "passed",
+    }
 
 
 def test_the_example_passes_and_runs_as_a_script():

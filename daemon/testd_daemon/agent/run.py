@@ -327,7 +327,7 @@ class RunTask:
             if f"{name}\0{error.test}" not in self._finished:
                 counts[error.verdict] = counts.get(error.verdict, 0) + 1
         interrupted = bool(self._cancelled) or "stopped from inside" in target.reason
-        code = exit_code(counts, selected=selected, interrupted=interrupted)
+        code = exit_code(counts, selected=selected, interrupted=interrupted, broken=target.broken)
         mended = [
             TestRecord(file, "passed", 0.0, "")
             for file in {jobs.file_of(record.test) for record in target.records}

@@ -1,36 +1,24 @@
-"""One runner: its process, its link, its collections. Runs in the agent, on its event loop.
+"""One runner as the agent uses it: its collections, and who gets what it says. Runs in the agent, on its event loop.
 
-What a runner says is handled as it comes, without a task or an await for each message: a batch of outcomes goes
-straight to the run that owns the job. What is said to it goes through a queue that one task empties, so that reading
-never waits for writing.
+A batch of outcomes goes straight to the run that owns the job. The process behind it is `runner_process.py`'s.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
 from anyio.abc import TaskStatus
 
-from testd.framing import FrameError
 from testd_daemon.agent.collection import Collection
-from testd_daemon.agent.freshness import Change, Checkpoint, Record
-from testd_daemon.agent.runner_state import TABLE, RunnerEvent, RunnerState
+from testd_daemon.agent.freshness import Change, Checkpoint, Record, first_change
+from testd_daemon.agent.runner_process import RunnerProcess, fault_error
 from testd_daemon.agent.spec import Spec
-from testd_daemon.errors import DeadlineExpired, FaultError, LinkClosed, ProcessCrashed, TestdError
-from testd_daemon.link import Link
-from testd_daemon.machine import Machine
-from testd_daemon.process import Child, Patience, owned, start
-from testd_protocol.framing import ProtocolError, Unknown, decoder, encode
+from testd_daemon.errors import DeadlineExpired, ProcessCrashed, TestdError
+from testd_protocol.framing import Unknown
 from testd_protocol.messages import (
     Collect,
     Collected,
@@ -53,24 +41,14 @@ from testd_protocol.messages import (
     Unsupported,
     WorkerExited,
 )
-from testd_runners.launcher import Command, with_channel
+from testd_runners.launcher import Command
 
 __all__ = ["Owner", "Runner"]
 
-#: Seconds for a runner to start and answer `Configure`; it loads no user code by then.
-START_DEADLINE: Final = 30.0
 #: Seconds for a collection: user code runs, but one that takes this long will not come back.
 COLLECT_DEADLINE: Final = 900.0
 #: Seconds for `Select`: the expression is matched against every test.
 SELECT_DEADLINE: Final = 60.0
-#: Seconds between two pings of a runner that is at work, and how long it may be silent before it is held for dead.
-PING_INTERVAL: Final = 5.0
-SILENCE_DEADLINE: Final = 30.0
-#: Seconds between two reads of a flood of outcomes.
-COALESCE: Final = 0.004
-#: How long a stop takes at most, per step: an agent that lost its handler is to be gone within two seconds.
-PATIENCE: Final = Patience(ask=0.8, term=0.3, kill=2.0)
-_decoder = decoder(RunnerMessage)
 
 
 class Owner(Protocol):
@@ -100,27 +78,16 @@ class Runner:
         self.spec = spec
         self.numbers = count(1)  # of workers, jobs, collections and selections
         self.collections: dict[int, Collection] = {}
-        self.ready: Ready | None = None
         self.started_at = time.time()
         self.used_at = time.monotonic()
         self.runs = 0
         self.users = 0
         self.private = False  # --fresh: never reused
+        self.missed = ""  # why a collection that was kept is gone, until somebody is told
         self.lock = anyio.Lock()  # one run at a time looks at freshness and collects
-        self.lost = ""  # why it ended, once it has
-        self.gone = anyio.Event()
-        self._command = command
-        self._machine: Machine[RunnerState, RunnerEvent] = Machine(
-            TABLE, RunnerState.STARTING, f"runner {spec.target}"
-        )
+        self._process = RunnerProcess(f"runner {spec.target}", command, spec.message(), self)
         self._records = {Checkpoint.STARTED: Record(), Checkpoint.CONFIGURED: Record()}
         self._began_ns = time.time_ns()
-        self._child: Child | None = None
-        self._scope = anyio.CancelScope()
-        self._outbox: list[bytes] = []
-        self._outgoing = anyio.Event()
-        self._working = anyio.Event()
-        self._heard = time.monotonic()
         self._workers: dict[int, Owner] = {}
         self._jobs: dict[int, Owner] = {}
         self._answers: dict[int, Callable[[Message | TestdError], None]] = {}
@@ -128,154 +95,52 @@ class Runner:
     # ── its life ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Start the process, configure it, and serve it until it ends or `stop` is called.
-
-        Raises ProcessCrashed, DeadlineExpired, FaultError or OSError if it does not come up; never afterwards.
-        """
-        near, far = socket.socketpair()
-        up = False
-        problem: TestdError | None = None
-        try:
-            with far:
-                child = self._child = self._spawn(far.fileno())
-            with self._scope:
-                # The link is closed before the child is waited for: to a runner that means "end with all you started".
-                async with owned(child, ask=_ask_nothing, patience=PATIENCE), Link(near, _decoder, COALESCE) as link:
-                    self._machine.advance(RunnerEvent.SPAWNED)
-                    problem = await self._configure(link, child)
-                    if problem is None:
-                        self._machine.advance(RunnerEvent.CONFIGURED)
-                        up = True
-                        task_status.started()
-                        await self._attend(link, child)
-        finally:
-            near.close()
-            self._end(up=up)
-        if not up:
-            raise problem or ProcessCrashed(child.name, child.status, state="starting", stderr=child.stderr.text)
+        """Start the process, and serve it until it ends or `stop` is called. Raises what `RunnerProcess.serve` does."""
+        await self._process.serve(task_status=task_status)
 
     def stop(self) -> None:
         """End the runner in order; `gone` tells when it is."""
-        if self._machine.allows(RunnerEvent.STOP):
-            self._machine.advance(RunnerEvent.STOP)
-            self.lost = self.lost or "it was stopped"
-            self._scope.cancel()
+        self._process.stop()
 
     def kill(self, reason: str) -> None:
         """End a runner that cannot be trusted any more."""
-        self.lost = self.lost or reason
-        self.stop()
+        self._process.kill(reason)
 
     @property
     def alive(self) -> bool:
         """Whether it can be given work."""
-        return self._machine.state in (RunnerState.READY, RunnerState.BUSY)
+        return self._process.alive
 
-    def _spawn(self, descriptor: int) -> Child:
-        command = self._command
-        return start(
-            with_channel(command, descriptor),
-            name=f"runner {self.spec.target}",
-            env=command.env,
-            cwd=command.cwd,
-            pass_fds=[descriptor],
-            stderr=subprocess.PIPE,
-        )
+    @property
+    def ready(self) -> Ready | None:
+        """What it said of itself, once it came up."""
+        return self._process.ready
 
-    async def _configure(self, link: Link[RunnerMessage], child: Child) -> TestdError | None:
-        """Go through the handshake; return what went wrong, for an exception would be grouped on its way out."""
-        try:
-            with anyio.fail_after(START_DEADLINE):
-                await link.send(self.spec.message())
-                while self.ready is None:
-                    for message in await link.receive():
-                        if isinstance(message, Fault):
-                            return _fault(message)
-                        if isinstance(message, Ready):
-                            self.ready = message
-                        else:
-                            self._handle(message)
-        except TimeoutError:
-            return DeadlineExpired("the start of a runner", START_DEADLINE, detail=child.stderr.text)
-        except (LinkClosed, ProtocolError, FrameError) as error:
-            status = await self._status(child)
-            detail = child.stderr.text or f"{' '.join(self._command.argv)}\n{error}"
-            return ProcessCrashed(child.name, status, state="starting", stderr=detail)
-        return None
+    @property
+    def lost(self) -> str:
+        """Why it ended, once it has."""
+        return self._process.lost
 
-    async def _attend(self, link: Link[RunnerMessage], child: Child) -> None:
-        """Read, write and ping until the link ends, and note why it did."""
-        problem: Exception | None = None
+    @property
+    def gone(self) -> anyio.Event:
+        """Set when nothing of it is left."""
+        return self._process.gone
 
-        async def until_closed(work: Callable[[Link[RunnerMessage]], Awaitable[None]]) -> None:
-            nonlocal problem
-            try:
-                await work(link)
-            except (LinkClosed, ProtocolError, FrameError) as error:
-                problem = problem or error
-                tasks.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(until_closed, self._write)
-            tasks.start_soon(until_closed, self._read)
-            tasks.start_soon(self._ping)
-        status = await self._status(child)
-        _sweep(child.pid)
-        crash = ProcessCrashed(child.name, status, state=self._machine.state.value, stderr=child.stderr.text)
-        what = str(crash) if isinstance(problem, LinkClosed) else f"{child.name}: {problem}"
-        self.lost = self.lost or "\n".join(filter(None, (what, crash.stderr)))
-
-    async def _read(self, link: Link[RunnerMessage]) -> None:
-        while True:
-            messages = await link.receive()
-            self._heard = time.monotonic()
-            for message in messages:
-                self._handle(message)
-
-    async def _write(self, link: Link[RunnerMessage]) -> None:
-        while True:
-            await self._outgoing.wait()
-            self._outgoing = anyio.Event()
-            frames, self._outbox = b"".join(self._outbox), []
-            await link.send_frames(frames)
-
-    async def _ping(self) -> None:
-        """Ping while there is work; a runner never runs user code itself, so silence means that it is broken."""
-        while True:
-            await self._working.wait()
-            self._heard = time.monotonic()
-            while self._working.is_set():
-                await anyio.sleep(PING_INTERVAL)
-                silent = time.monotonic() - self._heard
-                if silent > SILENCE_DEADLINE:
-                    self.kill(f"the runner gave no answer for {silent:.0f} s")
-                self.send(Ping(id=next(self.numbers)))
-
-    async def _status(self, child: Child) -> int | None:
-        with anyio.move_on_after(PATIENCE.ask):
-            return await child.wait()
-        return child.status
-
-    def _end(self, *, up: bool) -> None:
+    def ended(self, *, up: bool) -> None:
         """Tell everybody who waits."""
-        if not self._machine.final:
-            self._machine.advance(RunnerEvent.END)
-        self.lost = self.lost or "it ended"
         for answer in list(self._answers.values()):
-            answer(ProcessCrashed(f"runner {self.spec.target}", None, hint=self.lost))
+            answer(ProcessCrashed(self._process.name, None, hint=self.lost))
         if up:
             for owner in {id(owner): owner for owner in self._workers.values()}.values():
                 owner.runner_lost(self.lost)
         self._workers.clear()
         self._jobs.clear()
-        self.gone.set()
 
     # ── what it is told ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def send(self, *messages: Message) -> None:
         """Put messages in the queue. What is said to a runner that is gone is lost, as it would be on the way."""
-        self._outbox += [encode(message) for message in messages]
-        self._outgoing.set()
+        self._process.send(*messages)
 
     def own_worker(self, number: int, owner: Owner) -> None:
         """Deliver what comes of this worker to its owner."""
@@ -294,8 +159,9 @@ class Runner:
             await self._ask_for(
                 Collect(collection=collection.number, paths=paths), collection.number, "collecting", COLLECT_DEADLINE
             )
-        except BaseException:
-            self.collections.pop(collection.number, None)
+        except BaseException:  # a cancellation too: nobody would take what comes of it
+            if self.collections.pop(collection.number, None) is not None:
+                self.send(DropCollection(collection=collection.number))
             self._forget_failed()
             raise
         return collection
@@ -324,7 +190,7 @@ class Runner:
             there.set()
 
         if not self.alive:
-            raise ProcessCrashed(f"runner {self.spec.target}", None, hint=self.lost)
+            raise ProcessCrashed(self._process.name, None, hint=self.lost)
         self._answers[number] = answer
         self._update()
         try:
@@ -357,11 +223,7 @@ class Runner:
 
     def stale(self) -> tuple[Checkpoint, Change] | None:
         """Return the lowest of *started* and *configured* that files have changed under."""
-        for checkpoint, record in self._records.items():
-            change = record.change()
-            if change is not None:
-                return checkpoint, change
-        return None
+        return first_change(self._records)
 
     def rewind(self, checkpoint: Checkpoint) -> None:
         """Go back below a checkpoint: it and all above it are made anew when they are next needed."""
@@ -374,7 +236,8 @@ class Runner:
 
     # ── what it says ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _handle(self, message: RunnerMessage | Unknown) -> None:
+    def heard(self, message: RunnerMessage | Unknown) -> None:
+        """Give a message to whom it concerns."""
         match message:
             case Outcome():
                 owner = self._jobs.get(message.job)
@@ -400,7 +263,9 @@ class Runner:
             case Selected():
                 self._answer(message.id, message)
             case Fault():
-                self._answer(message.id, _fault(message))
+                self._answer(message.id, fault_error(message))
+                if message.code == "lost":
+                    self._collection_lost(message)
             case Ping():
                 self.send(Pong(id=message.id))
             case Unknown():
@@ -414,6 +279,11 @@ class Runner:
             collection.add(page)
             if page.done:
                 self._answer(page.collection, page)
+
+    def _collection_lost(self, fault: Fault) -> None:
+        """The process that kept a collection is gone: nothing can be forked from it any more."""
+        if self.collections.pop(fault.id, None) is not None:
+            self.missed = fault.message
 
     def _depends(self, message: Dependencies) -> None:
         match message.checkpoint:
@@ -432,49 +302,20 @@ class Runner:
             answer(message)
 
     def _update(self) -> None:
-        """Follow what is going on in the state and the pings."""
-        working = bool(self._workers or self._answers)
-        if working and self._machine.allows(RunnerEvent.WORK):
-            self._machine.advance(RunnerEvent.WORK)
-            self._working.set()
-        elif not working and self._machine.allows(RunnerEvent.IDLE):
-            self._machine.advance(RunnerEvent.IDLE)
-            self._working = anyio.Event()
+        """Tell the process whether there is work."""
+        self._process.work(bool(self._workers or self._answers))
 
     def status(self) -> RunnerStatus:
         """Return what `testd status` shows."""
         return RunnerStatus(
             target=self.spec.target,
-            state=self._machine.state.value,
-            pid=self._child.pid if self._child is not None else 0,
+            state=self._process.state,
+            pid=self._process.pid,
             python=self.ready.python if self.ready is not None else "",
             tests=max((len(collection.ids) for collection in self.collections.values()), default=0),
-            memory=_resident(self._child.pid) if self._child is not None and self.alive else 0,
+            memory=_resident(self._process.pid) if self.alive else 0,
             age=time.time() - self.started_at,
         )
-
-
-def _fault(message: Fault) -> FaultError:
-    return FaultError(
-        message.code, message.message, hint=message.hint, detail=message.detail, exit_code=message.exit_code
-    )
-
-
-def _sweep(session: int) -> None:
-    """Kill and reap what a runner that was killed has left: its orphans are ours, and still in its session."""
-    try:
-        texts = [(task / "children").read_text("ascii") for task in Path("/proc/self/task").iterdir()]
-    except OSError:  # no such files: the stems end by themselves when their channels close
-        return
-    for pid in map(int, " ".join(texts).split()):
-        with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
-            if os.getsid(pid) == session:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-
-
-async def _ask_nothing() -> None:
-    """Closing the link has asked already."""
 
 
 def _resident(pid: int) -> int:

@@ -29,8 +29,8 @@ __all__ = ["Event", "Scheduler", "State"]
 AHEAD: Final = 0.1
 #: Workers that die one after the other without getting anywhere, before the rest of the run is given up.
 FUTILE_STARTS: Final = 3
-#: Runners that die in one run before its rest is given up.
-RUNNER_LOSSES: Final = 4
+#: Runners, or collections of theirs, that are lost in a row without an outcome before the rest of a run is given up.
+LOSSES: Final = 4
 #: How often a test may be the one that ran when a runner died before it is held to be the cause.
 SUSPICIONS: Final = 2
 
@@ -111,6 +111,8 @@ class Scheduler:
         self._job_worker: dict[int, _Worker] = {}
         self._futile = 0
         self._losses = 0
+        self._progressed = False  # since the last loss
+        self._adrift = ""  # why no worker can be started any more, until `resume`
         self._suspects: Counter[int] = Counter()
         self.reason = ""
 
@@ -123,6 +125,11 @@ class Scheduler:
     def workers(self) -> dict[int, int]:
         """The slot of every worker that has not exited."""
         return {worker.number: worker.slot for worker in self._workers.values()}
+
+    def has_open(self, number: int) -> bool:
+        """Tell whether a worker has tests without an outcome."""
+        worker = self._workers.get(number)
+        return worker is not None and any(self._open_tests(tests) for _, tests in worker.jobs)
 
     def slot_of(self, job: int) -> int:
         """Return the slot of the worker that has a job."""
@@ -144,6 +151,7 @@ class Scheduler:
         if position < 0:
             raise Bug(f"an outcome of job {job} for a test that is not in the plan")
         self._plan.settle(position, verdict)
+        self._progressed = True
         worker.open -= 1
         worker.settled += 1
         worker.ahead -= self._durations.of(self._plan.ids[position])
@@ -171,6 +179,8 @@ class Scheduler:
         if self.state is State.STOPPING:
             return self._end_if_idle()
         actions: list[Action] = []
+        if exit.cause == "lost":
+            return self._part(worker, exit, jobs)
         if exit.completed:
             if jobs:
                 return self._stop("the test session was stopped from inside", None)
@@ -181,6 +191,38 @@ class Scheduler:
         self._requeue(jobs)
         return [*actions, *self._fill()]
 
+    def _part(self, worker: _Worker, exit: Exit, jobs: list[Sequence[int]]) -> list[Action]:  # noqa: A002
+        """A worker ended with the process that it was forked from, as all others will: nothing starts before that."""
+        self._adrift = (exit.stderr or "the runner has lost what it had collected").strip().rpartition("\n")[2]
+        actions: list[Action] = []
+        if exit.position is not None and self._plan.is_open(exit.position):
+            actions += self._suspect(exit.position, worker.slot, self._adrift)
+        self._requeue(jobs)
+        return [*actions, *self._strand()]
+
+    def _suspect(self, position: int, slot: int, reason: str) -> list[Action]:
+        """Note which test ran when more than its worker ended. It goes again, but not time after time."""
+        self._suspects[position] += 1
+        if self._suspects[position] < SUSPICIONS or self.state is not State.RUNNING:
+            return []
+        return [self._settle(position, "crashed", slot, reason=reason)]
+
+    def _strand(self) -> list[Action]:
+        """Ask for another collection once the last worker is gone, if there is anything left to do."""
+        if self._workers:
+            return []
+        if not any(self._open_tests(job) for job in self._queue):
+            self._queue.clear()
+            return self._end_if_idle()
+        self._machine.advance(Event.LOSE_RUNNER)
+        return self._lose(self._adrift)
+
+    def _lose(self, reason: str) -> list[Action]:
+        """Give up when loss follows loss and no worker has reported an outcome in between."""
+        self._losses = 1 if self._progressed else self._losses + 1
+        self._progressed = False
+        return self._give_up(f"{self._losses} times in a row: {reason}", None) if self._losses >= LOSSES else []
+
     def runner_lost(self, reason: str) -> list[Action]:
         """The runner and with it every worker is gone. What follows is `resume` on another one, or `cancel`."""
         if self.state in (State.DONE, State.NEW):
@@ -190,23 +232,19 @@ class Scheduler:
         for worker in self._workers.values():
             running = next((test for _, job in worker.jobs for test in job if self._plan.is_open(test)), None)
             if running is not None:
-                self._suspects[running] += 1
-                if self._suspects[running] >= SUSPICIONS and self.state is State.RUNNING:
-                    actions.append(self._settle(running, "crashed", worker.slot, reason=reason))
+                actions += self._suspect(running, worker.slot, reason)
             jobs += self._take_back(worker)
         self._workers.clear()
         self._machine.advance(Event.LOSE_RUNNER)
-        self._losses += 1
         if self.state is State.STOPPING:
             return self._end_if_idle()
         self._requeue(jobs)
-        if self._losses >= RUNNER_LOSSES:
-            return [*actions, *self._give_up(f"{RUNNER_LOSSES} runners ended: {reason}", None)]
-        return actions
+        return [*actions, *self._lose(reason)]
 
     def resume(self) -> list[Action]:
         """Another runner has taken the place of the lost one."""
         self._machine.advance(Event.RESUME)
+        self._adrift = ""
         return self._fill()
 
     def missing(self, positions: Iterable[int], reason: str) -> list[Action]:
@@ -219,6 +257,11 @@ class Scheduler:
             return []
         return self._stop(reason, None)
 
+    @property
+    def adrift(self) -> str:
+        """Why another collection is needed, empty where it is not."""
+        return self._adrift
+
     def give_up(self, reason: str) -> list[Action]:
         """Nothing can run the rest: settle it as errors."""
         return self._give_up(reason, None)
@@ -227,6 +270,8 @@ class Scheduler:
 
     def _fill(self) -> list[Action]:
         """Give work to workers that have none left, and start workers for the rest of the queue."""
+        if self._adrift:
+            return self._strand()
         actions: list[Action] = []
         for worker in list(self._workers.values()):
             if not worker.finishing and (worker.ahead < AHEAD or worker.open <= 1) and self._queue:

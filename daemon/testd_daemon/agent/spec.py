@@ -10,6 +10,10 @@ from testd_protocol.messages import ConfigureRunner, Kind, Mode
 __all__ = ["Spec"]
 
 
+#: Variables are compared by those that matter; the mode says how workers are started, and a runner can do both.
+_NOT_COMPARED = ("environment", "significant", "target", "mode")
+
+
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that user code in a runner may depend on, beside the files."""
 
@@ -34,7 +38,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     def differences(self, other: Spec) -> str:
         """Say what differs, as a user is told why a run is cold; empty if nothing does."""
         for name in self.__struct_fields__:
-            if name in ("environment", "significant", "target"):
+            if name in _NOT_COMPARED:
                 continue
             if getattr(self, name) != getattr(other, name):
                 return f"{name.replace('_', ' ')} changed"

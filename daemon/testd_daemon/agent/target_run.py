@@ -7,6 +7,7 @@ user is to see goes to the reporter. `wake` tells the run's task that something 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import anyio
 import msgspec
@@ -64,6 +65,7 @@ class TargetRun:
         self.records: list[TestRecord] = []
         self.wake = anyio.Event()
         self.done = False
+        self.broken = False  # a worker's session did not come to its end: whatever the verdicts, this is no success
         self.reason = ""
         self._target = target
         self._scheduler = scheduler
@@ -135,10 +137,30 @@ class TargetRun:
             signal=message.signal, seconds=message.seconds, memory=message.memory, stderr=message.stderr,
             stacks=message.stacks,
         )  # fmt: skip
-        if not message.completed and position is None and not self.stopping:
-            text = f"worker {slot + 1} ended between two tests ({_how(message)}); its tests go on in another one"
-            self._reporter.event(Notice(level="warning", text=text, target=self._target, detail=message.stderr))
+        if not message.completed and not self.stopping and message.cause != "lost":
+            self._note_end(message, slot, position)
+        drifting = self._scheduler.adrift
         self._perform(self._scheduler.worker_exited(message.worker, end))
+        if self._scheduler.adrift and not drifting:
+            self._notice("warning", "a process of the runner ended; the rest is collected again", end.stderr)
+        if self.stranded:
+            self.wake.set()
+
+    def _note_end(self, message: WorkerExited, slot: int, position: int | None) -> None:
+        """Say that a worker ended where no test is to blame: between two tests, or in the end of its session."""
+        if position is not None and self.plan.is_open(position):
+            return
+        detail = "\n".join(filter(None, (message.stderr, message.stacks.rstrip())))
+        worker = f"worker {slot + 1} ended"
+        if self._scheduler.has_open(message.worker):
+            self._notice("warning", f"{worker} between two tests ({_how(message)}); another one goes on", detail)
+            return
+        self.broken = True
+        text = f"{worker} after its last test, before its session was torn down ({_how(message)}): the run has failed"
+        self._notice("error", text, detail)
+
+    def _notice(self, level: Literal["warning", "error"], text: str, detail: str) -> None:
+        self._reporter.event(Notice(level=level, text=text, target=self._target, detail=detail))
 
     def progress(self, message: Started | Output) -> None:
         """A worker has something to show."""
@@ -150,8 +172,7 @@ class TargetRun:
     def runner_lost(self, reason: str) -> None:
         """The runner is gone, and every worker with it."""
         self._slots.clear()
-        text = "the runner ended; its tests go on in another one"
-        self._reporter.event(Notice(level="warning", text=text, target=self._target, detail=reason))
+        self._notice("warning", "the runner ended; its tests go on in another one", reason)
         self._perform(self._scheduler.runner_lost(f"the runner ended: {reason}"))
         self.wake.set()
 

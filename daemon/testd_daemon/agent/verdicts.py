@@ -56,10 +56,13 @@ def _signal(number: int) -> str:
     return f"{found.name} ({signal.strsignal(found) or number})"
 
 
-def exit_code(counts: dict[str, int], *, selected: int, interrupted: bool) -> int:
-    """Return pytest's exit code: 2 for a run that was interrupted, 1 where a test is bad, 5 where there was none."""
+def exit_code(counts: dict[str, int], *, selected: int, interrupted: bool, broken: bool = False) -> int:
+    """Return pytest's exit code: 2 for a run that was interrupted, 1 where a test is bad, 5 where there was none.
+
+    `broken`: the session of a worker was not torn down to its end.
+    """
     if interrupted:
         return 2
-    if any(counts.get(verdict) for verdict in BAD):
+    if broken or any(counts.get(verdict) for verdict in BAD):
         return 1
     return 0 if selected else 5

@@ -115,7 +115,8 @@ def _kept(runner: Runner, arguments: Sequence[Argument]) -> tuple[Collection | N
             return collection, ""
         changed = f"{_short(change, runner.spec.root)} changed"
         runner.drop(collection)
-    return None, changed
+    missed, runner.missed = runner.missed, ""
+    return None, changed or missed
 
 
 async def _collected(runner: Runner, spec: Spec, arguments: Sequence[Argument]) -> Collection:

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional
 from testd.framing import FrameBuffer, frame
 from testd.msgpack import packb
 from testd.runner import processes
-from testd.runner.slots import DONE, RUNNING, STARTING, Slot, scratch
+from testd.runner.slots import CUT_OFF, DONE, RUNNING, STARTING, Slot, scratch
 
 __all__ = [
     "Child",
@@ -33,6 +33,10 @@ _TAIL = 16 * 1024  # bytes of output that are kept to explain a death
 _STACKS = 64 * 1024  # bytes of stacks that are told
 #: A test that runs longer than this is told once, in seconds.
 _LONG = 0.25
+#: How long a stem may take to fork a worker, in seconds: it has nothing else to do but to select tests.
+_FORK_DEADLINE = 60.0
+#: How long a process of its own may take to its first test, collection included, in seconds.
+_START_DEADLINE = 900.0
 #: How long a process may take to write its stacks before it is killed, in seconds.
 _DUMP_GRACE = 0.5
 #: How long a worker may take to end after its last test (exit functions), in seconds.
@@ -103,6 +107,7 @@ class Child:
         self.pid = 0
         self.parent: Optional[Child] = None
         self.became: Optional[Child] = None
+        self.ended = ""  # how, once it has
         self.fault: Optional[Dict[str, Any]] = None
         self.answered = False
         self.buffer = FrameBuffer()
@@ -208,6 +213,7 @@ class WorkerChild(Child):
         self._interrupt_at = 0.0
         self._done_at = 0.0
         self._peak = 0
+        self._asked_at = _now()
 
     def note(self, text: str) -> None:
         """Keep why the worker was lost."""
@@ -225,6 +231,8 @@ class WorkerChild(Child):
         """Look at deadlines and memory. Returns a `Started` message for a test that takes long, once."""
         if self._kill_at:
             self._finish_stopping(slot, now)
+            return None
+        if slot.state == STARTING and self._start_is_overdue(now):
             return None
         same, self._last = slot == self._last, slot
         if slot.state == DONE:
@@ -245,6 +253,17 @@ class WorkerChild(Child):
             self._told = slot.test
             return {"type": "Started", "test": slot.test, "worker": self.worker, "seconds": elapsed, "target": ""}
         return None
+
+    def _start_is_overdue(self, now: float) -> bool:
+        """End a stem that does not fork (user code stopped it), or a process of its own that does not get to work."""
+        waited = now - self._asked_at
+        if self.pid == 0 and self.parent is not None and waited > _FORK_DEADLINE:
+            kill_group(self.parent.pid)
+            return True
+        if waited > _START_DEADLINE:
+            self._kill("timeout", now)
+            return True
+        return False
 
     def _kill(self, cause: str, now: float) -> None:
         """Have the stacks written, and kill the worker a moment later."""
@@ -292,6 +311,8 @@ class WorkerChild(Child):
         number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0
         plain = status is not None and os.WIFEXITED(status)
         running = slot.state == RUNNING
+        if number == signal.SIGKILL and not self._cause and self.parent is not None and self.parent.ended:
+            self.note(f"its stem ended: {self.parent.ended}")  # the kernel killed it with its parent
         return {
             "type": "WorkerExited",
             "worker": self.worker,
@@ -301,7 +322,7 @@ class WorkerChild(Child):
             "cause": self._cause or ("signal" if number else "exit" if status is not None else "lost"),
             "test": slot.test if running else -1,
             "seconds": max(0.0, _now() - slot.test_started) if running else 0.0,
-            "stderr": "\n".join(part for part in (self.tail(), self._note, _starting(slot)) if part),
+            "stderr": "\n".join(part for part in (self.tail(), self._note, _explained(slot, status)) if part),
             "stacks": self._read_stacks(),
             "memory": max(memory // (1024 if sys.platform == "darwin" else 1), self._peak),
         }
@@ -320,8 +341,12 @@ class WorkerChild(Child):
             self.stacks = -1
 
 
-def _starting(slot: Slot) -> str:
-    return "the worker ended before its first test" if slot.state == STARTING else ""
+def _explained(slot: Slot, status: "Optional[int]") -> str:
+    if slot.state == STARTING:
+        return "the worker ended before its first test"
+    if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status) == CUT_OFF:
+        return "the worker could not reach testd any more: a test closed descriptors that it had not opened"
+    return ""
 
 
 def _now() -> float:

@@ -61,6 +61,7 @@ class ExportsSuite:
         self._capture: Capture | None = None
         self._leaks = Leaks()
         self._updating = False
+        self._stopping: Callable[[], bool] = lambda: False
         self._pid = 0
 
     def start(self) -> None:
@@ -127,6 +128,7 @@ class ExportsSuite:
         """Get a worker ready: output is captured, or goes out line by line where it is to be seen live."""
         state.update_snapshots = worker.update_snapshots or None
         self._updating = worker.update_snapshots
+        self._stopping = worker.stopping
         if worker.stream:
             for stream in (sys.stdout, sys.stderr):
                 stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -152,9 +154,11 @@ class ExportsSuite:
         self._leaks.before_call()
         try:
             duration, exc = test.call.run(context, left)
-        except KeyboardInterrupt:
-            context.close()
-            raise
+        except KeyboardInterrupt as interrupt:
+            if self._stopping():
+                context.close()
+                raise
+            duration, exc = 0.0, interrupt  # the test's own: it ends this test alone
         finally:
             state.test = None
             if _getpid() != self._pid:

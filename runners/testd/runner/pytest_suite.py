@@ -30,6 +30,7 @@ class PytestSuite:
         self._settings = settings
         self._notices: List[str] = []
         self._body: Callable[[], None] = lambda: None
+        self._stopping: Callable[[], bool] = lambda: False
         self._reports = Reports(settings)
         self._config: Any = None
         self._session: Any = None
@@ -169,6 +170,7 @@ class PytestSuite:
 
     def open(self, worker: WorkerSettings) -> None:
         """Turn the collected session into this worker's own."""
+        self._stopping = worker.stopping
         restart_capture(self._config, self._settings.capture_limit, stream=worker.stream)
         manager = self._config.pluginmanager
         for name in _PARTIAL:
@@ -216,7 +218,7 @@ class PytestSuite:
             )
         except BaseException as error:
             self._interrupted(item, None if following is None else items[following], error)
-            if _asked_to_stop(error):
+            if isinstance(error, KeyboardInterrupt) and self._stopping():
                 raise
         self._reports.finish(report)
 
@@ -326,10 +328,3 @@ def _line(item: Any, known: "Dict[Any, int]") -> int:
 def _exit_code(error: Any) -> int:
     code = getattr(error, "returncode", None)
     return 2 if code is None else int(code)
-
-
-def _asked_to_stop(error: BaseException) -> bool:
-    """Tell a request to end this worker from an interrupt that a test raised: the supervisor sends a signal."""
-    return isinstance(error, KeyboardInterrupt) and not error.args
-
-

@@ -1,6 +1,6 @@
 """What a suite is told and what it answers, as plain classes. Runs in stems and workers; imports nothing."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 __all__ = ["Collection", "Settings", "SuiteFault", "WorkerSettings"]
 
@@ -41,7 +41,8 @@ class Settings:
 class WorkerSettings:
     """What one worker is for, as `StartWorker` brought it. Times are in seconds."""
 
-    __slots__ = ("collection", "maxfail", "paths", "run", "stream", "update_snapshots", "worker", "workers")
+    _told = ("collection", "maxfail", "paths", "run", "stream", "update_snapshots", "worker", "workers")
+    __slots__ = (*_told, "stopping")
 
     def __init__(
         self,
@@ -64,11 +65,13 @@ class WorkerSettings:
         self.paths = paths or []
         self.run = run
         self.maxfail = maxfail
+        #: Whether the supervisor asked the worker to stop: tells its interrupt from one that a test raised.
+        self.stopping: Callable[[], bool] = lambda: False
 
     @classmethod
     def read(cls, message: Dict[str, Any]) -> "WorkerSettings":
         """Take what is ours out of a `StartWorker` message."""
-        return cls(**{name: message[name] for name in cls.__slots__ if name in message})
+        return cls(**{name: message[name] for name in cls._told if name in message})
 
 
 class Collection:

@@ -10,9 +10,11 @@ import struct
 import tempfile
 from typing import NamedTuple
 
-__all__ = ["DONE", "IDLE", "RUNNING", "STARTING", "Slot", "SlotWriter", "Slots", "scratch"]
+__all__ = ["CUT_OFF", "DONE", "IDLE", "RUNNING", "STARTING", "Slot", "SlotWriter", "Slots", "scratch"]
 
 STARTING, IDLE, RUNNING, DONE = range(4)
+#: The exit status of a worker that could not reach the supervisor any more (EX_IOERR).
+CUT_OFF = 74
 
 #: A counter, state, job, test, when the test started, when the job started (monotonic seconds), the counter again.
 #: A worker may be held up in the middle of writing: the two counters differ then.

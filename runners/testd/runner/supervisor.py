@@ -160,7 +160,7 @@ class Supervisor:
         )
 
     def _ensure_started(self) -> StemChild:
-        stem = self._stems.get("started")
+        stem = self._usable("started")
         if stem is None:
             stem = StemChild("started")
             try:
@@ -173,8 +173,17 @@ class Supervisor:
             stem.send(dict(self._settings, type="Begin", descriptors=0))
         return stem
 
+    def _usable(self, name: str) -> "Optional[StemChild]":
+        """Return the stem at a checkpoint; not one that told a fault: it is about to end, and is ended here."""
+        stem = self._stems.get(name)
+        if stem is None or stem.fault is None:
+            return stem
+        kill_group(stem.pid)
+        self._stem_ended(stem, "it failed")
+        return None
+
     def _ensure_configured(self) -> StemChild:
-        stem = self._stems.get("configured")
+        stem = self._usable("configured")
         if stem is None:
             below = self._ensure_started()
             stem = StemChild("configured")
@@ -208,16 +217,20 @@ class Supervisor:
             stem = self._stems.pop(name, None)
             if stem is not None:
                 stem.dropped = True
-                kill_group(stem.pid)
+                kill_group(stem.pid)  # one that is being forked has no pid yet: it is killed when that is told
 
     def _start_worker(self, message: "Dict[str, Any]") -> None:
         worker = WorkerChild(message, self._free_slot(), self._settings)
         self._slots.reset(worker.slot)
-        alone = self._settings["mode"] == "bin" or bool(message.get("paths"))
+        alone = bool(message.get("paths"))
         order = dict(message, slot=worker.slot)
         self._workers[message["worker"]] = worker
         if alone:
-            start_process(worker, "--bin", self._settings, [self._slots.fd, worker.stacks])
+            try:
+                start_process(worker, "--bin", self._settings, [self._slots.fd, worker.stacks])
+            except OSError as error:
+                self._worker_lost(worker, f"{sys.executable} cannot be started again: {error}")
+                return
             self._adopt(worker)
             worker.send(dict(self._settings, type="Begin", descriptors=0))
             worker.send(dict(order, descriptors=0))
@@ -307,14 +320,12 @@ class Supervisor:
         kind = message_type(payload)
         if kind == "Forked":
             message = unpackb(payload)
-            child = self._waiting.pop(message["id"])
-            child.pid = message["pid"]
+            self._forked(self._waiting.pop(message["id"]), message["pid"])
         elif kind == "Became":
             message = unpackb(payload)
-            child = self._waiting.pop(message["id"])
-            child.pid = message["pid"]
-            stem.became = child
+            stem.became = self._waiting.pop(message["id"])
             self._stems.pop("configured", None)
+            self._forked(stem.became, message["pid"])
         elif kind == "Reaped":
             message = unpackb(payload)
             self._reaped(message["pid"], message["status"], message["memory"])
@@ -325,6 +336,11 @@ class Supervisor:
             if kind == "Collected":
                 stem.answered = True
             self.forward(frame(payload))
+
+    def _forked(self, child: Child, pid: int) -> None:
+        child.pid = pid
+        if isinstance(child, StemChild) and child.dropped:
+            kill_group(pid)
 
     def _stem_fault(self, stem: Child, fault: "Dict[str, Any]") -> None:
         """Pass on why a stem failed, once for each collection that waits for it."""
@@ -389,6 +405,7 @@ class Supervisor:
             if found is stem:
                 del self._stems[name]
         self._forget(stem)
+        stem.ended = how
         for above in [found for found in self._stems.values() if found.parent is stem]:
             if above.fault is None:
                 above.fault = stem.fault
@@ -396,7 +413,12 @@ class Supervisor:
             self._stem_ended(above, how)
         for worker in [found for found in self._workers.values() if found.parent is stem and found.pid == 0]:
             self._worker_lost(worker, f"its stem ended: {how}")
-        if stem.collection and not stem.answered and not stem.dropped:
+        if not stem.collection or stem.dropped:
+            return
+        if stem.answered and stem.fault is None:
+            text = f"the process that kept the collected tests ended: {how}"
+            self._fault("lost", text, detail=stem.tail(), id=stem.collection)
+        elif not stem.answered:
             fault = stem.fault or (stem.parent and stem.parent.fault) or {
                 "code": "collect",
                 "message": f"the process that collects the tests ended: {how}",

@@ -20,7 +20,7 @@ from testd.runner import processes
 from testd.runner.channel import Channel, ChannelClosed
 from testd.runner.imports import ImportRecord
 from testd.runner.settings import WorkerSettings
-from testd.runner.slots import SlotWriter
+from testd.runner.slots import CUT_OFF, SlotWriter
 
 __all__ = ["Worker", "finish_process"]
 
@@ -60,6 +60,7 @@ class Worker:
         """
         self._slot.idle()
         self._imports.forget()
+        self._settings.stopping = lambda: self._slot.stopping
         self._suite.open(self._settings)
         completed = True
         try:
@@ -67,8 +68,11 @@ class Worker:
         except KeyboardInterrupt:
             completed = self._slot.stopping
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not break the teardown
-        finally:
+        except BaseException:  # out of a test: the slot goes on to name it, so that it is known what ended the worker
             self._close()
+            raise
+        self._slot.idle()
+        self._close()
         return completed
 
     def _run_jobs(self) -> None:
@@ -108,15 +112,41 @@ class Worker:
             return tests
         if self._by_id is None:
             self._by_id = {found[0]: n for n, found in enumerate(self._suite.items)}
+        renamed = self._renamed(ids)
         indexes = []
         for test, name in zip(tests, ids):
-            index = self._by_id.get(name)
+            index = self._by_id.get(name, renamed.get(name))
             if index is None:
                 self._missing(message["job"], test, name)
             else:
                 self._alias[index] = test
                 indexes.append(index)
         return indexes
+
+    def _renamed(self, ids: "List[str]") -> "Dict[str, int]":
+        """Return the items whose ids came out differently this time (the time of day is a parameter), by the old id.
+
+        The parameters of a function keep their order: ids that are gone are paired with the items of the same function
+        that nobody asked for, in order. Where their numbers differ, which is which cannot be told.
+        """
+        known = self._by_id or {}
+        gone: Dict[str, List[str]] = {}
+        for name in ids:
+            if name not in known:
+                gone.setdefault(_function_of(name), []).append(name)
+        if not gone:
+            return {}
+        taken = {known[name] for name in ids if name in known}.union(self._alias)
+        left: Dict[str, List[int]] = {function: [] for function in gone}
+        for index, found in enumerate(self._suite.items):
+            function = _function_of(found[0])
+            if function in left and index not in taken:
+                left[function].append(index)
+        pairs: Dict[str, int] = {}
+        for function, names in gone.items():
+            if len(names) == len(left[function]):
+                pairs.update(zip(names, left[function]))
+        return pairs
 
     def _missing(self, job: int, test: int, name: str) -> None:
         text = f"{name} was not found when its file was collected again in a new process"
@@ -147,7 +177,6 @@ class Worker:
 
     def _close(self) -> None:
         """Tear the session down, then send what was imported meanwhile."""
-        self._slot.idle()
         try:
             self._suite.close()
         finally:
@@ -177,16 +206,25 @@ def finish_process(worker: Worker, slot: SlotWriter, stacks: int) -> None:
             status = 0
         _run_exit_functions()
     except ChannelClosed:
-        status = 0  # nobody is left to tell
+        status = CUT_OFF  # nobody is left to tell, or user code closed what is not its own
     except SystemExit as error:  # from a session hook
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:  # whatever the session's own hooks raised: the supervisor reports it with this text
         import traceback
 
-        os.write(stacks, traceback.format_exc().encode("utf-8", "replace"))
+        try:
+            os.write(stacks, traceback.format_exc().encode("utf-8", "replace"))
+        except OSError:
+            status = CUT_OFF
     finally:
         _flush()
         os._exit(status)
+
+
+def _function_of(name: str) -> str:
+    """Return a test's id without its parameters."""
+    file, _, rest = name.partition("::")
+    return file + "::" + rest.partition("[")[0]
 
 
 def _run_exit_functions() -> None:

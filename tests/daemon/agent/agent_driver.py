@@ -115,6 +115,7 @@ class AgentDriver:
             for name, value in os.environ.items()
             if not name.startswith(("PYTEST", "TESTD_", "VIRTUAL_ENV", "COVERAGE"))
         }
+        self.environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # hypothesis' plugin costs a second at each start
         self.send(
             Configure(
                 workspace=self.workspace, state_dir=str(state), cache_dir=str(state / "cache"), ephemeral=ephemeral

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from testd_daemon.agent.actions import Action, Assign, Complete, Exit, Finish, Settle, Start, Stop
 from testd_daemon.agent.jobs import Durations
 from testd_daemon.agent.plan import Plan
-from testd_daemon.agent.scheduler import FUTILE_STARTS, RUNNER_LOSSES, Scheduler, State
+from testd_daemon.agent.scheduler import FUTILE_STARTS, LOSSES, Scheduler, State
 from testd_daemon.errors import Bug, IllegalTransition
 
 DONE = Exit(completed=True, status=0)
@@ -211,12 +211,59 @@ def test_a_test_under_which_two_runners_died_is_the_cause() -> None:
 def test_runners_are_not_replaced_for_ever() -> None:
     plan, scheduler = schedule([[n] for n in range(100)])
     scheduler.begin()
-    for _ in range(RUNNER_LOSSES - 1):
+    for _ in range(LOSSES - 1):
         scheduler.runner_lost("gone")
         scheduler.resume()
     assert isinstance(scheduler.runner_lost("gone")[-1], Complete)
     assert plan.open == 0
     assert plan.counts["error"] > 90
+
+
+def test_runners_that_got_somewhere_before_they_ended_are_replaced_time_after_time() -> None:
+    plan, scheduler = schedule([[n] for n in range(20)])
+    actions = scheduler.begin()
+    for _ in range(2 * LOSSES):
+        first = next(action for action in actions if isinstance(action, Assign))
+        scheduler.outcome(first.job, first.tests[0], "passed")
+        assert not any(isinstance(action, Complete) for action in scheduler.runner_lost("gone"))
+        actions = scheduler.resume()
+    assert plan.counts["passed"] == 2 * LOSSES
+
+
+def lost(position: int | None = None) -> Exit:
+    return Exit(completed=False, cause="lost", position=position, stderr="its stem ended: killed by SIGKILL")
+
+
+def test_a_lost_collection_strands_the_run_when_its_last_worker_is_gone() -> None:
+    plan, scheduler = schedule([[0, 1], [2, 3], [4, 5]], workers=2)
+    scheduler.begin()
+    first, second = sorted(scheduler.workers)
+    assert scheduler.worker_exited(first, lost(0)) == [], "nothing is started from a collection that is gone"
+    assert (scheduler.state, scheduler.adrift) == (State.RUNNING, "its stem ended: killed by SIGKILL")
+    assert scheduler.worker_exited(second, lost()) == []
+    assert scheduler.state is State.STRANDED
+    again = [test for action in scheduler.resume() if isinstance(action, Assign) for test in action.tests]
+    assert sorted(again) == [0, 1, 2, 3, 4, 5][: len(again)]
+    assert scheduler.adrift == ""
+    assert plan.open == 6
+
+
+def test_a_test_that_ran_twice_when_its_collection_was_lost_is_the_cause() -> None:
+    plan, scheduler = schedule([[0, 1]])
+    scheduler.begin()
+    assert scheduler.worker_exited(next(iter(scheduler.workers)), lost(0)) == []
+    scheduler.resume()
+    (settled,) = scheduler.worker_exited(next(iter(scheduler.workers)), lost(0))
+    assert settled == Settle(0, "crashed", 0, reason="its stem ended: killed by SIGKILL")
+    assert plan.counts == {"crashed": 1}
+
+
+def test_a_collection_that_is_lost_with_nothing_left_to_do_ends_the_run() -> None:
+    _, scheduler = schedule([[0]])
+    (start, assign, _) = scheduler.begin()
+    scheduler.outcome(assign.job, 0, "passed")
+    assert not scheduler.has_open(start.worker)
+    assert scheduler.worker_exited(start.worker, lost()) == [Complete("")]
 
 
 def test_cancel_while_stranded() -> None:

@@ -22,8 +22,9 @@ class Cli:
             **{
                 name: value
                 for name, value in os.environ.items()
-                if not name.startswith(("TESTD_", "FORCE_", "NO_COLOR"))
+                if not name.startswith(("TESTD_", "PYTEST_", "FORCE_", "NO_COLOR"))
             },
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # hypothesis' plugin costs a second at each start
             "TESTD_RUNTIME_DIR": str(self.runtime),
             "TESTD_STATE_DIR": str(home / "state"),
             "TESTD_CACHE_DIR": str(home / "cache"),

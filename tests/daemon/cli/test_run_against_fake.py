@@ -310,7 +310,6 @@ EXPENSIVE = {
     "msgspec",
     "multiprocessing",
     "pathlib",
-    "platformdirs",
     "psutil",
     "rich",
     "shutil",

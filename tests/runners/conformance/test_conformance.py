@@ -66,7 +66,28 @@ ADDS, BREAKS, PRINTS, CRASHES, HANGS, LARGE = range(6)
 Launch = Callable[..., Launched]
 
 
-@pytest.fixture(params=[(kind, version) for kind in sorted(KINDS) for version in found()], ids="-".join)
+def by_number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+#: Every case runs on the oldest and the newest interpreter and on the tests' own; on all others those of `everywhere`.
+FULLY = {min(found(), key=by_number), max(found(), key=by_number), "{}.{}".format(*sys.version_info)}
+
+
+def everywhere(case: Callable[..., None]) -> Callable[..., None]:
+    case.everywhere = True  # type: ignore[attr-defined]
+    return case
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "launch" in metafunc.fixturenames:
+        all_of_them = getattr(metafunc.function, "everywhere", False)
+        versions = [version for version in found() if all_of_them or version in FULLY]
+        targets = [(kind, version) for kind in sorted(KINDS) for version in versions]
+        metafunc.parametrize("launch", targets, ids="-".join, indirect=True)
+
+
+@pytest.fixture
 def launch(request: pytest.FixtureRequest, tmp_path: Path, cache: Path) -> Launch:
     kind, version = request.param
     root = tmp_path / "project"
@@ -80,6 +101,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@everywhere
 def test_starts_collects_runs_and_ends(launch: Launch, request: pytest.FixtureRequest) -> None:
     with launch() as runner:
         version = request.node.callspec.params["launch"][1]
@@ -104,6 +126,7 @@ def test_starts_collects_runs_and_ends(launch: Launch, request: pytest.FixtureRe
         assert runner.process.wait(30) == 0
 
 
+@everywhere
 def test_output_is_live_where_it_is_asked_for(launch: Launch) -> None:
     with launch() as runner:
         runner.collect()
@@ -117,6 +140,7 @@ def test_output_is_live_where_it_is_asked_for(launch: Launch) -> None:
         assert texts == {"stdout": "from the test\n", "stderr": "to stderr\n"}
 
 
+@everywhere
 def test_a_crash_is_put_down_to_its_test_and_the_next_worker_works(launch: Launch) -> None:
     with launch() as runner:
         runner.collect()
@@ -131,6 +155,7 @@ def test_a_crash_is_put_down_to_its_test_and_the_next_worker_works(launch: Launc
         assert runner.until(Outcome).verdict == "passed"
 
 
+@everywhere
 def test_a_hanging_test_is_killed_at_its_deadline_with_its_stack(launch: Launch) -> None:
     with launch() as runner:
         runner.collect()
@@ -153,6 +178,7 @@ def test_a_worker_is_stopped_when_it_is_told(launch: Launch) -> None:
         assert runner.until(Outcome).verdict == "passed"
 
 
+@everywhere
 def test_nothing_is_left_when_the_agent_is_gone(launch: Launch) -> None:
     with launch() as runner:
         runner.collect()
@@ -194,6 +220,7 @@ def test_a_changed_file_is_seen_after_the_collection_was_dropped(launch: Launch,
         assert runner.collect(2) == ["all_test.py::other"]
 
 
+@everywhere
 def test_what_was_loaded_is_told(launch: Launch, tmp_path: Path) -> None:
     with launch() as runner:
         runner.send(Collect(collection=1, paths=[]))
@@ -225,6 +252,7 @@ def test_select_and_its_mistakes(launch: Launch) -> None:
         assert runner.until(Fault).id == 9
 
 
+@everywhere
 def test_unknown_messages_are_answered_and_harm_nothing(launch: Launch) -> None:
     with launch() as runner:
         runner.send_bytes(frame(msgspec.msgpack.encode({"type": "Tomorrow", "x": 1})))

@@ -39,7 +39,7 @@ class Call:
     def run(self, context: Context, leaks: list[str]) -> tuple[float, BaseException | None]:
         """Run the test; return how long it took, in seconds, and what it raised. Adds what it left to `leaks`.
 
-        KeyboardInterrupt is not caught: it ends the worker, not the test.
+        KeyboardInterrupt is not caught: it may be meant for the worker.
         """
         function: Callable[..., Any] = self.function
         start = perf_counter()

@@ -1,0 +1,116 @@
+"""What programs may rely on: a name that comes or goes here is a change that users see."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+PUBLIC = {
+    "testd": ["Context", "NoTest", "Skip", "assertions", "current_test"],
+    "testd.assertions": [
+        "conforms",
+        "deep_equal",
+        "is_",
+        "is_not",
+        "maybe",
+        "similar",
+        "snapshot",
+        "throws",
+    ],
+    "testd_protocol.messages": [
+        "PROTOCOL",
+        "Accepted",
+        "AgentInstruction",
+        "AgentMessage",
+        "AgentReport",
+        "AgentStatus",
+        "Attach",
+        "Cancel",
+        "ClientMessage",
+        "Collect",
+        "CollectError",
+        "Collected",
+        "Configure",
+        "ConfigureRunner",
+        "Dependencies",
+        "Detail",
+        "Directory",
+        "DropCollection",
+        "Event",
+        "FailureKind",
+        "Fault",
+        "FinishWorker",
+        "Frame",
+        "HandlerMessage",
+        "Hello",
+        "History",
+        "HistoryEntry",
+        "HistoryReport",
+        "Item",
+        "JobCompleted",
+        "Kind",
+        "Message",
+        "Mode",
+        "Modules",
+        "Notice",
+        "Outcome",
+        "Outcomes",
+        "Output",
+        "Ping",
+        "Planned",
+        "Pong",
+        "Probe",
+        "Ready",
+        "Report",
+        "Row",
+        "Run",
+        "RunCompleted",
+        "RunEvent",
+        "RunJob",
+        "RunRequest",
+        "RunStatus",
+        "RunnerInstruction",
+        "RunnerMessage",
+        "RunnerStatus",
+        "Section",
+        "Select",
+        "Selected",
+        "Shutdown",
+        "StartWorker",
+        "Started",
+        "Stat",
+        "Status",
+        "StatusReport",
+        "StopWorker",
+        "Stream",
+        "Submit",
+        "TargetReady",
+        "Unsupported",
+        "Verdict",
+        "Welcome",
+        "WorkerExited",
+        "__version__",
+    ],
+    "testd_runners": ["CHANNEL", "Command", "LaunchSettings", "Launcher", "with_channel"],
+    "testd_runners.bundle": ["archive", "contents", "digest", "unpack"],
+    "testd_runners.choose": ["KINDS", "choose"],
+    "testd_daemon.client": ["AsyncClient", "Client"],
+    "testd_daemon.client.aio": ["AsyncClient", "Following", "Session"],
+    "testd_daemon.client.sync": ["Client"],
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_public_names_are_these_and_are_there(name):
+    module = import_module(name)
+    assert module.__all__ == PUBLIC[name]
+    for public in module.__all__:
+        assert getattr(module, public) is not None
+        assert public in dir(module)
+
+
+@pytest.mark.parametrize("name", ["testd", "testd.assertions", "testd_daemon.client"])
+def test_an_unknown_name_is_told_with_the_known_ones(name):
+    with pytest.raises(AttributeError, match=r"'nothing'.*; it has "):
+        _ = import_module(name).nothing
