@@ -25,6 +25,7 @@ verdicts: dict[str, list[str]] = {}
 _reports: dict[str, list[str]] = {}
 _repeated: set[str] = set()  # the attempt that is being made was not the last one: a plugin says so
 _target = ""
+_others = ""  # what the suite itself has in PYTEST_PLUGINS
 
 
 def classify(report: Any) -> str | None:
@@ -45,6 +46,14 @@ def classify(report: Any) -> str | None:
 def worst(found: list[str]) -> str:
     """Return the worst verdict of `found`; a test without any has not completed."""
     return min(found, key=ORDER.index) if found else "error"
+
+
+def pytest_addoption() -> None:
+    """Take back what loaded this plugin: the processes that a suite starts could not import it."""
+    if _others:
+        os.environ["PYTEST_PLUGINS"] = _others
+    else:
+        os.environ.pop("PYTEST_PLUGINS", None)
 
 
 def pytest_runtest_logreport(report: Any) -> None:
@@ -82,12 +91,14 @@ def pytest_sessionfinish() -> None:
 
 def main() -> None:
     """Become `python -m pytest`: its module search path, its arguments, its `__main__`."""
-    global _target
+    global _target, _others
     _target = os.path.abspath(sys.argv[1])
     name = "verdict_recorder"
     sys.modules[name] = sys.modules["__main__"]
     sys.path[0] = os.getcwd()
-    sys.argv[1:] = ["-p", name, *sys.argv[2:]]
+    _others = os.environ.get("PYTEST_PLUGINS", "")
+    os.environ["PYTEST_PLUGINS"] = ",".join(part for part in (_others, name) if part)
+    del sys.argv[1]
     runpy.run_module("pytest", run_name="__main__", alter_sys=True)
 
 

@@ -94,3 +94,39 @@ def test_a_file_that_cannot_be_collected_is_an_error(project):
 def test_a_skipped_file_has_no_tests(project):
     (project / "test_skip.py").write_text("import pytest\npytest.skip('not here', allow_module_level=True)\n")
     assert record(project) == {}
+
+
+RERUNS = """
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    from _pytest.runner import runtestprotocol
+    for last in (False, True):
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        item._initrequest()
+        for report in runtestprotocol(item, nextitem=nextitem, log=False):
+            if report.when == "call" and not last:
+                report.outcome = "rerun"
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+"""
+
+
+def test_an_attempt_that_is_repeated_has_no_verdict(project):
+    """Each attempt of a plugin that runs failures again was taken for a test of its own."""
+    (project / "conftest.py").write_text(RERUNS)
+    (project / "test_twice.py").write_text("tries = []\ndef test_it(): tries.append(1); assert len(tries) == 2\n")
+    assert record(project) == {"test_twice.py::test_it": ["passed"]}
+
+
+def test_the_command_line_and_the_children_know_nothing_of_the_recorder(project):
+    """Workers of pytest-xdist could not start: they were told to load a plugin that only the first process has."""
+    (project / "test_clean.py").write_text(
+        "import os, sys\n"
+        "def test_it(pytestconfig):\n"
+        "    said = [*sys.argv, *pytestconfig.invocation_params.args, *os.environ.get('PYTEST_PLUGINS', '').split()]\n"
+        "    assert 'verdict_recorder' not in said\n"
+    )
+    assert record(project) == {"test_clean.py::test_it": ["passed"]}

@@ -569,9 +569,9 @@ def test_an_interrupt_of_the_tests_own_making_ends_that_test_alone(project):
         def other(): pass
     """)
     assert project.run().verdicts == {
-        "own_test.py::interrupts": "failed",
-        "own_test.py::raises": "failed",
-        "own_test.py::other": "passed",
+        "interrupts": "failed",
+        "raises": "failed",
+        "other": "passed",
     }
 
 

@@ -5,6 +5,7 @@ When the link ends, or `Shutdown` comes, every run and every runner ends with it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -14,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from testd.framing import FrameError
+from testd_daemon.agent import memory
 from testd_daemon.agent.agent_state import TABLE, AgentEvent, AgentState
 from testd_daemon.agent.history import History
 from testd_daemon.agent.pool import Pool
@@ -149,6 +151,8 @@ class Agent:
             del self._runs[task.run]
             if not self._runs:
                 self._idle.set()
+        with contextlib.suppress(LinkClosed):  # what `testd status` shows while this process is busy
+            await self._link.send(AgentReport(id=0, status=self._status()))
 
     async def _tell_history(self, message: AskHistory) -> None:
         assert self._services is not None
@@ -158,7 +162,10 @@ class Agent:
     def _status(self) -> AgentStatus:
         statuses = self._services.pool.statuses() if self._services is not None else []
         state = "running" if self._runs else "idle"
-        return AgentStatus(workspace=self._workspace, state=state, pid=os.getpid(), runners=statuses)
+        return AgentStatus(
+            workspace=self._workspace, state=state, pid=os.getpid(), memory=memory.of_process(os.getpid()),
+            runners=statuses,
+        )  # fmt: skip
 
     async def _end(self, *, orderly: bool) -> None:
         """End runs and runners; a handler that is gone gets no report, and nobody waits for one."""

@@ -28,6 +28,8 @@ __all__ = ["Pool"]
 MOST_RUNS: Final = 2000
 #: Share of the machine's memory that a runner and its idle processes may hold between runs.
 MEMORY_SHARE: Final = 0.25
+#: Seconds between two looks at the runners that are kept: a few lines of /proc for each process.
+TEND_INTERVAL: Final = 60.0
 
 
 class Pool:
@@ -40,6 +42,7 @@ class Pool:
         self._runners: list[Runner] = []
         self._starting = anyio.Lock()
         self._last: dict[str, Spec] = {}
+        self._tended = False
         self._ended: dict[str, str] = {}  # why a target's runner is gone
 
     async def acquire(self, spec: Spec, *, fresh: bool) -> tuple[Runner, str]:
@@ -64,20 +67,29 @@ class Pool:
         """Give a runner back. At most `idle` stay that nobody uses; one older than `age` seconds goes."""
         runner.users -= 1
         runner.used_at = time.monotonic()
+        runner.most_age = age
         if runner.users:
             return
-        worn = self._worn_out(runner, age)
-        if worn:
-            runner.kill(worn)
+        self.retire(runner)
         unused = sorted((found for found in self._runners if found.alive and not found.users), key=lambda r: r.used_at)
         for found in unused[: max(0, len(unused) - idle)]:
             found.kill("other runners were used more recently")
 
-    async def check_size(self, runner: Runner) -> None:
-        """Let go of a runner that holds too much memory while nobody uses it."""
-        memory = await anyio.to_thread.run_sync(runner.status)
-        if memory.memory * 1024 > machine_memory() * MEMORY_SHARE and not runner.users:
-            runner.kill(f"it held {memory.memory // 1024} MiB")
+    async def _tend(self) -> None:
+        """Look at what is kept now and then, for as long as anything is."""
+        while self._runners:
+            await anyio.sleep(TEND_INTERVAL)
+            for runner in list(self._runners):
+                self.retire(runner)
+        self._tended = False
+
+    def retire(self, runner: Runner) -> None:
+        """Let go of a runner that nobody uses if it is worn out, old or too large."""
+        if runner.users or not runner.alive:
+            return
+        worn = self._worn_out(runner) or self._too_large(runner)
+        if worn:
+            runner.kill(worn)
 
     async def close(self) -> None:
         """End all runners in order, all at once."""
@@ -115,6 +127,9 @@ class Pool:
         settings = LaunchSettings(spec.python, code, spec.root, spec.environment)
         runner = Runner(spec, choose(spec.launcher).command(settings))
         self._runners.append(runner)
+        if not self._tended:
+            self._tended = True
+            self._tasks.start_soon(self._tend)
         try:
             await self._tasks.start(self._serve, runner)
         except OSError as error:
@@ -137,12 +152,16 @@ class Pool:
         return last.differences(spec) or self._ended.get(spec.target, "") or "no runner was kept"
 
     @staticmethod
-    def _worn_out(runner: Runner, age: float) -> str:
+    def _worn_out(runner: Runner) -> str:
         if runner.private:
             return "it was for one run"
-        if age and time.time() - runner.started_at > age:
+        if runner.most_age and time.time() - runner.started_at > runner.most_age:
             return "it was old"
         if runner.runs >= MOST_RUNS:
             return f"it served {runner.runs} runs"
         return ""
 
+    @staticmethod
+    def _too_large(runner: Runner) -> str:
+        held = runner.memory()
+        return f"it held {held // 1024} MiB between runs" if held * 1024 > machine_memory() * MEMORY_SHARE else ""

@@ -27,8 +27,11 @@ from testd_protocol.messages import (
 
 __all__ = ["Reporter"]
 
-#: Seconds between two sends under load.
+#: Seconds between two sends under load: at first, at most, and as a part of how long the run has lasted. Each event
+#: costs the handler a commit; who has watched for seconds does not see the difference of a blink.
 INTERVAL: Final = 0.01
+LONGEST_INTERVAL: Final = 0.05
+INTERVAL_PART: Final = 0.05
 #: Bytes of one event above which a batch is halved: far below the limit of a frame, and a client can show it soon.
 LARGEST_BATCH: Final = 1024 * 1024
 #: Rows that are tried in one batch.
@@ -72,6 +75,7 @@ class Reporter:
 
     async def serve(self) -> None:
         """Send until `RunCompleted` is out, or the handler is gone."""
+        began = anyio.current_time()
         while True:
             await self._wanted.wait()
             self._wanted = anyio.Event()
@@ -84,7 +88,8 @@ class Reporter:
                 return
             if final:
                 return
-            with anyio.move_on_after(INTERVAL):  # the end of a run does not wait
+            interval = min(LONGEST_INTERVAL, max(INTERVAL, (anyio.current_time() - began) * INTERVAL_PART))
+            with anyio.move_on_after(interval):  # the end of a run does not wait
                 await self._final.wait()
 
     def _close_batch(self) -> None:

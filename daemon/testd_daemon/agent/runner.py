@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import anyio
 from anyio.abc import TaskStatus
 
+from testd_daemon.agent import memory
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.freshness import Change, Checkpoint, Record, first_change
 from testd_daemon.agent.runner_process import RunnerProcess, fault_error
@@ -83,6 +84,7 @@ class Runner:
         self.runs = 0
         self.users = 0
         self.private = False  # --fresh: never reused
+        self.most_age = 0.0  # seconds after which it goes when nobody uses it; 0: no limit
         self.missed = ""  # why a collection that was kept is gone, until somebody is told
         self.lock = anyio.Lock()  # one run at a time looks at freshness and collects
         self._process = RunnerProcess(f"runner {spec.target}", command, spec.message(), self)
@@ -305,6 +307,10 @@ class Runner:
         """Tell the process whether there is work."""
         self._process.work(bool(self._workers or self._answers))
 
+    def memory(self) -> int:
+        """Return what its processes hold, in KiB."""
+        return memory.of_tree(self._process.pid) if self.alive else 0
+
     def status(self) -> RunnerStatus:
         """Return what `testd status` shows."""
         return RunnerStatus(
@@ -313,21 +319,6 @@ class Runner:
             pid=self._process.pid,
             python=self.ready.python if self.ready is not None else "",
             tests=max((len(collection.ids) for collection in self.collections.values()), default=0),
-            memory=_resident(self._process.pid) if self.alive else 0,
+            memory=self.memory(),
             age=time.time() - self.started_at,
         )
-
-
-def _resident(pid: int) -> int:
-    """Return the memory of a process and all below it in KiB: pages that are shared do not count."""
-    import psutil  # 40 ms, and only who asks for it needs it
-
-    total = 0
-    try:
-        process = psutil.Process(pid)
-        for found in (process, *process.children(recursive=True)):
-            memory = found.memory_info()
-            total += memory.rss - getattr(memory, "shared", 0)
-    except psutil.Error:
-        return total // 1024
-    return total // 1024

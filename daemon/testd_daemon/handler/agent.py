@@ -141,6 +141,7 @@ class Agent:
     async def _life(self) -> s.Died:
         """Start one process and work with it until it is gone."""
         self._outbox, self._hung = [], ""
+        self._last = m.AgentStatus(workspace=self.workspace, state="")
         self._unsettle()
         self._life_number += 1
         try:

@@ -18,6 +18,7 @@ from testd.framing import FrameBuffer
 from testd_protocol.framing import decoder, encode
 from testd_protocol.messages import (
     AgentMessage,
+    AgentReport,
     Cancel,
     Configure,
     Message,
@@ -152,6 +153,12 @@ class AgentDriver:
         self._sock.sendall(data)
 
     def receive(self) -> Any:
+        while True:
+            message = self._next()
+            if not isinstance(message, AgentReport) or message.id:  # one that was not asked for comes after each run
+                return message
+
+    def _next(self) -> Any:
         while not self._payloads:
             data = self._sock.recv(65536)
             assert data, f"the agent ended with {self.process.wait(PATIENCE)}"

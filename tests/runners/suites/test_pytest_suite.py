@@ -211,6 +211,28 @@ def test_bin_runs_each_job_in_a_new_process(tmp_path: Path) -> None:
     assert len(set((tmp_path / "pids").read_text().split())) == 2
 
 
+def test_bin_finds_tests_whose_ids_changed_by_their_place(tmp_path: Path) -> None:
+    """Two ids of a real suite hold the time of day: collected again, they were not found."""
+    text = """
+import os, pytest
+now = str(os.getpid())
+@pytest.mark.parametrize("at", [now, "fixed", now + "::x"])
+def test_when(at): assert at != now + "::x"
+@pytest.mark.parametrize("at", [now, now + "b"])
+def test_other(at): pass
+def test_plain(): pass
+"""
+    write(tmp_path, test_t=text)
+    with runner(tmp_path, mode="bin") as driver:
+        ids = driver.collect()["ids"]
+        every = driver.run([0, 1, 2, 3, 4, 5], paths=["test_t.py"], ids=ids)
+        assert every.verdicts() == {0: "passed", 1: "passed", 2: "failed", 3: "passed", 4: "passed", 5: "passed"}
+        assert ids[2] != ids[0]
+        some = driver.run([2, 3, 5], paths=["test_t.py"], ids=[ids[2], ids[3], ids[5]])
+        assert some.verdicts() == {2: "error", 3: "error", 5: "passed"}, "which of several it was cannot be told"
+        assert ids[3] in some.outcomes[3]["detail"]["message"]
+
+
 def test_sharing_workers_look_like_xdist(tmp_path: Path) -> None:
     text = """
 import os

@@ -1,0 +1,91 @@
+"""Which runners are kept and which go, told by stand-ins for runners: what ends a real one is tested elsewhere."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+from testd_daemon.agent import memory, pool
+from testd_daemon.agent.pool import MEMORY_SHARE, MOST_RUNS, Pool
+from testd_daemon.config.units import machine_memory
+
+
+class Stand:
+    """A runner as the pool sees it."""
+
+    def __init__(self, *, held: int = 0, runs: int = 1, age: float = 0.0, users: int = 0) -> None:
+        self.users, self.runs, self.alive, self.private = users, runs, True, False
+        self.started_at, self.used_at, self.most_age = time.time() - age, time.monotonic(), 0.0
+        self.held, self.why = held, ""
+
+    def memory(self) -> int:
+        return self.held
+
+    def kill(self, reason: str) -> None:
+        self.alive, self.why = False, reason
+
+
+TOO_MUCH = int(machine_memory() * MEMORY_SHARE) // 1024 + 1
+
+
+def keeping(*runners: Any) -> Pool:
+    made = Pool(None, "/nowhere")  # type: ignore[arg-type]  # nothing is started here
+    made._runners += runners
+    return made
+
+
+@pytest.mark.parametrize(
+    ("runner", "said"),
+    [
+        (Stand(held=TOO_MUCH, users=1), "MiB between runs"),
+        (Stand(runs=MOST_RUNS, users=1), f"it served {MOST_RUNS} runs"),
+        (Stand(age=100, users=1), "it was old"),
+        (Stand(held=TOO_MUCH - 1, age=50, users=1), ""),
+    ],
+    ids=["large", "worn", "old", "neither"],
+)
+def test_a_runner_that_is_given_back_goes_or_stays(runner: Stand, said: str) -> None:
+    async def give_back() -> None:
+        await keeping(runner).release(runner, idle=4, age=60)  # type: ignore[arg-type]
+
+    anyio.run(give_back)
+    assert runner.alive is not bool(said)
+    assert said in runner.why
+
+
+def test_what_somebody_uses_stays_whatever_it_holds() -> None:
+    runner = Stand(held=TOO_MUCH, runs=MOST_RUNS, users=2)
+    keeping(runner).retire(runner)  # type: ignore[arg-type]
+    assert runner.alive
+
+
+def test_what_is_kept_is_looked_at_time_after_time_until_nothing_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "TEND_INTERVAL", 0)
+    grown, kept = Stand(), Stand()
+    made = keeping(grown, kept)
+    looked = []
+
+    def look(runner: Stand) -> int:
+        looked.append(runner)
+        if len(looked) > 4:
+            made._runners.clear()
+        return runner.held
+
+    monkeypatch.setattr(Stand, "memory", look)
+    grown.held = TOO_MUCH
+    anyio.run(made._tend)
+    assert (grown.alive, kept.alive) == (False, True)
+    assert looked.count(kept) > 1
+
+
+def test_memory_of_processes() -> None:
+    own = memory.of_process(os.getpid())
+    assert 1024 < own <= memory.of_tree(os.getpid())
+    ballast = bytearray(os.urandom(32 * 1024 * 1024))
+    assert memory.of_process(os.getpid()) > own + 16 * 1024
+    del ballast
+    assert memory.of_process(2**22 + 1) == 0
