@@ -25,6 +25,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 __all__ = [
@@ -171,9 +172,14 @@ def _environment(suite: Suite, venv: Path, requirements: Iterable[str]) -> None:
         if marker.read_text() == suite.fingerprint:
             return
     shutil.rmtree(venv, ignore_errors=True)
-    _run(suite, "create its environment", [sys.executable, "-m", "venv", str(venv)])
-    install = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    _run(suite, "install its requirements", [*install, *requirements])
+    python, pip = str(venv / "bin" / "python"), [sys.executable, "-m", "pip"]
+    if find_spec("ensurepip"):
+        _run(suite, "create its environment", [sys.executable, "-m", "venv", str(venv)])
+        pip[0] = python
+    else:  # a system's Python may have been packaged without it
+        _run(suite, "create its environment", [sys.executable, "-m", "venv", "--without-pip", str(venv)])
+        pip += ["--python", python]
+    _run(suite, "install its requirements", [*pip, "install", "--quiet", *requirements])
     marker.write_text(suite.fingerprint)
 
 

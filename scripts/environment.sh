@@ -33,9 +33,10 @@ install_packages() {
     fi
 }
 
-# uv may lack what pip is configured with (an index, certificates): where it fails, pip is tried.
+# uv may lack what pip is configured with (an index, certificates): where it fails, pip is tried. --seed: the real suites
+# are installed with the environment's pip.
 make_with_uv() {
-    uv venv --quiet --clear --python "$1" "$venv" &&
+    uv venv --quiet --clear --seed --python "$1" "$venv" &&
         uv pip install --quiet --python "$venv/bin/python" --editable "$root" --group "$root/pyproject.toml:$2"
 }
 

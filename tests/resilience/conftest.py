@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import House
 from suite_under_fire import Fire
+
+from house import House
 
 
 @pytest.fixture

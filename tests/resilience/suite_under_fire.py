@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from house import House
 
 #: How long anything may take that is waited for, in seconds: far more than it needs on a busy machine.
@@ -52,6 +53,7 @@ class Told:
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.err = code, err
+        self.left: list[psutil.Process] = []  # what outlived the tests that started it
         self.events: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -131,10 +133,16 @@ class Fire:
 
     # ── the command ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def start(self, *arguments: str, testd: tuple[str, ...] = ("-m", "testd_daemon.cli"), **variables: str) -> Any:
+    def start(
+        self,
+        *arguments: str,
+        python: str = sys.executable,
+        testd: tuple[str, ...] = ("-m", "testd_daemon.cli"),
+        **variables: str,
+    ) -> Any:
         """Start a command."""
         process = subprocess.Popen(
-            [sys.executable, *testd, *arguments],
+            [python, *testd, *arguments],
             cwd=self.project,
             env={**self.environment, **variables},
             stdin=subprocess.DEVNULL,
@@ -147,9 +155,9 @@ class Fire:
         return process
 
     @staticmethod
-    def told(process: Any) -> Told:
+    def told(process: Any, deadline: float = DEADLINE * 2) -> Told:
         """Wait for a command that was started with `--format json`."""
-        out, err = process.communicate(timeout=DEADLINE * 2)
+        out, err = process.communicate(timeout=deadline)
         return Told(process.returncode, out, err)
 
     def run(self, *arguments: str, **variables: str) -> Told:

@@ -58,7 +58,13 @@ class Driver:
                 **settings,
             },
         )
-        self.ready = self.until("Ready")
+        try:
+            self.ready = self.until("Ready")
+        except BaseException:  # nobody has it yet who could end it
+            self._sock.close()
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def send(self, type_: str, **fields: Any) -> None:
         self._sock.sendall(frame(packb({"type": type_, **fields})))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from testd_daemon.agent.freshness import Record
+from testd_daemon.agent.modules import ModuleGraph
 from testd_daemon.agent.selection import Argument, FileIndex, covers
 from testd_protocol.messages import Collected, CollectError
 
@@ -36,6 +37,7 @@ class Collection:
         self.began_ns = time.time_ns()
         self.since = 0.0  # wall clock, when it was complete
         self.record = Record()
+        self.modules = ModuleGraph()
         self.users = 0
         self.retired = False  # to be dropped as soon as nobody uses it
 

@@ -272,7 +272,11 @@ class Runner:
                 self.send(Pong(id=message.id))
             case Unknown():
                 self.send(Unsupported(of=message.type))
-            case Pong() | Modules() | Unsupported() | Ready():
+            case Modules():
+                collection = self.collections.get(message.collection)
+                if collection is not None:
+                    collection.modules.add(message)
+            case Pong() | Unsupported() | Ready():
                 pass  # heard; that is all there is to it
 
     def _collected(self, page: Collected) -> None:

@@ -159,6 +159,8 @@ class Scheduler:
             worker.bad += 1
             if self._maxfail and self._plan.bad >= self._maxfail and self.state is State.RUNNING:
                 return self._stop(f"stopped after {self._plan.bad} failure{'s' * (self._plan.bad != 1)}", worker)
+        if position in self._suspects and self.state is State.RUNNING and not self._suspected():
+            return [] if self._adrift else self._fill()
         if not worker.finishing and (worker.ahead < AHEAD or worker.open <= 1):
             return self._feed(worker)
         return ()
@@ -245,6 +247,7 @@ class Scheduler:
         """Another runner has taken the place of the lost one."""
         self._machine.advance(Event.RESUME)
         self._adrift = ""
+        self._isolate()
         return self._fill()
 
     def missing(self, positions: Iterable[int], reason: str) -> list[Action]:
@@ -276,7 +279,8 @@ class Scheduler:
         for worker in list(self._workers.values()):
             if not worker.finishing and (worker.ahead < AHEAD or worker.open <= 1) and self._queue:
                 actions += self._feed(worker)
-        while self._queue and len(self._workers) < self._limit:
+        limit = 1 if self._suspected() else self._limit  # what ends a runner is to be caught alone
+        while self._queue and len(self._workers) < limit:
             worker = _Worker(next(self._numbers), self._free_slot())
             self._workers[worker.number] = worker
             actions.append(Start(worker.number, worker.slot, self._open_tests(self._queue[0])))
@@ -367,6 +371,17 @@ class Scheduler:
 
     def _requeue(self, jobs: Iterable[Sequence[int]]) -> None:
         self._queue.extendleft(left for job in reversed(list(jobs)) if (left := self._open_tests(job)))
+
+    def _isolate(self) -> None:
+        """Put the tests that ran when more than their worker ended in front, each as a job of its own."""
+        jobs = [self._open_tests(job) for job in self._queue]
+        alone = [(test,) for job in jobs for test in job if test in self._suspects]
+        rest = [tuple([test for test in job if test not in self._suspects]) for job in jobs]
+        self._queue = deque([*alone, *filter(None, rest)])
+
+    def _suspected(self) -> bool:
+        """Tell whether a test is still to be run of which it is not known whether it took the others with it."""
+        return any(self._plan.is_open(test) for test in self._suspects)
 
     def _open_tests(self, tests: Iterable[int]) -> tuple[int, ...]:
         is_open = self._plan.is_open

@@ -5,7 +5,7 @@ Runs in the client; loaded with a run's first failure. Imports our own helpers a
 
 from __future__ import annotations
 
-from testd_daemon.reports import safe, words
+from testd_daemon.reports import cut, safe, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,27 +36,31 @@ def header(terminal: Terminal, row: Sequence[Any], target: str) -> str:
     )
 
 
-def describe(terminal: Terminal, detail: Mapping[str, Any] | None, *, every_frame: bool = False) -> str:
-    """Give everything that is known about a failure, below its header. `every_frame`: the framework's own, too."""
+def describe(terminal: Terminal, detail: Mapping[str, Any] | None, *, everything: bool = False) -> str:
+    """Give what is known about a failure, below its header.
+
+    `everything`: the framework's own frames too, and uncut what is long.
+    """
     if not detail:
         return "no detail was reported\n"
+    long_lines, printed = (str, str) if everything else (cut.long_lines, cut.section)
     text = safe.block(str(detail.get("text") or ""), colour=terminal.colour).rstrip("\n")
     message = safe.block(str(detail.get("message") or ""), colour=False).strip()
     stacks = safe.block(str(detail.get("stacks") or ""), colour=False).rstrip("\n")
     parts = []
     if message and not _says(text, message):
-        parts.append(terminal.paint(message, "bold red"))
+        parts.append(terminal.paint(long_lines(message), "bold red"))
     if text:
-        parts.append(_traceback(terminal, text if every_frame else fold(text)))
+        parts.append(_traceback(terminal, text if everything else long_lines(fold(text))))
     for section in detail.get("sections") or ():
-        body = safe.block(str(section["text"]), colour=terminal.colour).rstrip("\n")
+        body = safe.block(printed(str(section["text"]).rstrip("\n")), colour=terminal.colour)
         if body:
             parts += [_subheader(terminal, safe.line(str(section["name"]))), body]
     if detail.get("leaks"):
         parts.append(_subheader(terminal, "Left behind"))
         parts += [safe.line(str(leak)) for leak in detail["leaks"]]
     if stacks and stacks not in text:
-        parts += [_subheader(terminal, "Stack of every thread"), stacks if every_frame else fold(stacks)]
+        parts += [_subheader(terminal, "Stack of every thread"), stacks if everything else fold(stacks)]
     return "\n".join(parts) + "\n"
 
 

@@ -31,6 +31,8 @@ REDRAW_EVERY = 0.1
 SAY_EVERY = 20.0
 #: So many failed tests are named again at the end.
 NAMED_AT_THE_END = 100
+#: Characters of the line that says what a test left behind: a child process has its whole command in it.
+LONGEST_LEAK = 240
 
 _NOTICE_STYLES = {"error": "bold red", "warning": "yellow"}
 #: The verbosity from which a notice of a level is shown.
@@ -165,8 +167,9 @@ class TextReport(Report):
             outcome(test, target, verdict)
             if verdict in BAD:
                 parts.append(self._failure(row))
-            elif every:
-                parts.append(self._line(row))
+            else:
+                parts += [self._line(row)] if every else []
+                parts += self._leaks(row)
         if parts:
             self._write("".join(parts))
 
@@ -208,6 +211,15 @@ class TextReport(Report):
         said = self._terminal.paint(f" ({safe.line(why)})", "dim") if why else ""
         return f"{verdict_said} {words.seconds(duration):>8}  {safe.line(test)}{where}{said}\n"
 
+    def _leaks(self, row: Sequence[Any]) -> list[str]:
+        """Say in one line what a test that is no failure left behind; with `-q` nothing."""
+        leaks = row[6].get("leaks") if row[6] else None
+        if not leaks or self._verbosity < 0:
+            return []
+        said = safe.line(f"LEAK {row[0]}: {'; '.join(map(str, leaks))}")
+        said = said if self._verbosity > 0 or len(said) <= LONGEST_LEAK else said[: LONGEST_LEAK - 3] + "..."
+        return [self._terminal.paint(said, "dim") + "\n"]
+
     def _failure(self, row: Sequence[Any]) -> str:
         from testd_daemon.reports import failure
 
@@ -217,7 +229,7 @@ class TextReport(Report):
         again = self._settings.place.again(test, self._settings.again)
         return (
             failure.header(self._terminal, row, shown)
-            + failure.describe(self._terminal, detail, every_frame=self._verbosity > 0)
+            + failure.describe(self._terminal, detail, everything=self._verbosity > 0)
             + self._terminal.paint("again: ", "dim")
             + self._terminal.paint(safe.line(again), "bold")
             + "\n\n"

@@ -1,16 +1,21 @@
 """pytest's capture across a fork, and within limits. Runs in stems and workers.
 
-pytest captures into temporary files whose position parent and children would share, so the stem lets go of its own and
-each worker starts anew. What a test prints is then read back in limits: a gigabyte stays on the disk.
+pytest captures into temporary files whose position parent and children would share, so each worker puts a file of its
+own under the objects that pytest made. What a test prints is then read back in limits: a gigabyte stays on the disk.
 """
 
+import io
 import os
 import sys
-from typing import Any
+import tempfile
+from typing import Any, List, Optional
 
 from testd.runner.capture import read_limited
 
 __all__ = ["follow_descriptors", "hold_capture", "restart_capture"]
+
+#: Captures that are out of use, but whose files user code may still write to.
+_held: List[Any] = []
 
 
 def hold_capture(config: Any) -> None:
@@ -33,33 +38,75 @@ def follow_descriptors(config: Any) -> None:
 
 
 def restart_capture(config: Any, limit: int, *, stream: bool) -> None:
-    """Begin to capture in this process: not at all for `stream`, else by the project's method, in `limit` bytes."""
+    """Begin to capture in this process: not at all for `stream`, else by the project's method, in `limit` bytes.
+
+    What stands for `sys.stdout` stays the same object: modules that were imported by now may hold it.
+    """
     manager = config.pluginmanager.getplugin("capturemanager")
     if manager is None:
         return
-    if manager._global_capturing is not None:
+    capturing = manager._global_capturing
+    if capturing is not None:
+        manager.suspend_global_capture(in_=True)
         follow_descriptors(config)
-        manager._global_capturing.readouterr()  # what the stem captured is not this worker's
-        manager.stop_global_capturing()
+        _own_files(capturing)
+        capturing.readouterr()  # what the stem captured in memory is not this worker's
     if stream:
-        config.option.capture = manager._method = "no"
+        _let_through(capturing)
+        _start(manager, config, "no")
         _print_at_once()
-    elif manager._method not in ("fd", "sys"):
-        config.option.capture = manager._method = "fd"
-    manager.start_global_capturing()
-    capturing: Any = manager._global_capturing
-    for one in (capturing.out, capturing.err):
+        return
+    if manager._method == "no" or capturing is None:
+        _start(manager, config, "fd")
+    else:
+        manager.resume_global_capture()
+    for one in (manager._global_capturing.out, manager._global_capturing.err):
         if one is not None:
             _limit(one, limit)
+
+
+def _start(manager: Any, config: Any, method: str) -> None:
+    """Capture by another method. What the first one wrote to stays open: modules may hold it."""
+    _held.append(manager._global_capturing)
+    manager._global_capturing = None
+    config.option.capture = manager._method = method
+    manager.start_global_capturing()
+
+
+def _own_files(capturing: Any) -> None:
+    """Put a file of this process's own under each object that captures to one; no copy to the screen."""
+    for one in (capturing.out, capturing.err):
+        fd = _descriptor(one)
+        if fd is not None:
+            with tempfile.TemporaryFile(buffering=0) as file:
+                os.dup2(file.fileno(), fd, inheritable=False)
+        elif hasattr(getattr(one, "tmpfile", None), "_other"):  # --capture=tee-sys
+            one.tmpfile._other = io.StringIO()
+            one.tmpfile._other.write = len
+
+
+def _let_through(capturing: Any) -> None:
+    """Send what is written to the objects that captured to this process's output."""
+    for one in (capturing.out, capturing.err) if capturing is not None else ():
+        fd = _descriptor(one)
+        if fd is not None:
+            os.dup2(one.targetfd, fd, inheritable=False)
+
+
+def _descriptor(capture: Any) -> Optional[int]:
+    """Return the descriptor of the file that a stream is captured into, if it is one."""
+    try:
+        return int(capture.tmpfile.fileno())
+    except (OSError, AttributeError, ValueError):  # not captured, or in memory
+        return None
 
 
 def _limit(capture: Any, limit: int) -> None:
     """Make `snap` of one captured stream cheap where nothing was printed, and limited where too much was."""
     file = capture.tmpfile
     original = capture.snap
-    try:
-        fd = file.fileno()
-    except (OSError, AttributeError, ValueError):  # captured in memory
+    fd = _descriptor(capture)
+    if fd is None:
         return
 
     def snap() -> Any:

@@ -193,9 +193,19 @@ class PytestSuite:
             "mainargv": list(sys.argv),
         }
         self._config.workeroutput = {}
+        self._own_basetemp(name)
         os.environ["PYTEST_XDIST_WORKER"] = name
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(worker.workers)
         os.environ["PYTEST_XDIST_TESTRUNUID"] = run
+
+    def _own_basetemp(self, name: str) -> None:
+        """Take a folder inside the one that the options name: pytest empties that one when it is first used."""
+        factory = getattr(self._config, "_tmp_path_factory", None)
+        given = getattr(factory, "_given_basetemp", None)
+        if given is not None:
+            given.mkdir(parents=True, exist_ok=True)
+            factory._given_basetemp = given / name
+            self._config.option.basetemp = str(given / name)
 
     def within(self, body: "Callable[[], None]") -> None:
         """Run `body` as the session's test loop, inside of what plugins wrap around it."""

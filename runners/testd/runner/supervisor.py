@@ -12,7 +12,7 @@ import selectors
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Set
 
 from testd.framing import FrameError, frame
 from testd.msgpack import UnpackError, unpackb
@@ -68,6 +68,7 @@ class Supervisor:
         self._settings: Dict[str, Any] = {}
         self._stems: Dict[str, StemChild] = {}  # "started", "configured", "collected N"
         self._workers: Dict[int, WorkerChild] = {}
+        self._adopted: Set[int] = set()  # children when the first of these workers was started
         self._waiting: Dict[int, Child] = {}  # by the id of the request that forks them
         self._next_id = 0
         self._running = True
@@ -224,6 +225,8 @@ class Supervisor:
         self._slots.reset(worker.slot)
         alone = bool(message.get("paths"))
         order = dict(message, slot=worker.slot)
+        if not self._workers:
+            self._adopted = set(processes.children())
         self._workers[message["worker"]] = worker
         if alone:
             try:
@@ -477,6 +480,15 @@ class Supervisor:
         exited = worker.exited(self._slots.read(worker.slot), status, memory)
         self._forget(worker)
         self.tell(exited)
+        if not self._workers:
+            self._kill_leftovers()
+
+    def _kill_leftovers(self) -> None:
+        """Kill what workers left behind in groups of its own: it was adopted here. What stems started stays."""
+        known = {child.pid for child in self._stems.values()} | self._adopted
+        for pid in processes.children():
+            if pid not in known:
+                kill_group(pid)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,6 +6,7 @@ last test of a job waits for the next job or for `FinishWorker`.
 
 import contextlib
 import faulthandler
+import gc
 import os
 import resource
 import signal
@@ -61,6 +62,7 @@ class Worker:
         self._slot.idle()
         self._imports.forget()
         self._settings.stopping = lambda: self._slot.stopping
+        gc.unfreeze()  # tests see, and can collect, the objects of their modules
         self._suite.open(self._settings)
         completed = True
         try:
@@ -72,6 +74,7 @@ class Worker:
             self._close()
             raise
         self._slot.idle()
+        gc.freeze()  # pytest collects garbage several times at its end: that would copy all memory shared with the stem
         self._close()
         return completed
 

@@ -230,6 +230,21 @@ def test_runners_that_got_somewhere_before_they_ended_are_replaced_time_after_ti
     assert plan.counts["passed"] == 2 * LOSSES
 
 
+def test_of_two_that_ran_when_a_runner_died_each_goes_again_alone() -> None:
+    plan, scheduler = schedule([[0, 1], [2, 3], [4]], workers=2)
+    scheduler.begin()
+    assert scheduler.runner_lost("gone") == []
+    again = scheduler.resume()
+    assert next(action.tests for action in again if isinstance(action, Assign)) == (0,)
+    assert sum(isinstance(action, Start) for action in again) == 1, "one worker, until it is known which it was"
+    first = next(action for action in again if isinstance(action, Assign))
+    actions = list(scheduler.outcome(first.job, 0, "passed"))
+    assert scheduler.runner_lost("gone again") == [Settle(2, "crashed", 0, reason="gone again")]
+    assert sum(isinstance(action, Start) for action in scheduler.resume()) == 2
+    assert plan.counts == {"passed": 1, "crashed": 1}
+    assert not any(isinstance(action, Start) for action in actions)
+
+
 def lost(position: int | None = None) -> Exit:
     return Exit(completed=False, cause="lost", position=position, stderr="its stem ended: killed by SIGKILL")
 

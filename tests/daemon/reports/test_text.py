@@ -298,3 +298,43 @@ def test_frames_of_the_framework_are_folded_and_stacks_told_once():
 def test_a_message_that_the_traceback_says_is_not_said_twice():
     info = detail(message="AssertionError: assert 1 == 2", text="E   assert 1 == 2")
     assert "AssertionError" not in run(outcomes(row(verdict="failed", info=info)), completed(1, {"failed": 1}))
+
+
+def printed(text):
+    return detail(message="m", text="tb", sections=[{"name": "Captured stdout call", "text": text}])
+
+
+def test_of_what_a_test_printed_the_end_is_shown_and_with_v_all():
+    text = "".join(f"line {n}\n" for n in range(1000))
+    said = run(target(), planned(1), outcomes(row(verdict="failed", info=printed(text))), completed(1))
+    assert "... 940 lines above this are not shown (-v shows all)\nline 940\n" in said
+    assert "line 939\n" not in said
+    assert "line 999\n" in said
+    told = run(target(), planned(1), outcomes(row(verdict="failed", info=printed(text))), completed(1), verbosity=1)
+    assert text in told
+    assert "not shown" not in told
+
+
+def test_a_long_line_is_cut():
+    said = run(target(), planned(1), outcomes(row(verdict="failed", info=printed("x" * 5000))), completed(1))
+    assert "x" * 2000 + "... (3,000 more characters; -v shows all)\n" in said
+    assert "x" * 2001 not in said
+    few = printed("".join("y" * 1500 + "\n" for _ in range(20)))
+    said = run(target(), planned(1), outcomes(row(verdict="failed", info=few)), completed(1))
+    assert "... 15 lines above this are not shown" in said
+    long_message = detail(message="E" * 3000, text="ValueError: " + "z" * 9000)
+    said = run(target(), planned(1), outcomes(row(verdict="failed", info=long_message)), completed(1))
+    assert "(1,000 more characters" in said
+    assert "(7,012 more characters" in said
+
+
+def test_what_a_passed_test_left_behind_is_one_line():
+    info = detail(kind=None, leaks=["thread 'T' still alive", "child\nprocess 7: " + "x" * 400])
+    told = (target(), planned(1), outcomes(row("tests/x.py::test", info=info)), completed(counts={"passed": 1}))
+    leak, summary, _ = run(*told).split("\n")
+    assert leak.startswith("LEAK tests/x.py::test: thread 'T' still alive; child\\nprocess 7: xxx")
+    assert leak.endswith("...")
+    assert len(leak) == 240
+    assert summary == "1 passed in 1.23 s (warm)"
+    assert "x" * 400 in run(*told, verbosity=1)
+    assert "LEAK" not in run(*told, verbosity=-1)

@@ -66,7 +66,13 @@ class Launched:
                    "environment": environment, **settings}
             )
         )  # fmt: skip
-        self.ready = self.until(Ready)
+        try:
+            self.ready = self.until(Ready)
+        except BaseException:  # nobody has it yet who could end it
+            self._sock.close()
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def __enter__(self) -> Launched:  # noqa: PYI034  typing has no Self in 3.10
         return self

@@ -341,3 +341,82 @@ def test_a_forked_child_reports_nothing(tmp_path: Path) -> None:
         assert ended.verdicts() == {0: "passed", 1: "passed"}
 
 
+
+
+HELD = """
+import logging, os, sys
+OUT, ERR = sys.stdout, sys.stderr
+def test_open(): OUT.write("x"); OUT.flush(); print("y", file=ERR); assert not OUT.closed
+def test_shown(): print("to out", file=OUT); print("to err", file=ERR); assert 0
+def test_same(): assert OUT is sys.stdout and ERR is sys.stderr
+def test_capsys(capsys):
+    print("past", file=OUT); print("through")
+    assert capsys.readouterr().out == "through\\n"
+"""
+
+
+@pytest.mark.parametrize("capture", ["fd", "sys", "tee-sys", "no"])
+def test_streams_that_modules_hold_stay_open(tmp_path: Path, capture: str) -> None:
+    """A module that kept `sys.stdout` at its import wrote to a closed file in every worker."""
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\naddopts = --capture={capture}\n")
+    with runner(write(tmp_path, test_h=HELD)) as driver:
+        driver.collect()
+        first, second = driver.run([0, 1, 2, 3]), driver.run([0, 1, 2, 3])
+    for ended in (first, second):
+        same = "failed" if capture == "no" else "passed"  # not captured by pytest, but by the worker
+        assert ended.verdicts() == {0: "passed", 1: "failed", 2: same, 3: "passed"}
+        if capture != "no":
+            sections = {section["name"]: section["text"] for section in ended.outcomes[1]["detail"]["sections"]}
+            assert sections == {"Captured stdout call": "to out\n", "Captured stderr call": "to err\n"}
+
+
+@pytest.mark.parametrize("capture", ["fd", "sys", "no"])
+def test_streams_that_modules_hold_are_live_when_asked(tmp_path: Path, capture: str) -> None:
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\naddopts = --capture={capture}\n")
+    with runner(write(tmp_path, test_h=HELD)) as driver:
+        driver.collect()
+        ended = driver.run([0, 1], stream=True)
+        live = "".join(message["text"] for message in driver.seen("Output"))
+    assert ended.verdicts() == {0: "passed", 1: "failed"}
+    assert capture == "sys" or "to out" in live, "only what is captured in memory cannot be let through"
+
+
+def test_workers_share_no_base_directory(tmp_path: Path) -> None:
+    """pytest empties `--basetemp` when it is first used: workers removed each other's files."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --basetemp=base\n")
+    text = """
+import pytest
+@pytest.mark.parametrize("n", range(2))
+def test_base(n, tmp_path_factory):
+    (tmp_path_factory.getbasetemp().parent / f"seen{n}").write_text(tmp_path_factory.getbasetemp().name)
+"""
+    with runner(write(tmp_path, test_t=text)) as driver:
+        driver.collect()
+        for n in (0, 1):
+            assert driver.run([n], workers=2).verdicts() == {n: "passed"}
+    assert [(tmp_path / "base" / f"seen{n}").read_text() for n in (0, 1)] == ["gw1", "gw2"]
+
+
+def test_the_collector_sees_what_the_suite_made_when_it_was_loaded(tmp_path: Path) -> None:
+    """What the stem keeps out of the collector's way was never freed, and not in `gc.get_objects()`."""
+    text = """
+import gc, weakref
+class Cycle: pass
+cycle, kept = Cycle(), Cycle()
+cycle.itself = cycle
+kept.items = []
+def test_freed():
+    global cycle
+    seen = weakref.ref(cycle)
+    del cycle
+    gc.collect()
+    assert seen() is None
+def test_listed(): assert any(found is kept.items for found in gc.get_objects())
+def test_count(): assert gc.get_freeze_count() == 0
+"""
+    with runner(write(tmp_path, test_g=text)) as driver:
+        assert {name: outcome["verdict"] for name, outcome in driver.run_all().items()} == {
+            "test_freed": "passed",
+            "test_listed": "passed",
+            "test_count": "passed",
+        }

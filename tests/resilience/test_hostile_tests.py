@@ -1,0 +1,149 @@
+"""Tests that do their worst: each gets a clear outcome of its own, and the tests beside it are unharmed."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hostile import CASES, MEMORY_LIMIT, TIMEOUT
+from suite_under_fire import Fire, Told
+
+from house import House
+
+
+@pytest.fixture(scope="module", params=[(), ("-s",), ("--mode", "bin")], ids=["worker", "live", "bin"])
+def hurt(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """One run of all cases at once, each between two innocent tests."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TESTD_", "PYTEST_"))}
+    with House(inherited) as house:
+        fire = Fire(house, tmp_path_factory.mktemp("hostile") / "project")
+        fire.write("testd.toml", f'jobs = 2\ntimeout = {TIMEOUT}\nmemory_limit = "{MEMORY_LIMIT}"\n')
+        for name, case in CASES.items():
+            body = textwrap.indent(case.body.strip("\n"), "    ")
+            fire.write(
+                f"test_{name}.py", f"def test_before(): pass\n\ndef test_bad():\n{body}\n\ndef test_after(): pass\n"
+            )
+        told = fire.told(fire.start("run", "--format", "json", *request.param), deadline=100.0)
+        runner = fire.verb("status")["agents"][0]["runners"][0]["pid"]
+        below = psutil.Process(runner).children(recursive=True)
+        told.left = [found for found in below if "signal.pause" in str(found.cmdline())]
+        fire.end()
+        yield told
+
+
+def test_every_test_has_one_outcome_and_the_innocent_pass(hurt: Told) -> None:
+    verdicts = hurt.verdicts
+    assert len(verdicts) == 3 * len(CASES)
+    harmed = {test: verdict for test, verdict in verdicts.items() if verdict != "passed" and "test_bad" not in test}
+    assert harmed == {}, hurt.notices
+    assert hurt.completed["exit_code"] == 1
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_guilty_are_told(hurt: Told, name: str) -> None:
+    (event,) = [each for each in hurt.of("outcome") if each["test"] == f"test_{name}.py::test_bad"]
+    case = CASES[name]
+    assert event["verdict"] in case.verdicts, event
+    if case.said:
+        assert case.said in str(event["detail"]), event["detail"]
+
+
+def test_nothing_that_was_left_behind_lives_on(hurt: Told) -> None:
+    assert hurt.left == []
+
+
+USAGE = {
+    "a path": (["nowhere.py"], 4, "file or directory not found: nowhere.py"),
+    "a node id": (["test_a.py::test_none"], 4, "test_none"),
+    "an expression": (["-k", "a and ("], 4, "-k"),
+    "nothing selected": (["-k", "nothing_like_this"], 5, ""),
+    "an empty folder": (["empty"], 5, ""),
+    "an unknown option": (["--no-such-option"], 4, "--no-such-option"),
+}
+
+
+@pytest.mark.parametrize("name", USAGE)
+def test_what_is_asked_wrongly(fire: Fire, name: str) -> None:
+    arguments, code, said = USAGE[name]
+    fire.write("test_a.py", "def test_a(): pass\n")
+    (fire.project / "empty").mkdir()
+    client = fire.start("run", *arguments)
+    out, err = client.communicate(timeout=60)
+    assert client.returncode == code, out + err
+    assert said in err
+    assert "Traceback" not in out + err
+
+
+BROKEN = {
+    "syntax": ({"test_b.py": "def test_b(:\n"}, 1, "SyntaxError"),
+    "import": ({"test_b.py": "import no_such_module\n"}, 1, "No module named 'no_such_module'"),
+    "exit": ({"test_b.py": "import sys\nsys.exit(3)\n"}, 3, "SystemExit: 3"),
+    "death": ({"test_b.py": "import os\nos._exit(7)\n"}, 3, "exit status 7"),
+    "fault": ({"test_b.py": "import ctypes\nctypes.string_at(0)\n"}, 3, "SIGSEGV"),
+    "conftest": ({"conftest.py": "import no_such_module\n"}, 4, "No module named 'no_such_module'"),
+    "options": ({"pytest.ini": "[pytest]\naddopts = --no-such-option\n"}, 4, "--no-such-option"),
+    "plugin": ({"pytest.ini": "[pytest]\naddopts = -p no_such_plugin\n"}, 4, "no_such_plugin"),
+    "key": ({"testd.toml": "jobz = 3\n"}, 4, "did you mean jobs?"),
+    "toml": ({"testd.toml": "jobs = = 3\n"}, 4, "testd.toml"),
+    "jobs": ({"testd.toml": "jobs = 100000\n"}, 4, "jobs"),
+    "python": ({"testd.toml": 'python = "/nowhere/python"\n'}, 4, "/nowhere/python"),
+    "session": (
+        {"conftest.py": "def pytest_sessionfinish(session):\n    if session.testscollected: 1 / 0\n"}, 1,
+        "before its session was torn down",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_is_told_and_the_next_run_is_well(fire: Fire, name: str) -> None:
+    files, code, said = BROKEN[name]
+    fire.write("test_a.py", "def test_a(): pass\n")
+    for file, text in files.items():
+        fire.write(file, text)
+    client = fire.start("run")
+    out, err = client.communicate(timeout=60)
+    assert client.returncode == code, out + err
+    assert said in out + err
+    assert "testd failed" not in out + err
+    for file in files:
+        (fire.project / file).unlink()
+    well = fire.run()
+    assert (well.code, well.counts) == (0, {"passed": 1}), well.events
+
+
+def test_no_pytest_in_the_environment(fire: Fire, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    made = fire.start("--without-pip", str(bare), testd=("-m", "venv"))
+    made.communicate(timeout=60)
+    fire.write("test_a.py", "import pytest\n\ndef test_a(): pass\n")
+    client = fire.start("run", VIRTUAL_ENV=str(bare))
+    _, err = client.communicate(timeout=60)
+    assert client.returncode == 4
+    assert f"no pytest in {bare}/bin/python" in err
+    assert "-m pip install pytest" in err
+
+
+def test_a_test_that_removes_its_project(fire: Fire) -> None:
+    fire.write("test_a.py", "import shutil, os\n\ndef test_a(): shutil.rmtree(os.getcwd())\n\ndef test_b(): pass\n")
+    told = fire.run()
+    assert told.verdicts["test_a.py::test_b"] == "passed"
+    assert len(told.verdicts) == 2
+    told.completed  # noqa: B018 - looks at how the run ended
+    fire.project.mkdir(exist_ok=True)
+    fire.write("test_a.py", "def test_c(): pass\n")
+    again = fire.run()
+    assert again.counts == {"passed": 1}, again.completed
+
+
+def test_bin_mode_without_a_working_directory(fire: Fire) -> None:
+    fire.write("testd.toml", 'mode = "bin"\njobs = 1\n')
+    fire.write("test_a.py", "import shutil, os\n\ndef test_a(): shutil.rmtree(os.getcwd())\n")
+    fire.write("test_b.py", "def test_b(): pass\n")
+    told = fire.run()
+    assert set(told.verdicts) == {"test_a.py::test_a", "test_b.py::test_b"}
+    assert told.code == 1
