@@ -16,6 +16,7 @@ import argparse
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -270,6 +271,7 @@ def main() -> int:
     options = parser.parse_args()
     if not options.suites and not options.names:
         parser.error("name a project folder, or --suites")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # blocks end: no daemon is left behind
     total = 0
     try:
         options.testd = find_testd(options.testd)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def main() -> int:
     unknown = sorted(set(options.scenarios) - set(SCENARIOS))
     if unknown:
         parser.error(f"unknown scenario {unknown[0]!r}: choose from {', '.join(SCENARIOS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # blocks end: no daemon is left behind
     context = Context(
         testd=find_testd(options.testd),
         root=options.root.resolve(),

@@ -2,7 +2,8 @@
 
 Runs in the interpreter of the project under comparison; imports the standard library and that interpreter's pytest.
 `python verdict_recorder.py FILE [PYTEST ARGUMENTS]`. The file holds `{"verdicts": {node id: [verdict, …]}}`: for each
-test the worst of its reports, in testd's words. A file that cannot be collected is an `error` under its own id.
+test the worst of its reports, in testd's words. A file that cannot be collected is an `error` under its own id, and one
+that is skipped as a whole is `skipped` under it.
 
 PYTEST_DONT_REWRITE (the plugin is this very module, which is imported before pytest could rewrite it)
 """
@@ -76,9 +77,9 @@ def pytest_runtest_logfinish(nodeid: str) -> None:
 
 
 def pytest_collectreport(report: Any) -> None:
-    """Record what cannot be collected. A file skipped as a whole is no test and has no verdict."""
-    if report.outcome == "failed":
-        verdicts.setdefault(report.nodeid, []).append("error")
+    """Record what cannot be collected, or asks to be skipped as a whole: pytest counts both in its summary."""
+    if report.outcome != "passed":
+        verdicts.setdefault(report.nodeid, []).append("error" if report.outcome == "failed" else "skipped")
 
 
 def pytest_sessionfinish() -> None:

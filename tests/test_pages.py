@@ -86,3 +86,15 @@ def test_the_readme_has_command_lines_and_every_verb():
     assert len(commands(readme)) >= 10
     table = set(re.findall(r"^\| `(\w+)` \|", readme.read_text("utf-8"), flags=re.MULTILINE))
     assert table == set(VERBS)
+
+
+#: The pages for those who change testd, which name its modules.
+INSIDE = ["CONTRIBUTING.md", "docs/architecture.md", "docs/dependencies.md", "docs/protocol.md"]
+
+
+@pytest.mark.parametrize("page", INSIDE)
+def test_every_module_that_is_named_exists(page):
+    text = (ROOT / page).read_text("utf-8")
+    tree = [f"/{path.relative_to(ROOT).as_posix()}" for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
+    named = set(re.findall(r"\b(?:testd\w*/)?[a-z_/]+\.py\b|\btestd_?\w*(?:/[a-z_]+)+\b", text)) - {"conftest.py"}
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in tree)} == set()

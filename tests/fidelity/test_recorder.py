@@ -91,9 +91,9 @@ def test_a_file_that_cannot_be_collected_is_an_error(project):
     assert found == {"test_bad.py": ["error"], "test_good.py::test_it": ["passed"]}
 
 
-def test_a_skipped_file_has_no_tests(project):
+def test_a_skipped_file_is_skipped_under_its_own_name(project):
     (project / "test_skip.py").write_text("import pytest\npytest.skip('not here', allow_module_level=True)\n")
-    assert record(project) == {}
+    assert record(project) == {"test_skip.py": ["skipped"]}
 
 
 RERUNS = """

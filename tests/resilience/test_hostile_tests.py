@@ -137,7 +137,7 @@ def test_a_test_that_removes_its_project(fire: Fire) -> None:
     fire.project.mkdir(exist_ok=True)
     fire.write("test_a.py", "def test_c(): pass\n")
     again = fire.run()
-    assert again.counts == {"passed": 1}, again.completed
+    assert again.counts == {"passed": 1}, str(again.completed)
 
 
 def test_bin_mode_without_a_working_directory(fire: Fire) -> None:

@@ -49,7 +49,7 @@ def other(tmp_path: Path) -> str:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True, timeout=DEADLINE)
     (packages,) = environment.glob("lib/python*/site-packages")
     paths = [str(copy / part) for part in ("daemon", "runners", "protocol")]
-    paths += {str(Path(module.__file__).parent.parent) for module in (msgspec, psutil, pytest)}
+    paths += {str(Path(str(module.__file__)).parent.parent) for module in (msgspec, psutil, pytest)}
     (packages / "other.pth").write_text("\n".join(paths))
     return str(environment / "bin" / "python")
 

@@ -58,6 +58,7 @@ def restart_capture(config: Any, limit: int, *, stream: bool) -> None:
         return
     if manager._method == "no" or capturing is None:
         _start(manager, config, "fd")
+        _free_input(manager._global_capturing)
     else:
         manager.resume_global_capture()
     for one in (manager._global_capturing.out, manager._global_capturing.err):
@@ -71,6 +72,13 @@ def _start(manager: Any, config: Any, method: str) -> None:
     manager._global_capturing = None
     config.option.capture = manager._method = method
     manager.start_global_capturing()
+
+
+def _free_input(capturing: Any) -> None:
+    """Let tests read standard input, as they can where pytest does not capture."""
+    if capturing.in_ is not None:
+        capturing.in_.done()
+        capturing.in_ = None
 
 
 def _own_files(capturing: Any) -> None:

@@ -200,7 +200,7 @@ class PytestSuite:
 
     def _own_basetemp(self, name: str) -> None:
         """Take a folder inside the one that the options name: pytest empties that one when it is first used."""
-        factory = getattr(self._config, "_tmp_path_factory", None)
+        factory: Any = getattr(self._config, "_tmp_path_factory", None)
         given = getattr(factory, "_given_basetemp", None)
         if given is not None:
             given.mkdir(parents=True, exist_ok=True)

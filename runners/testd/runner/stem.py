@@ -88,6 +88,7 @@ class Stem:
         self.checkpoint = "configured"
         self._dependencies.start()
         with self._telling_faults(0):
+            self._find_directory()
             self._suite.configure()
             self._dependencies.stop()
             self._tell_dependencies()
@@ -98,6 +99,7 @@ class Stem:
         self.collection = collection
         self._dependencies.start()
         with self._telling_faults(collection):
+            self._find_directory()
             found = self._suite.collect(paths)
             self._dependencies.stop()
             self._settle()
@@ -125,6 +127,17 @@ class Stem:
         rest = [entry for entry in sys.path if entry not in ("", bundle)]
         sys.path[:] = [os.getcwd(), *rest, bundle]
         sys.argv[:] = [sys.argv[0]]
+
+    def _find_directory(self) -> None:
+        """Go where the working directory is now, if the one that this process was started in has been removed."""
+        try:
+            os.getcwd()
+        except OSError:
+            folder = self.settings.cwd or self.settings.root
+            try:
+                os.chdir(folder)
+            except OSError as error:
+                raise SuiteFault("environment", f"the working directory {folder} is gone: {error.strerror}") from error
 
     def _settle(self) -> None:
         """Clear away what is garbage, and keep what stays out of the collector's way: forks then share its memory."""

@@ -39,18 +39,20 @@ def keeping(*runners: Any) -> Pool:
 
 
 @pytest.mark.parametrize(
-    ("runner", "said"),
+    ("what", "said"),
     [
-        (Stand(held=TOO_MUCH, users=1), "MiB between runs"),
-        (Stand(runs=MOST_RUNS, users=1), f"it served {MOST_RUNS} runs"),
-        (Stand(age=100, users=1), "it was old"),
-        (Stand(held=TOO_MUCH - 1, age=50, users=1), ""),
+        ({"held": TOO_MUCH}, "MiB between runs"),
+        ({"runs": MOST_RUNS}, f"it served {MOST_RUNS} runs"),
+        ({"age": 7200.0}, "it was old"),
+        ({"held": TOO_MUCH - 1, "age": 60.0}, ""),
     ],
     ids=["large", "worn", "old", "neither"],
 )
-def test_a_runner_that_is_given_back_goes_or_stays(runner: Stand, said: str) -> None:
+def test_a_runner_that_is_given_back_goes_or_stays(what: dict[str, Any], said: str) -> None:
+    runner = Stand(users=1, **what)
+
     async def give_back() -> None:
-        await keeping(runner).release(runner, idle=4, age=60)  # type: ignore[arg-type]
+        await keeping(runner).release(runner, idle=4, age=3600)  # type: ignore[arg-type]
 
     anyio.run(give_back)
     assert runner.alive is not bool(said)

