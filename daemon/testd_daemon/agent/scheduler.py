@@ -290,8 +290,9 @@ class Scheduler:
     def _feed(self, worker: _Worker) -> list[Action]:
         """Give a worker jobs until it has enough ahead; tell it when there are none."""
         actions: list[Action] = []
+        single = self._single or self._suspected()  # nor is a death that comes late to be put down to the next test
         while self._queue and (worker.ahead < AHEAD or worker.open <= 1):
-            if self._single and worker.jobs:
+            if single and worker.jobs:
                 break
             tests = self._open_tests(self._queue.popleft())
             if not tests:
@@ -302,7 +303,7 @@ class Scheduler:
             worker.ahead += self._durations.total([self._plan.ids[test] for test in tests])
             self._job_worker[number] = worker
             actions.append(Assign(worker.number, number, tests))
-        if not self._queue or (self._single and worker.jobs):
+        if not self._queue or (single and worker.jobs):
             worker.finishing = True
             actions.append(Finish(worker.number))
         return actions

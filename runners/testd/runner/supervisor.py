@@ -371,7 +371,14 @@ class Supervisor:
                 return
             if not pid:
                 return
+            self._note_orphan(pid)
             self._reaped(pid, status, usage.ru_maxrss)
+
+    def _note_orphan(self, pid: int) -> None:
+        """A forked worker that became our own child has lost its stem, even where that has not been reaped yet."""
+        for worker in self._workers.values():
+            if worker.pid == pid and worker.parent is not None and not worker.parent.ended:
+                worker.parent.ended = "it is gone"
 
     def _reaped(self, pid: int, status: int, memory: int) -> None:
         kill_group(pid)  # what user code started and left behind in this group

@@ -175,7 +175,8 @@ def test_a_full_disk_ends_the_run_with_a_reason_and_not_the_handler(daemon, smal
     assert "outcomes could not be stored: no room for the journal" in body["reason"]
     assert "TESTD_STATE_DIR" in body["hint"]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    assert body["counts"]["passed"] == len(outcomes(events)) < 200
+    # None at all where the first group of commits was too large already: on a busy machine much comes at once.
+    assert body["counts"].get("passed", 0) == len(outcomes(events)) < 200
     filler = small_disk / "filler"
     fill(filler)
     with pytest.raises(FaultError, match="no room for the journal") as caught:
