@@ -127,8 +127,12 @@ def _write_error(text: str) -> None:
 
     from testd_daemon.reports import safe
 
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or be nothing at all
+    try:
         sys.stdout.flush()
+    except OSError:  # a full disk: the interpreter would try again at its end, and exit with 120
+        _discard_output()
+    except (ValueError, AttributeError):  # it is closed, or nothing at all
+        pass
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(safe.block(text, colour=False).encode("ascii", "backslashreplace").decode())
         sys.stderr.flush()
