@@ -37,7 +37,7 @@ class ConfigureRunner(Message, frozen=True, kw_only=True):
     """Step 6: what a runner is for. Every path is as the target sees it. Answered by `Ready`."""
 
     kind: Kind  # which suite
-    mode: Mode  # fork, or a new process for each job
+    mode: Mode  # of the run that it was started for; `StartWorker.paths` decides for each worker
     root: str  # the workspace; the working directory of user code unless cwd is set
     cwd: str  # empty: the root
     environment: dict[str, str]  # the whole of it, for user code
@@ -82,7 +82,7 @@ class StartWorker(Message, frozen=True, kw_only=True):
     timeout: float = 0.0  # seconds for one test; 0: no limit
     job_timeout: float = 0.0  # seconds for one job
     workers: int = 1  # how many share the run
-    paths: list[str] = []  # bin: what to collect
+    paths: list[str] = []  # what a new process collects (mode bin); empty: a fork
     run: str = ""  # the run's id
     maxfail: int = 0  # end after this many failures; 0: no limit
 

@@ -8,7 +8,7 @@ import fcntl
 import os
 import resource
 import socket
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
 from testd.framing import FrameBuffer, frame
 from testd.msgpack import packb, unpackb
@@ -120,8 +120,3 @@ class Channel:
     def close(self) -> None:
         """Close this process's end."""
         self._sock.close()
-
-
-def described(message: Dict[str, Any], descriptors: Optional[List[int]]) -> Dict[str, Any]:
-    """Say in a message how many descriptors come with it."""
-    return dict(message, descriptors=len(descriptors or []))
