@@ -28,10 +28,10 @@ from testd_protocol.messages import (
 __all__ = ["Reporter"]
 
 #: Seconds between two sends under load: at first, at most, and as a part of how long the run has lasted. Each event
-#: costs the handler a commit; who has watched for seconds does not see the difference of a blink.
+#: costs the handler a commit; a progress line is not read faster than this.
 INTERVAL: Final = 0.01
-LONGEST_INTERVAL: Final = 0.05
-INTERVAL_PART: Final = 0.05
+LONGEST_INTERVAL: Final = 0.1
+INTERVAL_PART: Final = 0.2
 #: Bytes of one event above which a batch is halved: far below the limit of a frame, and a client can show it soon.
 LARGEST_BATCH: Final = 1024 * 1024
 #: Rows that are tried in one batch.

@@ -4,6 +4,6 @@ Runs in the client. What `testd run` imports on its quick path is the standard l
 dataclasses, no json, no subprocess, no asyncio, no msgspec, no rich.
 """
 
-from testd_daemon.cli.entry import main
+from testd_daemon.cli.entry import main, script
 
-__all__ = ["main"]
+__all__ = ["main", "script"]

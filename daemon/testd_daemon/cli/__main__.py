@@ -1,8 +1,6 @@
 """`python -m testd_daemon.cli` is `testd`. Runs in the client."""
 
-import sys
-
-from testd_daemon.cli.entry import main
+from testd_daemon.cli.entry import script
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

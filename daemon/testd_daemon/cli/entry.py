@@ -5,6 +5,7 @@ Runs in the client, on the quick path.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 
@@ -38,6 +39,19 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # the border of the program: a person gets words, not a traceback of ours
         return _tell_internal(error)
     return status
+
+
+def script() -> None:
+    """Be the program: run the command line of this process, and end it.
+
+    The interpreter is not taken down object by object, which would cost more than a small run.
+    """
+    status = main()
+    atexit._run_exitfuncs()  # noqa: SLF001  the part of an orderly end that others may count on
+    try:
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
 
 
 def _open_closed_streams() -> None:
@@ -145,4 +159,4 @@ def _discard_output() -> None:
     os.close(nowhere)
 
 
-__all__ = ["INTERNAL_ERROR", "INTERRUPTED", "USAGE_ERROR", "main"]
+__all__ = ["INTERNAL_ERROR", "INTERRUPTED", "USAGE_ERROR", "main", "script"]

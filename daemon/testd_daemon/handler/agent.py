@@ -85,6 +85,7 @@ class Agent:
         self._answers: dict[int, Callable[[m.AgentReport | m.HistoryReport | m.Fault], None]] = {}
         self._next_id = 0
         self._last = m.AgentStatus(workspace=workspace, state="")
+        self._last_at = 0.0
 
     @property
     def state(self) -> s.AgentState:
@@ -268,7 +269,7 @@ class Agent:
             self.tell(m.Unsupported(of=message.type))
         elif isinstance(message, (m.AgentReport, m.HistoryReport, m.Fault)):
             if isinstance(message, m.AgentReport):
-                self._last = message.status
+                self._last, self._last_at = message.status, time.monotonic()
             if (answer := self._answers.get(message.id)) is not None:
                 answer(message)
             elif isinstance(message, m.Fault):
@@ -296,8 +297,8 @@ class Agent:
     # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def status(self) -> m.AgentStatus:
-        """Give the agent's own account if it gives one at once, else the last one."""
-        if self._core.state is s.AgentState.READY:
+        """Give the agent's own account, unless it has just given one or takes too long: then the last one."""
+        if self._core.state is s.AgentState.READY and not self._accounted:
             with anyio.move_on_after(self._settings.deadlines.probe):
                 await self._ask(lambda number: m.Probe(id=number))
         child = self._child
@@ -308,6 +309,13 @@ class Agent:
             pid=child.pid if child is not None else 0,
             restarts=self._core.restarts,
         )
+
+    @property
+    def _accounted(self) -> bool:
+        """Whether the last account is still true enough: one looks into every process, and costs a busy agent time."""
+        if time.monotonic() - self._last_at > self._settings.deadlines.account:
+            return False
+        return (self._last.state == "running") == self._work.needed(self.workspace)
 
     async def history(self, question: m.History) -> m.HistoryReport | m.Fault:
         """Put a question about history to a ready agent."""

@@ -65,6 +65,7 @@ class Runs:
         self._by_number: dict[int, Run] = {}
         self._changed: dict[str, anyio.Event] = {}
         self._notices: list[str] = []
+        self._recent: list[m.RunStatus] = []  # finished and stored, newest first: a status never waits for the disk
         self._prune = anyio.Event()
         self.journal = Journal(self._open_store, self._committed, self._failed)
 
@@ -90,6 +91,7 @@ class Runs:
         if self.journal.notice:
             self._log.warning("journal replaced", text=self.journal.notice)
             self._notices.append(self.journal.notice)
+        self._recent = await self._read_recent()
         rows = await self.journal.call(lambda store: store.unfinished())
         restored = []
         for row in rows:
@@ -212,11 +214,12 @@ class Runs:
         frames = [encode(m.Event(run=run, seq=seq, body=msgspec.Raw(body))) for seq, body in rows]
         return b"".join(frames), rows[-1][0] if rows else after
 
-    async def statuses(self) -> list[m.RunStatus]:
+    def statuses(self) -> list[m.RunStatus]:
         """Describe the runs: those that live, and the newest of the others."""
-        live = [run.status() for run in reversed(self._live.values())]
-        rows = await self.journal.call(lambda store: store.recent(_STATUS_LIMIT))
-        return live + [_status(row) for row in rows if row.run not in self._live]
+        return [run.status() for run in reversed(self._live.values())] + self._recent
+
+    async def _read_recent(self) -> list[m.RunStatus]:
+        return [_status(row) for row in await self.journal.call(lambda store: store.recent(_STATUS_LIMIT))]
 
     # ── agents (agent.Work) ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -349,6 +352,7 @@ class Runs:
         if run.complete and not run.followers and self._live.pop(run.id, None) is not None:
             del self._by_number[run.number]
             del self._changed[run.id]
+            self._recent = [run.status(), *self._recent][:_STATUS_LIMIT]
             self._prune.set()
             self._touch()
 
@@ -361,6 +365,7 @@ class Runs:
             try:
                 while await self.journal.call(lambda store: store.prune(keep_runs, keep_bytes)):
                     pass
+                self._recent = await self._read_recent()
             except JournalError as error:
                 self._log.warning("journal not pruned", text=error.message)
 

@@ -201,7 +201,7 @@ class _Server:
             memory=_memory(),
             clients=self._clients,
             agents=await self._agents.statuses(),
-            runs=await self._runs.statuses(),
+            runs=self._runs.statuses(),
         )
 
 

@@ -18,6 +18,7 @@ class Deadlines:
     hello: float = 10.0  # a client's first message: whoever connects and says nothing is no client
     send: float = 600.0  # one chunk to a client: it may be stopped at a terminal, but not for ever
     probe: float = 0.005  # an agent's own account for `testd status`, which must be quick: else the last one is shown
+    account: float = 0.25  # for which an agent's account stands before it is asked for another
     history: float = 10.0  # an agent's answer to a question about history
     ready: float = 30.0  # a started agent, until it takes instructions
     heartbeat: float = 5.0  # between two pings, and only while there is a run

@@ -18,7 +18,7 @@ from testd.runner.settings import Collection, SuiteFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
     from typing import Any
 
@@ -102,6 +102,10 @@ class ExportsSuite:
             import asyncio  # noqa: F401 (in the stem, so that no worker pays for it)
         self.items = [(test.id, test.line) for test in self._tests]
         return Collection(self.items, self.errors, notices=notices)
+
+    def prepare(self) -> Iterator[None]:
+        """Do what can wait until nothing else is asked for: here there is nothing."""
+        return iter(())
 
     def select(self, keyword: str) -> list[int]:
         """Return the indexes of the tests that an expression selects.

@@ -1,7 +1,7 @@
 """From pytest's reports to one outcome per test. Runs in stems (collection) and workers (tests)."""
 
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from testd.runner.capture import shorten
 from testd.runner.failures import classify, detail, frames_of, summarize
@@ -76,15 +76,13 @@ class Reports:
         self._errors = []
         self._began = _clock()
 
-    def around_call(self) -> "Iterator[None]":
-        """Wrap the test's own body: what fixtures leave for a wider scope is no leak."""
-        self._leaks.before_call()
-        yield
-        self._leaks.after_call()
-
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Keep a phase's report."""
+        """Keep a phase's report. The test's body runs between two: what fixtures leave for a wider scope is no leak."""
         self._reports.append(report)
+        if report.when == "setup":
+            self._leaks.before_call()
+        elif report.when == "call":
+            self._leaks.after_call()
 
     def pytest_exception_interact(self, node: Any, call: Any, report: Any) -> None:
         """Keep the exception behind a report: the report itself has just its text."""

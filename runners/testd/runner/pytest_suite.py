@@ -5,9 +5,10 @@ calls, in the same order, are made at checkpoints: configuration, session start 
 session finish and unconfigure in each worker. Works with pytest 7 and later.
 """
 
+import contextlib
 import os
 import sys
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from testd.context import state
 from testd.runner.failures import describe
@@ -147,6 +148,13 @@ class PytestSuite:
             maxfail=maxfail,
         )
 
+    def prepare(self) -> "Iterator[None]":
+        """Look up what every worker would look up again for its tests: pytest keeps it at the item. Step by step."""
+        for item in self._session.items:
+            with contextlib.suppress(Exception):  # it is raised again when the test runs, and reported there
+                item.location  # noqa: B018  (a property that looks it up)
+            yield
+
     def select(self, keyword: str) -> "List[int]":
         """Return the indexes of what pytest's own `-k` selects."""
         import pytest
@@ -259,18 +267,10 @@ class _Plugin:
         self._suite = suite
         self.pytest_runtestloop = pytest.hookimpl(tryfirst=True)(lambda session: suite.run_loop())
         reports = suite._reports
-        self.pytest_runtest_call = pytest.hookimpl(hookwrapper=True, trylast=True)(_around_call(reports))
         self.pytest_runtest_logreport = reports.pytest_runtest_logreport
         self.pytest_exception_interact = reports.pytest_exception_interact
         self.pytest_collectreport = reports.pytest_collectreport
         self.pytest_deselected = reports.pytest_deselected
-
-
-def _around_call(reports: Reports) -> Any:
-    def pytest_runtest_call(item: Any) -> Any:
-        yield from reports.around_call()
-
-    return pytest_runtest_call
 
 
 class _Silent:

@@ -15,7 +15,7 @@ import select
 import signal
 import sys
 import threading
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional
 
 from testd.runner import processes, suites
 from testd.runner.channel import Channel, ChannelClosed, high
@@ -28,7 +28,7 @@ from testd.runner.worker import Worker, finish_process
 __all__ = ["Stem", "start"]
 
 _PAGE = 5000  # tests in one `Collected` message
-_IDLE = 0.2  # seconds without anything to do, workers included, before the record of imports is told
+_IDLE = 0.2  # seconds without anything to do, workers included, before a collected stem uses its leisure
 
 
 def start(kind: str, descriptors: List[int]) -> int:
@@ -68,7 +68,8 @@ class Stem:
         self._suite: Any = None
         self._selecting = 0
         self._wake = -1
-        self._modules_wait = False  # the record of imports is told when there is nothing more urgent
+        self._leisure: Iterator[None] = iter(())  # what can wait until there is nothing more urgent, step by step
+        self._patience: Optional[float] = None
 
     # ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,7 +106,7 @@ class Stem:
             self._settle()
             self._tell_dependencies()
             self._tell_collection(found)
-            self._modules_wait = True
+            self._leisure, self._patience = self._use_leisure(), _IDLE
 
     def work_alone(self, stacks: int) -> None:
         """Go all the way in this process and be a worker: mode `bin`. Does not return."""
@@ -153,10 +154,11 @@ class Stem:
         self._listen_for_children()
         while True:
             if not self.channel.pending:
-                patience = _IDLE if self._modules_wait and not self._children else None
+                patience = None if self._children else self._patience
                 ready, _, _ = select.select([self.channel.fileno(), self._wake], [], [], patience)
                 if not ready:
-                    self._tell_modules()
+                    done = next(self._leisure, self) is self
+                    self._patience = None if done else 0
                     continue
                 if self._wake in ready:
                     self._reap()
@@ -289,8 +291,13 @@ class Stem:
                 }
             )
 
+    def _use_leisure(self) -> "Iterator[None]":
+        self._tell_modules()
+        yield
+        yield from self._suite.prepare()
+        gc.freeze()
+
     def _tell_modules(self) -> None:
-        self._modules_wait = False
         files, imports = self._imports.drain()
         self.channel.send(
             {"type": "Modules", "collection": self.collection, "files": files, "imports": imports, "worker": 0}
