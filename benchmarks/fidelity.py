@@ -7,188 +7,118 @@ Prints each difference, and exits with 1 on any. `--warm` runs testd twice and c
 `--repeat N` runs pytest N times and leaves out (and names) the tests on which it does not agree with itself. Tests
 whose ids change from run to run, because the time of day is in them, are recognised by a second run of pytest.
 Mode bin gives each file a process of its own: a file that differs there is held against plain pytest on it alone.
-Each comparison has a daemon of its own, which is gone afterwards. Standard library only.
+Each comparison has a daemon of its own, which is gone afterwards.
+
+The two sides work at the same time, each on another suite: plain pytest has use for one processor only. No project has
+both of them in its folder at once. Runs in testd's environment.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
-import shlex
 import signal
-import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import monotonic
+
+import anyio
 
 import suites
 from house import House, find_testd
+from sides import Project, run_pytest, run_testd
+from verdicts import Difference, FidelityError, Verdicts, compare, differing, flaky, moving, settle
 
-__all__ = [
-    "Difference",
-    "FidelityError",
-    "Verdicts",
-    "alone",
-    "compare",
-    "differing",
-    "flaky",
-    "main",
-    "moving",
-    "outcomes",
-    "settle",
-    "shape",
-]
+__all__ = ["Comparison", "alone", "compare_all", "main"]
 
-#: One run of a suite, by either side; the longest (62,000 tests on a slow machine) takes two minutes.
-RUN_DEADLINE = 900.0
-RECORDER = Path(__file__).with_name("verdict_recorder.py")
 MODES = ("worker", "bin")
-
-#: What a run said: the verdicts under each id. More than one where the framework gave two tests the same id.
-Verdicts = dict[str, list[str]]
+_TITLES = {"worker": ("worker", "worker, warm"), "bin": ("bin", "bin, warm")}
 
 
-class FidelityError(Exception):
-    """A side gave no verdicts at all: which one, how it was called, what it printed."""
+@dataclass(frozen=True)
+class Ours:
+    """One run of testd."""
+
+    title: str
+    mode: str
+    verdicts: Verdicts
+    seconds: float
 
 
-@dataclass(frozen=True, order=True)
-class Difference:
-    """One test on which the two sides differ. An empty side did not have the test."""
+@dataclass
+class Comparison:
+    """One project, and what each side said about it. The folder is for one side at a time."""
 
-    test: str
-    pytest: str
-    testd: str
+    name: str
+    project: Project
+    options: argparse.Namespace
+    plain: list[Verdicts] = field(default_factory=list)
+    ours: list[Ours] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        return f"{self.test}: pytest {self.pytest or 'does not have it'}, testd {self.testd or 'does not have it'}"
+    def __post_init__(self) -> None:
+        self._folder = anyio.Lock()
+        self._said = {"pytest": anyio.Event(), "testd": anyio.Event()}
 
+    async def ask_pytest(self) -> None:
+        """Run plain pytest as often as asked."""
+        async with self._turn("pytest"):
+            self.plain = [await run_pytest(self.project) for _ in range(self.options.repeat)]
 
-@dataclass(frozen=True, kw_only=True)
-class Project:
-    """What is compared: the folder, its interpreter, the variables, and what both sides are given to run."""
+    async def ask_testd(self) -> None:
+        """Run testd in each mode, each with a daemon of its own."""
+        async with self._turn("testd"):
+            for mode in self.options.mode or MODES:
+                with House(self.project.environment, self.options.testd) as house:
+                    ours = replace(self.project, environment=house.environment)
+                    for title in _TITLES[mode][: 2 if self.options.warm and mode == "worker" else 1]:
+                        began = monotonic()
+                        found = await run_testd(ours, self.options.testd, mode)
+                        self.ours.append(Ours(title, mode, found, monotonic() - began))
 
-    folder: Path
-    python: Path
-    environment: Mapping[str, str]
-    paths: Sequence[str] = ()
+    @asynccontextmanager
+    async def _turn(self, side: str) -> AsyncIterator[None]:
+        async with self._folder:
+            yield
+        self._said[side].set()
 
+    async def judge(self) -> int:
+        """Wait for both sides; print what differs and return how many differences there are."""
+        for said in self._said.values():
+            await said.wait()
+        async with self._folder:  # pytest may be asked again
+            return sum([await self._judge(ours) for ours in self.ours])
 
-def compare(plain: Verdicts, ours: Verdicts, leave_out: Iterable[str] = ()) -> list[Difference]:
-    """Return every difference between two sides, sorted by test."""
-    skip = set(leave_out)
-    found = []
-    for test in sorted((plain.keys() | ours.keys()) - skip):
-        left, right = sorted(plain.get(test, [])), sorted(ours.get(test, []))
-        if left != right:
-            found.append(Difference(test, ", ".join(left), ", ".join(right)))
-    return found
-
-
-def outcomes(lines: Iterable[str]) -> Verdicts:
-    """Read the verdicts from what `testd run --format json` printed. Raises FidelityError unless the run completed."""
-    found: Verdicts = {}
-    completed = False
-    for line in lines:
-        event = json.loads(line)
-        if event["event"] == "outcome":
-            found.setdefault(event["test"], []).append(event["verdict"])
-        completed = completed or event["event"] == "completed"
-    if not completed:
-        raise FidelityError("testd's events end without the completion of the run")
-    return found
-
-
-def run_pytest(project: Project) -> Verdicts:
-    """Run plain pytest, to the end even where files cannot be collected. Raises FidelityError."""
-    with tempfile.TemporaryDirectory(prefix="testd-fidelity-") as folder:
-        target = Path(folder) / "verdicts.json"
-        options = ["-q", "--continue-on-collection-errors", *project.paths]
-        done = _call("pytest", [str(project.python), str(RECORDER), str(target), *options], project)
-        try:
-            found: Verdicts = json.loads(target.read_text(encoding="utf-8"))["verdicts"]
-        except OSError as error:
-            raise FidelityError(f"pytest (exit {done.returncode}) left no verdicts:\n{_tail(done)}") from error
-        return found
+    async def _judge(self, ours: Ours) -> int:
+        found, runs = ours.verdicts, self.plain
+        if found.keys() != runs[0].keys() and len(runs) == 1:
+            runs.append(await run_pytest(self.project))  # does pytest itself have the same ids each time?
+        expected = [await alone(self.project, found, runs[0]), *runs[1:]] if ours.mode == "bin" else runs
+        return _report(f"{self.name} ({ours.title})", expected, ours, self.options.show)
 
 
-def run_testd(project: Project, testd: Path, mode: str) -> Verdicts:
-    """Run testd, in the daemon that the project's environment names. Raises FidelityError."""
-    command = [str(testd), "run", "--format", "json", "--mode", mode, *project.paths]
-    done = _call("testd", command, project)
-    if done.returncode not in {0, 1}:
-        raise FidelityError(f"testd: exit {done.returncode}: {shlex.join(command)}\n{_tail(done)}")
-    return outcomes(done.stdout.splitlines())
+async def compare_all(comparisons: Sequence[Comparison]) -> int:
+    """Let both sides work through the projects, in opposite order; return how many differences there are.
 
-
-def _call(side: str, command: list[str], project: Project) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            cwd=project.folder,
-            env=dict(project.environment),
-            check=False,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=RUN_DEADLINE,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise FidelityError(f"{side} did not end within {RUN_DEADLINE:.0f} s: {shlex.join(command)}") from error
-
-
-def _tail(done: subprocess.CompletedProcess[str]) -> str:
-    return "\n".join((done.stdout[-4000:] + done.stderr[-4000:]).splitlines()[-25:])
-
-
-def flaky(runs: Sequence[Verdicts]) -> set[str]:
-    """Return the tests that several runs of the same side all have, with verdicts that do not agree."""
-    tests = {test for test in runs[0] if all(test in run for run in runs)}
-    return {test for test in tests if any(run[test] != runs[0][test] for run in runs[1:])}
-
-
-def moving(runs: Sequence[Verdicts]) -> set[str]:
-    """Return the shapes of the ids that only some runs of the same side have (the time of day is a parameter)."""
-    tests = {test for run in runs for test in run}
-    return {shape(test) for test in tests if any(test not in run for run in runs)}
-
-
-def shape(test: str) -> str:
-    """Return an id with each number replaced by a zero."""
-    return re.sub(r"\d+", "0", test)
-
-
-def settle(found: Verdicts, shapes: set[str]) -> Verdicts:
-    """Return the verdicts with the ids of these shapes under their shape: they are compared as a group."""
-    settled: Verdicts = {}
-    for test, verdicts in found.items():
-        key = shape(test) if shape(test) in shapes else test
-        settled.setdefault(key, []).extend(verdicts)
-    return settled
-
-
-def check(name: str, project: Project, options: argparse.Namespace) -> int:
-    """Compare one project in each mode; print what differs and return how many differences there are."""
-    runs = [run_pytest(project) for _ in range(options.repeat)]
+    Give the longest first: testd, which has use for all processors, comes to it when plain pytest is through with it.
+    """
     total = 0
-    for mode in options.mode or MODES:
-        with House(project.environment, options.testd) as house:
-            ours = replace(project, environment=house.environment)
-            for label in ("", ", warm") if options.warm and mode == "worker" else ("",):
-                found = run_testd(ours, options.testd, mode)
-                if found.keys() != runs[0].keys() and len(runs) == 1:
-                    runs.append(run_pytest(project))  # does pytest itself have the same ids each time?
-                expected = [alone(project, found, runs[0]), *runs[1:]] if mode == "bin" else runs
-                total += _report(f"{name} ({mode}{label})", expected, found, options.show)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_each, [each.ask_pytest for each in comparisons])
+        group.start_soon(_each, [each.ask_testd for each in reversed(comparisons)])
+        for each in reversed(comparisons):
+            total += await each.judge()
     return total
 
 
-def alone(project: Project, ours: Verdicts, whole: Verdicts) -> Verdicts:
+async def _each(asks: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    for ask in asks:
+        await ask()
+
+
+async def alone(project: Project, ours: Verdicts, whole: Verdicts) -> Verdicts:
     """Return what plain pytest says when each file that differs has a process of its own, as in mode bin.
 
     A file may pass only after another one was imported. Whole runs hide that; plain pytest on that file shows it too.
@@ -198,7 +128,7 @@ def alone(project: Project, ours: Verdicts, whole: Verdicts) -> Verdicts:
     for file in sorted({test.partition("::")[0] for test in differing(whole, ours)}):
         if not (project.folder / file).is_file():
             continue
-        found = run_pytest(replace(project, paths=(file,)))
+        found = await run_pytest(replace(project, paths=(file,)))
         changed = differing(found, {test: whole[test] for test in found if test in whole})
         expected.update({test: found[test] for test in changed if test in found})
         if changed:
@@ -206,15 +136,10 @@ def alone(project: Project, ours: Verdicts, whole: Verdicts) -> Verdicts:
     return expected
 
 
-def differing(left: Verdicts, right: Verdicts) -> set[str]:
-    """Return the tests that both sides have, with verdicts that differ."""
-    return {test for test in left.keys() & right.keys() if sorted(left[test]) != sorted(right[test])}
-
-
-def _report(title: str, runs: Sequence[Verdicts], ours: Verdicts, show: int) -> int:
+def _report(title: str, runs: Sequence[Verdicts], ours: Ours, show: int) -> int:
     unsteady, shapes = flaky(runs), moving(runs)
-    differences = compare(settle(runs[0], shapes), settle(ours, shapes), unsteady)
-    _print(title, runs[0], differences, show)
+    differences = compare(settle(runs[0], shapes), settle(ours.verdicts, shapes), unsteady)
+    _print(title, runs[0], differences, ours.seconds, show)
     for test in sorted(unsteady):
         print(f"  left out, pytest does not agree with itself: {test}")
     for test in sorted(shapes):
@@ -222,10 +147,10 @@ def _report(title: str, runs: Sequence[Verdicts], ours: Verdicts, show: int) -> 
     return len(differences)
 
 
-def _print(title: str, plain: Verdicts, differences: list[Difference], show: int) -> None:
+def _print(title: str, plain: Verdicts, differences: list[Difference], seconds: float, show: int) -> None:
     counts = Counter(verdict for found in plain.values() for verdict in found)
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()) or "no tests"
-    print(f"{title}: {len(differences)} differences; pytest: {said}", flush=True)
+    print(f"{title}: {len(differences)} differences; pytest: {said}; testd took {seconds:.1f} s", flush=True)
     for difference in differences[:show]:
         print(f"  {difference}")
     if len(differences) > show:
@@ -245,7 +170,7 @@ def _projects(options: argparse.Namespace) -> Iterable[tuple[str, Project]]:
             Project(folder=folder, python=Path(python).absolute(), environment=environment, paths=options.names[1:]),
         )
         return
-    for suite in suites.choose(options.names, options.all):
+    for suite in sorted(suites.choose(options.names, options.all), key=lambda suite: not suite.long):
         found = suites.prepare(suite, options.root.resolve())
         yield suite.name, Project(folder=found.project, python=found.python, environment=found.environ())
 
@@ -268,20 +193,49 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Compare; exit with 0 where nothing differs, 1 where something does, 2 where a side did not work."""
     parser = _parser()
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()  # paths may follow the options
     if not options.suites and not options.names:
         parser.error("name a project folder, or --suites")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # blocks end: no daemon is left behind
-    total = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # blocks end: nothing is left behind
     try:
         options.testd = find_testd(options.testd)
-        for name, project in _projects(options):
-            total += check(name, project, options)
+        projects = list(_projects(options))
+        total = anyio.run(_run, options, projects)
     except (FidelityError, suites.SuiteError, OSError) as error:
         print(f"fidelity: {error}", file=sys.stderr)
         return 2
     print(f"{total} differences" if total else "no differences")
     return 1 if total else 0
+
+
+async def _run(options: argparse.Namespace, projects: Iterable[tuple[str, Project]]) -> int:
+    """Compare until all is said. A signal ends it, and what it started, in order. Raises FidelityError, OSError."""
+    total, stopped = 0, 0
+    try:
+        async with anyio.create_task_group() as group:
+
+            async def obey() -> None:
+                nonlocal stopped
+                with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                    async for number in signals:
+                        stopped = number
+                        group.cancel_scope.cancel()
+
+            group.start_soon(obey)
+            total = await compare_all([Comparison(name, project, options) for name, project in projects])
+            group.cancel_scope.cancel()
+    except Exception as error:
+        raise _first(error) from None
+    if stopped:
+        sys.exit(128 + stopped)
+    return total
+
+
+def _first(error: Exception) -> Exception:
+    """Return what went wrong first; a task group's error holds those of its tasks."""
+    while inner := getattr(error, "exceptions", ()):
+        error = inner[0]
+    return error
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,13 +22,15 @@ import psutil
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["House", "SurvivorsError", "find_testd", "processes_of"]
+__all__ = ["House", "SurvivorsError", "find_testd", "processes_of", "survivors"]
 
 #: The handler stops its agents, and they their runners: each asked, then terminated, then killed.
 STOP_DEADLINE = 30.0
 #: From `testd stop`'s answer to the last process gone: the promise is two seconds.
 GONE_DEADLINE = 2.0
 KILL_DEADLINE = 5.0
+#: Seconds between two looks at processes that are not our children.
+LOOK = 0.01
 
 
 class SurvivorsError(Exception):
@@ -56,6 +59,20 @@ def processes_of(runtime: Path) -> list[psutil.Process]:
                 found[process.pid] = process
                 found.update((child.pid, child) for child in process.children(recursive=True))
     return list(found.values())
+
+
+def survivors(processes: Iterable[psutil.Process], deadline: float) -> list[psutil.Process]:
+    """Wait until these processes have ended; return those that still live after `deadline` seconds.
+
+    Whoever has ended is gone, reaped or not: an orphan's zombie stays until init looks, and some look every two
+    seconds only. psutil.wait_procs waits for that as well.
+    """
+    give_up = time.monotonic() + deadline
+    alive = [process for process in processes if _lives(process)]
+    while alive and time.monotonic() < give_up:
+        time.sleep(LOOK)
+        alive = [process for process in alive if _lives(process)]
+    return alive
 
 
 class House:
@@ -100,8 +117,7 @@ class House:
                 stdin=subprocess.DEVNULL,
                 timeout=STOP_DEADLINE,
             )
-        _gone, alive = psutil.wait_procs(before, timeout=GONE_DEADLINE)
-        alive = [process for process in alive if _lives(process)]
+        alive = survivors(before, GONE_DEADLINE)
         names = [_name(process) for process in alive]
         _kill(alive)
         if names:
@@ -142,4 +158,4 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
     for process in chosen:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(chosen, timeout=KILL_DEADLINE)
+    survivors(chosen, KILL_DEADLINE)

@@ -19,6 +19,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -63,6 +64,7 @@ class Suite:
     version: str
     requirements: tuple[str, ...] = (PYTEST,)
     environment: dict[str, str] = field(default_factory=dict)
+    long: bool = False  # its tests take longer than those of all others together: what uses it begins with it
     peers: bool = False  # with the runners that testd is measured against; they would load into plain pytest too
 
     def with_peers(self) -> Suite:
@@ -110,6 +112,7 @@ SEVEN = (
     Suite(
         name="packaging",
         version="26.3",
+        long=True,
         requirements=(PYTEST, "hypothesis==6.170.15", "pretend==1.0.9", "tomli_w==1.2.0"),
     ),
     Suite(name="tomlkit", version="0.15.2", requirements=(PYTEST, "PyYAML==6.0.3")),
@@ -251,6 +254,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every suite")
     parser.add_argument("--root", type=Path, default=default_root(), help="where to keep them (%(default)s)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the step that runs ends as well
     try:
         for suite in choose(options.names, options.all):
             found = prepare(suite, options.root.resolve())

@@ -37,11 +37,12 @@ def classify(report: Any) -> str | None:
         return None  # a subtest: only its failure reaches the verdict on its test
     if hasattr(report, "wasxfail"):
         return "xfailed" if report.outcome == "skipped" else "xpassed"
+    around = report.when in {"setup", "teardown"}  # plugins that take a test over have other names for its call
     if report.outcome == "failed":
-        return "failed" if report.when == "call" else "error"
+        return "error" if around else "failed"
     if report.outcome == "skipped":
         return "skipped"
-    return "passed" if report.when == "call" else None
+    return None if around else "passed"
 
 
 def worst(found: list[str]) -> str:

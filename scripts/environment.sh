@@ -1,7 +1,25 @@
 # What the scripts share: find a Python, make a virtual environment, install the project into it. Sourced by bash.
 
+# Hundreds of interpreters start here: each would compile everything anew if compiled code may not be kept.
+unset PYTHONDONTWRITEBYTECODE
+
 say() { printf '%s\n' "== $*" >&2; }
 die() { printf '%s\n' "$0: $*" >&2; exit 2; }
+
+# beside FILE COMMAND…: run it beside what follows. It prints to FILE.said, and makes FILE.passed if it succeeds.
+# It has a process group of its own, so that end_jobs (in a trap on EXIT) ends all of it.
+beside() {
+    set -m
+    { "${@:2}" && touch "$1.passed"; } >"$1.said" 2>&1 </dev/null &
+    set +m
+}
+
+end_jobs() {
+    local job
+    for job in $(jobs -p); do
+        kill -- "-$job" 2>/dev/null || true
+    done
+}
 
 # Print the path of a real interpreter that testd's own processes can run on. A name on PATH may be a shim that refuses,
 # so each candidate is asked, and answers with the interpreter behind it.

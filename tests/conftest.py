@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))  # the comparison is tested, and used
 
+from container_engine import Engine, NoEngine, engine
 from house import House
+from ssh_hosts import Hosts, NoHosts, hosts
+
+# How long an example takes, or is drawn, depends on what else the machine does: neither is a fault.
+settings.register_profile("testd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("testd")
 
 #: What would change how a daemon under test behaves, or where it looks.
 _NOT_INHERITED = ("TESTD_", "PYTEST_", "XDG_", "VIRTUAL_ENV", "NOTIFY_SOCKET", "LISTEN_", "WATCHDOG_")
 _KEPT = ("TESTD_TEST_PYTHONS",)
 
 
+@pytest.fixture(scope="session")
+def runner_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the daemons of all tests: nothing is in it but the runner's code, which the first one compiles."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def house() -> Iterator[House]:
+def house(runner_cache: Path) -> Iterator[House]:
     """A daemon's folders (`runtime`, `environment`, `processes()`). Fails the test if a process or a file survives."""
-    inherited = {
-        key: value for key, value in os.environ.items() if key in _KEPT or not key.startswith(_NOT_INHERITED)
-    }
+    inherited = {key: value for key, value in os.environ.items() if key in _KEPT or not key.startswith(_NOT_INHERITED)}
     inherited["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # hypothesis' plugin costs a second at each start
     with House(inherited) as house:
+        house.environment["TESTD_CACHE_DIR"] = str(runner_cache)
         yield house
         house.stop()
         left = sorted(path.name for path in house.runtime.iterdir()) if house.runtime.is_dir() else []
@@ -36,3 +49,25 @@ def house() -> Iterator[House]:
 def daemon_env(house: House) -> dict[str, str]:
     """The variables under which a client finds the test's own daemon, and no other."""
     return house.environment
+
+
+@pytest.fixture(scope="session")
+def container_engine() -> Iterator[Engine]:
+    """A real container engine, started when the first test asks for it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(engine())
+        except NoEngine as error:
+            pytest.skip(f"left out, no container engine: {error}")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def ssh_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Two machines that ssh reaches; they see nothing of the tests' temporary folders."""
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(hosts(tmp_path_factory.getbasetemp(), "build1", "build2"))
+        except NoHosts as error:
+            pytest.skip(f"left out, no hosts for ssh: {error}")
+        yield found

@@ -57,6 +57,9 @@ class Ready(Message, frozen=True, kw_only=True):
     python: str = ""  # runners: 3.12.1
     implementation: str = ""  # runners: cpython
     executable: str = ""  # runners: the interpreter's path
+    root: str = ""  # runners: where the workspace is, if it is mirrored
+    processors: int = 0  # runners: how many they may use; 0: not known
+    runtime: str = ""  # runners: what runs user code, where that is no Python: Node.js 22.1.0
 
 
 class Report(Message, frozen=True, kw_only=True):

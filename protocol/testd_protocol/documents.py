@@ -12,14 +12,17 @@ import msgspec
 __all__ = [
     "AgentStatus",
     "CollectError",
+    "Content",
     "Detail",
     "Directory",
     "FailureKind",
+    "FileEntry",
     "Frame",
     "HistoryEntry",
     "Item",
     "Kind",
     "Mode",
+    "Outdated",
     "Row",
     "RunRequest",
     "RunStatus",
@@ -115,6 +118,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     targets: list[str] = []  # by name; empty: as configured
     environment: dict[str, str] = {}  # the client's
     python: str = ""  # the interpreter that runs the client, the last choice of a default target
+    require: bool | None = None  # a target that is not usable makes the run fail; None: as configured
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,3 +191,30 @@ class Directory(msgspec.Struct, frozen=True, array_like=True):
     mtime_ns: int  # -1: missing
     names: list[str]  # sorted
     everything: bool = False  # user code listed it: more names matter
+
+
+class FileEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A file, symbolic link or folder of a mirrored workspace: `[path, kind, mode, mtime in ns, size, content]`."""
+
+    path: str  # relative to the workspace, with slashes
+    kind: Literal["file", "link", "folder"]  # what it is
+    mode: int  # its permission bits; 0 for a link
+    mtime_ns: int  # nanoseconds; 0 but for files
+    size: int  # bytes; 0 but for files
+    content: str  # the digest of a file, what a link points to, nothing for a folder
+
+
+class Content(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of a file's content: `[digest, data, last]`. The pieces of one file follow each other."""
+
+    digest: str  # of the whole: the first 32 hexadecimal digits of its SHA-256
+    data: bytes  # at most 1 MiB
+    last: bool = True  # nothing follows
+
+
+class Outdated(msgspec.Struct, frozen=True, array_like=True):
+    """A checkpoint that loaded what has changed since: `[checkpoint, collection, path]`."""
+
+    checkpoint: Literal["started", "configured", "collected"]  # whose
+    collection: int  # its number
+    path: str  # as the target sees it

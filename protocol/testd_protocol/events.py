@@ -19,6 +19,7 @@ __all__ = [
     "RunEvent",
     "Started",
     "TargetReady",
+    "TargetUnavailable",
 ]
 
 
@@ -33,14 +34,19 @@ class TargetReady(Message, frozen=True, kw_only=True):
     jobs: int  # workers side by side
     python: str = ""  # its version, 3.12.1
     framework: str = ""  # pytest 9.0.1; testd exports
+    host: str = ""  # the machine or the image that it runs on, empty: here
 
 
 class Planned(Message, frozen=True, kw_only=True):
-    """How much there is to do. May come again, after an agent was replaced; the newest counts."""
+    """How much there is to do. May come again and again; the newest counts.
+
+    A run on several targets begins with one that names them all, before the first `TargetReady` and the first outcome.
+    """
 
     tests: int  # selected, on all targets together
     expected: float | None = None  # seconds, from history
     deselected: int = 0  # by -k, by marks
+    targets: dict[str, int | None] = {}  # all targets of the run in its order, with their tests; nil: not known yet
 
 
 class Notice(Message, frozen=True, kw_only=True):
@@ -88,4 +94,14 @@ class RunCompleted(Message, frozen=True, kw_only=True):
     detail: str = ""  # more lines: a traceback, the tail of stderr
 
 
-RunEvent = TargetReady | Planned | Notice | Started | Output | Outcomes | RunCompleted
+class TargetUnavailable(Message, frozen=True, kw_only=True):
+    """A target could not start on the run, or stopped being usable. The run goes on without it."""
+
+    target: str  # its name
+    message: str  # one line: what was tried, and what came of it
+    hint: str = ""  # what would be right
+    detail: str = ""  # more lines: the tail of what it printed
+    required: bool = False  # the run fails for it
+
+
+RunEvent = TargetReady | Planned | Notice | Started | Output | Outcomes | RunCompleted | TargetUnavailable

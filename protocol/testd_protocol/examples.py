@@ -22,6 +22,7 @@ _DETAIL = m.Detail(
     leaks=["thread worker-1 (target pump)"],
     stacks="Thread 0x00007f (most recent call first):\n",
 )
+_DIGEST = "0d3cb8ac5b5f9e0ea9b5aa7e8dd4fd9b"
 _REQUEST = m.RunRequest(
     workspace="/home/eve/project",
     cwd="/home/eve/project/tests",
@@ -39,6 +40,7 @@ _REQUEST = m.RunRequest(
     targets=["py3.12"],
     environment={"PATH": "/usr/bin", "LANG": "C.UTF-8"},
     python="/usr/bin/python3",
+    require=True,
 )
 _RUNNER_STATUS = m.RunnerStatus(
     target="py3.12", state="ready", pid=70001, python="3.12.1", tests=62000, memory=48000, age=12.0
@@ -127,8 +129,9 @@ EXAMPLES: dict[str, m.Message] = {
                 jobs=2,
                 python="3.12.1",
                 framework="pytest 9.0.1",
+                host="build1",
             ),
-            m.Planned(tests=62000, expected=7.5, deselected=127),
+            m.Planned(tests=62000, expected=7.5, deselected=127, targets={"py3.12": 62000, "build1": None}),
             m.Notice(level="warning", text="3 threads: no fork", target="py3.12", detail="ThreadPool-0"),
             m.Started(test="tests/test_it.py::test_slow", worker=2, seconds=5.0, target="py3.12"),
             m.Output(worker=2, stream="stderr", text="…\n", test=128, target="py3.12"),
@@ -140,6 +143,13 @@ EXAMPLES: dict[str, m.Message] = {
                 reason="stopped after 1 failure",
                 hint="testd run --last-failed",
                 detail="…",
+            ),
+            m.TargetUnavailable(
+                target="build1",
+                message="ssh: connect to host build1 port 22: Connection refused",
+                hint="Is sshd running there?",
+                detail="debug1: Connecting to build1…\n",
+                required=True,
             ),
             # handler and agent
             m.Configure(
@@ -159,6 +169,9 @@ EXAMPLES: dict[str, m.Message] = {
                 python="3.12.1",
                 implementation="cpython",
                 executable="/usr/bin/python3.12",
+                root="/home/eve/.cache/testd/mirrors/project-1a2b3c4d5e6f7a8b/0/project",
+                runtime="Node.js 22.1.0",
+                processors=8,
             ),
             m.Report(
                 run="r-1f3a",
@@ -182,6 +195,9 @@ EXAMPLES: dict[str, m.Message] = {
                 capture_limit=32767,
                 stem=False,
                 settings={"snapshots": "__snapshots__"},
+                extend=True,
+                mirror="project-1a2b3c4d5e6f7a8b",
+                silence=20.0,
             ),
             m.Collect(collection=1, paths=["tests"]),
             m.Select(id=5, collection=1, keyword="it and not slow"),
@@ -197,10 +213,30 @@ EXAMPLES: dict[str, m.Message] = {
                 paths=["tests/test_it.py"],
                 run="r-1f3a",
                 maxfail=1,
+                place=1,
             ),
             m.RunJob(job=12, worker=3, tests=[0, 127, 128, 255, 256, 65535, 65536], ids=["tests/test_it.py::test_a"]),
             m.FinishWorker(worker=3),
             m.StopWorker(worker=3, grace=0.5),
+            m.SyncFiles(
+                id=6,
+                entries=[
+                    m.FileEntry("tests", "folder", 0o755, 0, 0, ""),
+                    m.FileEntry("tests/ü.py", "file", 0o644, 1763500000123456789, 3, _DIGEST),
+                    m.FileEntry("it.py", "link", 0, 0, 0, "tests/ü.py"),
+                ],
+                removed=["tests/old.py"],
+                whole=True,
+                done=True,
+            ),
+            m.WriteFiles(id=6, contents=[m.Content(_DIGEST, b"\x00\xff", False), m.Content(_DIGEST, b"\n")]),
+            m.FilesWanted(id=6, digests=[_DIGEST]),
+            m.FilesReceived(id=6, size=65536),
+            m.FilesSynced(
+                id=6,
+                changed=["tests/ü.py"],
+                outdated=[m.Outdated("configured", 0, "/usr/lib/python3/dist-packages/it.py")],
+            ),
             m.Collected(
                 collection=1,
                 items=[m.Item("tests/test_it.py::test_a", 12), m.Item("tests/test_it.py::test_b[ü]", 0)],

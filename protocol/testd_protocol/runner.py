@@ -9,7 +9,19 @@ from typing import Literal
 
 from testd_protocol.agent import Ready
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
-from testd_protocol.documents import CollectError, Detail, Directory, Item, Kind, Mode, Stat, Verdict
+from testd_protocol.documents import (
+    CollectError,
+    Content,
+    Detail,
+    Directory,
+    FileEntry,
+    Item,
+    Kind,
+    Mode,
+    Outdated,
+    Stat,
+    Verdict,
+)
 from testd_protocol.events import Output, Started
 
 __all__ = [
@@ -18,6 +30,9 @@ __all__ = [
     "ConfigureRunner",
     "Dependencies",
     "DropCollection",
+    "FilesReceived",
+    "FilesSynced",
+    "FilesWanted",
     "FinishWorker",
     "JobCompleted",
     "Modules",
@@ -29,7 +44,9 @@ __all__ = [
     "Selected",
     "StartWorker",
     "StopWorker",
+    "SyncFiles",
     "WorkerExited",
+    "WriteFiles",
 ]
 
 
@@ -47,6 +64,9 @@ class ConfigureRunner(Message, frozen=True, kw_only=True):
     capture_limit: int = 64 * 1024  # bytes kept of each captured section
     stem: bool = True  # False: keep no stem (never fork)
     settings: dict[str, str] = {}  # of the kind
+    extend: bool = False  # add the variables to the process's own in place of replacing them
+    mirror: str = ""  # name of the folder on the target that holds a copy of the workspace; `root` is then empty
+    silence: float = 0.0  # seconds without a word from the agent after which the runner ends; 0: no limit
 
 
 class Collect(Message, frozen=True, kw_only=True):
@@ -85,6 +105,7 @@ class StartWorker(Message, frozen=True, kw_only=True):
     paths: list[str] = []  # what a new process collects (mode bin); empty: a fork
     run: str = ""  # the run's id
     maxfail: int = 0  # end after this many failures; 0: no limit
+    place: int = 0  # among the workers that share the run, from 0; free again when one has ended
 
 
 class RunJob(Message, frozen=True, kw_only=True):
@@ -109,6 +130,23 @@ class StopWorker(Message, frozen=True, kw_only=True):
     grace: float = 1.0  # seconds
 
 
+class SyncFiles(Message, frozen=True, kw_only=True):
+    """A page of what is to be in the mirror. Answered by `FilesWanted` or `FilesSynced`, or a `Fault` with this id."""
+
+    id: int  # any number, the same on all pages
+    entries: list[FileEntry]  # all, or those that changed
+    removed: list[str] = []  # relative paths that are there no more
+    whole: bool = False  # the pages name everything: what the mirror has beyond that goes
+    done: bool = False  # the last page
+
+
+class WriteFiles(Message, frozen=True, kw_only=True):
+    """Content for a sync, before its last page or after `FilesWanted`."""
+
+    id: int  # of the `SyncFiles`
+    contents: list[Content]  # any number of pieces
+
+
 RunnerInstruction = (
     ConfigureRunner
     | Collect
@@ -118,6 +156,8 @@ RunnerInstruction = (
     | RunJob
     | FinishWorker
     | StopWorker
+    | SyncFiles
+    | WriteFiles
     | Shutdown
     | Unsupported
     | Ping
@@ -201,12 +241,37 @@ class WorkerExited(Message, frozen=True, kw_only=True):
     memory: int = 0  # its peak
 
 
+class FilesWanted(Message, frozen=True, kw_only=True):
+    """What content of a sync is not on the target. Answered by `WriteFiles`."""
+
+    id: int  # of the `SyncFiles`
+    digests: list[str]  # in the order in which they are wanted
+
+
+class FilesReceived(Message, frozen=True, kw_only=True):
+    """How far a sync has come, now and then: a sign of life while much is under way."""
+
+    id: int  # of the `SyncFiles`
+    size: int  # bytes of content so far
+
+
+class FilesSynced(Message, frozen=True, kw_only=True):
+    """The mirror holds what was sent, all of it at once; no worker was running meanwhile."""
+
+    id: int  # of the `SyncFiles`
+    changed: list[str] = []  # relative paths that were not as the sync before had left them
+    outdated: list[Outdated] = []  # checkpoints that loaded a file outside of the mirror that has changed
+
+
 RunnerMessage = (
     Ready
     | Collected
     | Dependencies
     | Modules
     | Selected
+    | FilesWanted
+    | FilesReceived
+    | FilesSynced
     | Started
     | Output
     | Outcome

@@ -13,7 +13,7 @@ import tempfile
 import zipfile
 from typing import Dict, Tuple
 
-__all__ = ["archive", "contents", "digest", "unpack"]
+__all__ = ["archive", "contents", "digest", "scripts", "unpack"]
 
 _MAIN = b"import sys\n\nfrom testd.runner.__main__ import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"
 _LONG_AGO = 315532800  # 1980 as well: a file that is never changed must not look as if it just had been
@@ -31,6 +31,17 @@ def contents(package: str = "") -> Dict[str, bytes]:
                 path = os.path.join(folder, name)
                 with open(path, "rb") as file:
                     found["testd/" + os.path.relpath(path, top).replace(os.sep, "/")] = file.read()
+    return found
+
+
+def scripts(folder: str = "") -> Dict[str, bytes]:
+    """Return the runner for Node.js, by path in the bundle: for this machine alone. `folder` is where it is."""
+    top = folder or _node_folder()
+    found = {}
+    for name in sorted(os.listdir(top)):
+        if name.endswith((".js", ".json")):
+            with open(os.path.join(top, name), "rb") as file:
+                found["node/" + name] = file.read()
     return found
 
 
@@ -62,7 +73,7 @@ def unpack(cache: str, package: str = "") -> str:
     It appears whole or not at all: two agents may do this at the same instant. Raises OSError if the cache cannot be
     written.
     """
-    files = contents(package)
+    files = {**contents(package), **scripts()}
     target = os.path.join(cache, f"testd-{digest(files)}")
     if os.path.exists(os.path.join(target, "__main__.py")):
         return target
@@ -83,6 +94,15 @@ def unpack(cache: str, package: str = "") -> str:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def _node_folder() -> str:
+    """Return the folder of the Node.js runner: inside of this package in a wheel, beside it in a checkout."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    for folder in (os.path.join(here, "javascript"), os.path.join(os.path.dirname(here), "node")):
+        if os.path.exists(os.path.join(folder, "supervisor.js")):
+            return folder
+    raise OSError(f"the runner for Node.js is not in {here}: the installation of testd is incomplete")
 
 
 def _installed() -> str:

@@ -5,13 +5,18 @@ Imported by the agent. Standard library only.
 
 from typing import Dict
 
+from testd_runners.docker import DockerLauncher
 from testd_runners.launcher import Launcher
+from testd_runners.node import NodeLauncher
+from testd_runners.ssh import SshLauncher
 from testd_runners.subprocess import SubprocessLauncher
 
 __all__ = ["KINDS", "choose"]
 
 #: Every kind of launcher, by name.
-KINDS: Dict[str, Launcher] = {launcher.kind: launcher for launcher in (SubprocessLauncher(),)}
+KINDS: Dict[str, Launcher] = {
+    launcher.kind: launcher for launcher in (SubprocessLauncher(), NodeLauncher(), DockerLauncher(), SshLauncher())
+}
 
 
 def choose(kind: str) -> Launcher:

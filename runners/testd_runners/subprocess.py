@@ -19,5 +19,5 @@ class SubprocessLauncher(Launcher):
 
     def command(self, settings: LaunchSettings) -> Command:
         """Describe the child process; the protocol runs over an inherited socketpair."""
-        argv = (settings.python, settings.bundle, "--fd", CHANNEL)
+        argv = (settings.runtime, settings.bundle, "--fd", CHANNEL)
         return Command(argv=argv, env=dict(settings.environment), cwd=settings.root, channel="socketpair")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fidelity import Difference, FidelityError, compare, differing, flaky, moving, outcomes, settle
+from verdicts import Difference, FidelityError, compare, differing, flaky, moving, outcomes, settle
 
 
 def line(event: str, **keys: object) -> str:

@@ -121,6 +121,28 @@ def test_an_attempt_that_is_repeated_has_no_verdict(project):
     assert record(project) == {"test_twice.py::test_it": ["passed"]}
 
 
+OWN_CALL = """
+import pytest
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item):
+    for report in runtestprotocol(item, log=False):
+        if report.when == "call":
+            report.when = "???"
+            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+            item.ihook.pytest_runtest_logreport(report=report)
+            item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+"""
+
+
+def test_a_plugin_that_takes_a_test_over_may_name_its_call(project):
+    """pytest-forked reports a crash with `when="???"`: pytest counts it as failed, the recorder had an error."""
+    (project / "conftest.py").write_text(OWN_CALL)
+    (project / "test_own.py").write_text("def test_fails(): assert 0\ndef test_passes(): pass\n")
+    assert record(project) == {"test_own.py::test_fails": ["failed"], "test_own.py::test_passes": ["passed"]}
+
+
 def test_the_command_line_and_the_children_know_nothing_of_the_recorder(project):
     """Workers of pytest-xdist could not start: they were told to load a plugin that only the first process has."""
     (project / "test_clean.py").write_text(

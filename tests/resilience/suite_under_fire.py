@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from house import House
+from house import House, survivors
 
 #: How long anything may take that is waited for, in seconds: far more than it needs on a busy machine.
 DEADLINE = 60.0
@@ -54,7 +54,6 @@ class Told:
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.err = code, err
-        self.left: list[psutil.Process] = []  # what outlived the tests that started it
         self.events: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -199,6 +198,5 @@ class Fire:
 
 def gone(processes: list[psutil.Process]) -> None:
     """Fail where one of these processes lives on; a zombie that init will reap does not."""
-    _, alive = psutil.wait_procs(processes, timeout=ORPHAN)
-    left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    left = survivors(processes, ORPHAN)
     assert not left, f"orphans: {left}"

@@ -10,50 +10,83 @@ from typing import Any
 
 import psutil
 import pytest
-from hostile import CASES, MEMORY_LIMIT, TIMEOUT
+from hostile import CASES, MEMORY_LIMIT, PATIENCE, TIMEOUT
 from suite_under_fire import Fire, Told
 
 from house import House
 
+#: How long a run of all cases may take, in seconds: dozens of new processes, on a busy machine.
+ALL_DEADLINE = 300.0
+
+
+class Hurt:
+    """What was said about all cases, in two runs, and which processes of theirs were left."""
+
+    def __init__(self, runs: list[Told], left: list[psutil.Process]) -> None:
+        self.runs, self.left = runs, left
+
+    @property
+    def outcomes(self) -> dict[str, dict[str, Any]]:
+        """The outcome of each test; fails if a test has two."""
+        found = [event for told in self.runs for event in told.of("outcome")]
+        assert len(found) == len({event["test"] for event in found})
+        return {event["test"]: event for event in found}
+
 
 @pytest.fixture(scope="module", params=[(), ("-s",), ("--mode", "bin")], ids=["worker", "live", "bin"])
-def hurt(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """One run of all cases at once, each between two innocent tests."""
+def hurt(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hurt]:
+    """All cases at once, each between two innocent tests.
+
+    Those that have much to do run by themselves: on a busy machine it would take them longer than the limit at which
+    those that hang are killed.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TESTD_", "PYTEST_"))}
     with House(inherited) as house:
         fire = Fire(house, tmp_path_factory.mktemp("hostile") / "project")
-        fire.write("testd.toml", f'jobs = 2\ntimeout = {TIMEOUT}\nmemory_limit = "{MEMORY_LIMIT}"\n')
-        for name, case in CASES.items():
-            body = textwrap.indent(case.body.strip("\n"), "    ")
-            fire.write(
-                f"test_{name}.py", f"def test_before(): pass\n\ndef test_bad():\n{body}\n\ndef test_after(): pass\n"
-            )
-        told = fire.told(fire.start("run", "--format", "json", *request.param), deadline=100.0)
+        try:
+            yield suffer(fire, request.param)
+        finally:
+            fire.end()
+
+
+def suffer(fire: Fire, options: tuple[str, ...]) -> Hurt:
+    """Write all cases and run them."""
+    fire.write("testd.toml", f'jobs = 2\nmemory_limit = "{MEMORY_LIMIT}"\n')
+    for name, case in CASES.items():
+        body = textwrap.indent(case.body.strip("\n"), "    ")
+        fire.write(f"test_{name}.py", f"def test_before(): pass\n\ndef test_bad():\n{body}\n\ndef test_after(): pass\n")
+    runs, left = [], []
+    for laborious, limit in ((False, TIMEOUT), (True, PATIENCE)):
+        files = [f"test_{name}.py" for name, case in CASES.items() if case.laborious is laborious]
+        command = ["run", "--format", "json", "--timeout", str(limit), *options, *files]
+        runs.append(fire.told(fire.start(*command), deadline=ALL_DEADLINE))
         runner = fire.verb("status")["agents"][0]["runners"][0]["pid"]
         below = psutil.Process(runner).children(recursive=True)
-        told.left = [found for found in below if "signal.pause" in str(found.cmdline())]
-        fire.end()
-        yield told
+        left += [found for found in below if "signal.pause" in str(found.cmdline())]
+    return Hurt(runs, left)
 
 
-def test_every_test_has_one_outcome_and_the_innocent_pass(hurt: Told) -> None:
-    verdicts = hurt.verdicts
+@pytest.mark.timeout(3 * ALL_DEADLINE)  # whichever test comes first waits for the runs of all
+def test_every_test_has_one_outcome_and_the_innocent_pass(hurt: Hurt) -> None:
+    verdicts = {test: event["verdict"] for test, event in hurt.outcomes.items()}
     assert len(verdicts) == 3 * len(CASES)
     harmed = {test: verdict for test, verdict in verdicts.items() if verdict != "passed" and "test_bad" not in test}
-    assert harmed == {}, hurt.notices
-    assert hurt.completed["exit_code"] == 1
+    assert harmed == {}, [told.notices for told in hurt.runs]
+    assert [told.completed["exit_code"] for told in hurt.runs] == [1, 1]
 
 
+@pytest.mark.timeout(3 * ALL_DEADLINE)
 @pytest.mark.parametrize("name", CASES)
-def test_the_guilty_are_told(hurt: Told, name: str) -> None:
-    (event,) = [each for each in hurt.of("outcome") if each["test"] == f"test_{name}.py::test_bad"]
+def test_the_guilty_are_told(hurt: Hurt, name: str) -> None:
+    event = hurt.outcomes[f"test_{name}.py::test_bad"]
     case = CASES[name]
     assert event["verdict"] in case.verdicts, event
     if case.said:
         assert case.said in str(event["detail"]), event["detail"]
 
 
-def test_nothing_that_was_left_behind_lives_on(hurt: Told) -> None:
+@pytest.mark.timeout(3 * ALL_DEADLINE)
+def test_nothing_that_was_left_behind_lives_on(hurt: Hurt) -> None:
     assert hurt.left == []
 
 
@@ -82,7 +115,24 @@ def test_what_is_asked_wrongly(fire: Fire, name: str) -> None:
 BROKEN = {
     "syntax": ({"test_b.py": "def test_b(:\n"}, 1, "SyntaxError"),
     "import": ({"test_b.py": "import no_such_module\n"}, 1, "No module named 'no_such_module'"),
-    "exit": ({"test_b.py": "import sys\nsys.exit(3)\n"}, 3, "SystemExit: 3"),
+    "exit": ({"test_b.py": "import sys\nsys.exit(3)\n"}, 1, "SystemExit: 3"),
+    "exit in exports": ({"testd.toml": 'kind = "exports"\n', "test_b.py": "raise SystemExit\n"}, 1, "SystemExit"),
+    "exit of pytest": ({"test_b.py": "import pytest\npytest.exit('enough', returncode=7)\n"}, 1, "Exit: enough"),
+    "exit below": ({"sub/conftest.py": "import sys\nsys.exit(3)\n", "sub/test_b.py": ""}, 1, "SystemExit: 3"),
+    "exit above": ({"conftest.py": "import sys\nsys.exit(3)\n"}, 3, "SystemExit: 3 at conftest.py:2"),
+    "exit above with success": ({"conftest.py": "raise SystemExit\n"}, 5, "SystemExit at conftest.py:1"),
+    "exit above with a text": ({"conftest.py": "raise SystemExit('bye')\n"}, 1, "SystemExit: bye at conftest.py:1"),
+    "exit of pytest above": ({"conftest.py": "import pytest\npytest.exit('enough')\n"}, 4, "Exit: enough"),
+    "exit in a hook": (
+        {"conftest.py": "import pytest\ndef pytest_sessionstart():\n    pytest.exit('enough', 7)\n"}, 7,
+        "pytest.exit: enough (at conftest.py:3)",
+    ),
+    "interrupt": ({"test_b.py": "raise KeyboardInterrupt\n"}, 2, "KeyboardInterrupt at test_b.py:1"),
+    "interrupt above": ({"conftest.py": "raise KeyboardInterrupt\n"}, 2, "KeyboardInterrupt at conftest.py:1"),
+    "interrupt in exports": (
+        {"testd.toml": 'kind = "exports"\n', "test_b.py": "raise KeyboardInterrupt\n"}, 2,
+        "KeyboardInterrupt at test_b.py:1",
+    ),
     "death": ({"test_b.py": "import os\nos._exit(7)\n"}, 3, "exit status 7"),
     "fault": ({"test_b.py": "import ctypes\nctypes.string_at(0)\n"}, 3, "SIGSEGV"),
     "conftest": ({"conftest.py": "import no_such_module\n"}, 4, "No module named 'no_such_module'"),
@@ -103,6 +153,7 @@ BROKEN = {
 def test_what_is_broken_is_told_and_the_next_run_is_well(fire: Fire, name: str) -> None:
     files, code, said = BROKEN[name]
     fire.write("test_a.py", "def test_a(): pass\n")
+    (fire.project / "sub").mkdir()
     for file, text in files.items():
         fire.write(file, text)
     client = fire.start("run")
@@ -114,6 +165,33 @@ def test_what_is_broken_is_told_and_the_next_run_is_well(fire: Fire, name: str) 
         (fire.project / file).unlink()
     well = fire.run()
     assert (well.code, well.counts) == (0, {"passed": 1}), well.events
+
+
+@pytest.mark.parametrize("mode", ["worker", "bin"])
+@pytest.mark.parametrize("last", ["import sys; sys.exit(3)", "import pytest; pytest.exit('enough')"])
+def test_a_file_that_ends_the_process_harms_no_other(fire: Fire, last: str, mode: str) -> None:
+    for name in ("test_a.py", "test_c.py"):
+        fire.write(name, "def test_well(): pass\n")
+    fire.write("test_b.py", f"def test_lost(): pass\n{last}\n")
+    told = fire.run("--mode", mode)
+    assert told.verdicts == {"test_a.py::test_well": "passed", "test_c.py::test_well": "passed", "test_b.py": "error"}
+    (error,) = [event for event in told.of("outcome") if event["test"] == "test_b.py"]
+    assert "test_b.py:2: in <module>" in error["detail"]["text"]
+
+
+def test_a_conftest_that_is_new_is_seen_by_a_warm_run(fire: Fire) -> None:
+    """A file that pytest only asked for at its start was no dependency: a new one was not loaded until the next one."""
+    fire.write("test_a.py", "import os\n\ndef test_a(): assert os.environ.get('TOLD') == 'yes'\n")
+    assert fire.run().counts == {"failed": 1}
+    assert fire.run().of("target")[0]["warm"] is True
+    fire.write("conftest.py", "import os\n\ndef pytest_configure(): os.environ['TOLD'] = 'yes'\n")
+    told = fire.run()
+    assert told.of("target")[0]["warm"] is False
+    assert told.counts == {"passed": 1}
+    (fire.project / "conftest.py").unlink()
+    assert fire.run().counts == {"failed": 1}
+    fire.write("pytest.ini", "[pytest]\npython_functions = check_*\n")
+    assert fire.run().counts == {}
 
 
 def test_no_pytest_in_the_environment(fire: Fire, tmp_path: Path) -> None:

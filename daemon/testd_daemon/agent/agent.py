@@ -18,9 +18,12 @@ from testd.framing import FrameError
 from testd_daemon.agent import memory
 from testd_daemon.agent.agent_state import TABLE, AgentEvent, AgentState
 from testd_daemon.agent.history import History
+from testd_daemon.agent.leftovers import Ledger
 from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.reporter import Reporter
-from testd_daemon.agent.run import RunTask, Services
+from testd_daemon.agent.run import RunTask
+from testd_daemon.agent.specs import Specs
+from testd_daemon.agent.target_task import Services
 from testd_daemon.errors import IllegalTransition, LinkClosed
 from testd_daemon.link import Link
 from testd_daemon.machine import Machine
@@ -123,7 +126,12 @@ class Agent:
         path = ":memory:" if message.ephemeral else os.path.join(message.state_dir, "history.sqlite")
         history = History(path)
         await history.open()
-        self._services = Services(message.workspace, Pool(tasks, message.cache_dir), history)
+        pool, specs = Pool(tasks, message.cache_dir), Specs(message.workspace, message.cache_dir)
+        specs.containers.live = pool.launches
+        if not message.ephemeral:
+            specs.containers.ledger = Ledger(os.path.join(message.state_dir, "engines.json"))
+            tasks.start_soon(specs.containers.ledger.recover)
+        self._services = Services(message.workspace, pool, history, specs)
         await self._link.send(
             Ready(
                 pid=os.getpid(),
@@ -145,8 +153,7 @@ class Agent:
             async with anyio.create_task_group() as parts:
                 parts.start_soon(reporter.serve)
                 await task.execute()
-            if task.remember is not None:
-                await task.remember()
+            await task.remember()
         finally:
             del self._runs[task.run]
             if not self._runs:
@@ -178,5 +185,6 @@ class Agent:
                     task.cancel("the daemon ends")
                 await self._idle.wait()
         await services.pool.close()
+        services.specs.containers.ledger.close()
         await services.history.close()
 

@@ -1,12 +1,13 @@
-"""Which of the caller's variables user code gets, and whose change makes a runner cold. Pure; runs in the agent."""
+"""Which of the caller's variables user code gets, and whose change makes a runner cold. Runs in the agent."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
-__all__ = ["VOLATILE", "difference", "for_user_code", "significant"]
+__all__ = ["VOLATILE", "activated", "difference", "for_user_code", "significant"]
 
 #: Differ from terminal to terminal, or from command to command, and do not change what tests do.
 VOLATILE: Final = (
@@ -29,6 +30,22 @@ def for_user_code(caller: Mapping[str, str], passthrough: Iterable[str], extra: 
         kept = {name: value for name, value in caller.items() if _matches(name, patterns)}
     kept.update(extra)
     return kept
+
+
+def activated(variables: Mapping[str, str], python: str) -> dict[str, str]:
+    """Return the variables as if the environment of this interpreter were active, and none that the caller had."""
+    result = dict(variables)
+    result.pop("PYTHONHOME", None)
+    active = result.pop("VIRTUAL_ENV", "")
+    folders = [folder for folder in result.get("PATH", "").split(os.pathsep) if folder]
+    if active:
+        folders = [folder for folder in folders if folder != os.path.join(active, "bin")]
+    programs = os.path.dirname(python)
+    prefix = os.path.dirname(programs)
+    if os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
+        result["VIRTUAL_ENV"] = prefix
+    result["PATH"] = os.pathsep.join([programs, *(folder for folder in folders if folder != programs)])
+    return result
 
 
 def significant(environment: Mapping[str, str], volatile: Iterable[str] = ()) -> dict[str, str]:

@@ -42,20 +42,29 @@ class Change(str):
 class Record:
     """What one checkpoint depends on."""
 
-    __slots__ = ("_directories", "_files", "_suspect")
+    __slots__ = ("_directories", "_entries", "_files", "_suspect", "_within")
 
-    def __init__(self) -> None:
-        """Start with nothing known, which is fresh."""
+    def __init__(self, within: str = "") -> None:
+        """Start with nothing known, which is fresh.
+
+        `within`: the one folder that this machine and the target share. What is elsewhere cannot be looked at from
+        here; in an image it does not change, and another image is another runner.
+        """
+        self._within = within + os.sep if within else ""
         self._files: dict[str, tuple[int, int]] = {}
         self._directories: dict[str, Directory] = {}
         self._suspect = ""
+        self._entries = 0
 
     def add(self, message: Dependencies, began_ns: int) -> None:
         """Take what a runner told. `began_ns` is when (wall clock) the checkpoint began to load."""
+        self._entries += len(message.files) + len(message.directories)
         for file in message.files:
-            self._add_file(file, began_ns)
+            if file.path.startswith(self._within):
+                self._add_file(file, began_ns)
         for directory in message.directories:
-            self._directories[directory.path] = directory
+            if (directory.path + os.sep).startswith(self._within):
+                self._directories[directory.path] = directory
 
     def _add_file(self, file: Stat, began_ns: int) -> None:
         if file.mtime_ns != _MISSING and not 0 <= file.mtime_ns < began_ns - GRANULARITY_NS:
@@ -63,8 +72,8 @@ class Record:
         self._files[file.path] = (file.mtime_ns, file.size)
 
     def __len__(self) -> int:
-        """How many files and directories are known."""
-        return len(self._files) + len(self._directories)
+        """How many files and directories were told."""
+        return self._entries
 
     def change(self) -> Change | None:
         """Return the first entry that is not as it was, None if all are."""

@@ -8,24 +8,35 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from glob import glob
+from collections.abc import Mapping
 from typing import Final
 
-import anyio
 import msgspec
 
+from testd_daemon import command
+from testd_daemon.agent import pythons
 from testd_daemon.errors import EnvironmentFault, UsageError
 
-__all__ = ["Choice", "Interpreter", "choose", "inspect"]
+__all__ = ["LEAST", "Choice", "Interpreter", "ask", "choose", "find", "inspect"]
 
 #: Seconds that an interpreter may take to say what it is.
 PROBE_DEADLINE: Final = 20.0
-_VERSION = re.compile(r"(?:python|py|cpython-?)?(\d+)\.(\d+)(?:\.\d+)?", re.IGNORECASE)
-_PROBE: Final = (
-    "import json,platform,importlib.util as u;"
-    "print(json.dumps([platform.python_version(),platform.python_implementation(),u.find_spec('pytest') is not None]))"
-)
+#: The oldest version that runs tests.
+LEAST: Final = (3, 8)
+_VERSION: Final = re.compile(r"(?:python|py|cpython-?)?((\d+)\.(\d+))(\.\d+)?(t?)", re.IGNORECASE)
+#: Understood by every Python there is, so that an old one can be told by its version.
+_PROBE: Final = """
+import json, platform, sys
+pytest = threads = False
+try:
+    from importlib.util import find_spec
+    pytest = find_spec("pytest") is not None
+    from sysconfig import get_config_var
+    threads = bool(get_config_var("Py_GIL_DISABLED"))
+except Exception:
+    pass
+print(json.dumps([platform.python_version(), platform.python_implementation(), pytest, threads]))
+"""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -33,6 +44,7 @@ class Choice(msgspec.Struct, frozen=True):
 
     path: str
     source: str
+    wanted: str = ""  # the version that was asked for: another one of it would do
 
 
 class Interpreter(msgspec.Struct, frozen=True):
@@ -41,11 +53,21 @@ class Interpreter(msgspec.Struct, frozen=True):
     path: str
     version: str  # 3.12.1
     pytest: bool
+    implementation: str = "CPython"
+    free_threaded: bool = False
 
     @property
     def target(self) -> str:
-        """The name of the target that is this interpreter: `py3.12`."""
-        return "py" + ".".join(self.version.split(".")[:2])
+        """The name of the target that is this interpreter: `py3.12`, `py3.13t`, `pypy3.10`."""
+        name = "pypy" if self.implementation == "PyPy" else "py"
+        return name + ".".join(self.version.split(".")[:2]) + "t" * self.free_threaded
+
+    @property
+    def too_old(self) -> str:
+        """Why its version will not do; empty if it will."""
+        if tuple(int(part) for part in self.version.split(".")[:2]) < LEAST:
+            return f"{LEAST[0]}.{LEAST[1]} is the oldest that works"
+        return ""
 
 
 def choose(configured: str, source: str, workspace: str, environment: Mapping[str, str], client: str) -> Choice:
@@ -55,7 +77,7 @@ def choose(configured: str, source: str, workspace: str, environment: Mapping[st
     workspace's own, else the one that runs the client. Raises UsageError or EnvironmentFault where it is not there.
     """
     if configured:
-        return Choice(_configured(configured, source, workspace, environment), source)
+        return _configured(configured, source, workspace, environment)
     active = environment.get("VIRTUAL_ENV", "")
     if active:
         path = os.path.join(active, "bin", "python")
@@ -79,17 +101,60 @@ def choose(configured: str, source: str, workspace: str, environment: Mapping[st
     )
 
 
-async def inspect(path: str, environment: Mapping[str, str]) -> Interpreter:
+async def find(choice: Choice, environment: Mapping[str, str]) -> tuple[Choice, Interpreter]:
+    """Return the choice that holds and what it is.
+
+    Where a version was asked for and the first interpreter of that name does not work, or is another one, the next is
+    taken. Raises EnvironmentFault with what is wrong about the first where none works.
+    """
+    try:
+        return choice, await _wanted(choice.path, choice.wanted, environment)
+    except EnvironmentFault:
+        if not choice.wanted:
+            raise
+        for path in pythons.of_version(_named(choice.wanted), environment):
+            if path == choice.path:
+                continue
+            try:
+                return Choice(path, choice.source, choice.wanted), await _wanted(path, choice.wanted, environment)
+            except EnvironmentFault:
+                continue
+        raise
+
+
+async def inspect(path: str, environment: Mapping[str, str], deadline: float = PROBE_DEADLINE) -> Interpreter:
     """Return what an interpreter is. A virtual environment that holds pytest answers from its files.
 
-    Raises EnvironmentFault where the interpreter does not run.
+    Raises EnvironmentFault where the interpreter does not run, not within `deadline` seconds, or is too old.
     """
-    return _from_files(path) or await _asked(path, environment)
+    found = await ask(path, environment, deadline)
+    if found.too_old:
+        raise EnvironmentFault(f"{path} is Python {found.version}; {found.too_old}", hint="choose a newer interpreter")
+    return found
 
 
-def _configured(wanted: str, source: str, workspace: str, environment: Mapping[str, str]) -> str:
+async def ask(path: str, environment: Mapping[str, str], deadline: float = PROBE_DEADLINE) -> Interpreter:
+    """Return what an interpreter is, however old. Raises EnvironmentFault where it does not run, or not in time."""
+    return _from_files(path) or await _asked(path, environment, deadline)
+
+
+async def _wanted(path: str, wanted: str, environment: Mapping[str, str]) -> Interpreter:
+    """Return what an interpreter is. Raises EnvironmentFault where it is not the version that is wanted."""
+    found = await inspect(path, environment)
+    if wanted:
+        version, free = wanted.rstrip("t"), wanted.endswith("t")
+        if not f"{found.version}.".startswith(f"{version}.") or free != found.free_threaded:
+            said = found.version + " (free-threaded)" * found.free_threaded
+            raise EnvironmentFault(
+                f"{path} is Python {said}, and {wanted} is wanted",
+                hint="install it, or give the path of an interpreter",
+            )
+    return found
+
+
+def _configured(wanted: str, source: str, workspace: str, environment: Mapping[str, str]) -> Choice:
     version = _VERSION.fullmatch(wanted)
-    if version is None or os.sep in wanted:
+    if version is None:
         path = os.path.join(workspace, os.path.expanduser(wanted)) if os.sep in wanted else None
         found = path or shutil.which(wanted, path=environment.get("PATH"))
         if found and os.path.isdir(found):
@@ -98,34 +163,25 @@ def _configured(wanted: str, source: str, workspace: str, environment: Mapping[s
             raise UsageError(
                 f"{source}: python is {wanted!r}: no such interpreter", hint='give a path, or a version such as "3.12"'
             )
-        return found
-    for found in _of_version(version[1], version[2], environment):
-        return found
+        return Choice(found, source)
+    exact = f"{version[1]}{version[4] or ''}{version[5]}"
+    found = ""
+    for path in pythons.of_version(_named(exact), environment):
+        found = found or path
+        if not version[4] or re.search(rf"\b{re.escape(exact)}\b", os.path.dirname(path)):
+            return Choice(path, source, exact)
+    if found:
+        return Choice(found, source, exact)  # its folder does not say which it is: `find` asks
     raise UsageError(
-        f"{source}: python is {wanted!r}: no python{version[1]}.{version[2]} on PATH or in pyenv's or uv's folders",
+        f"{source}: python is {wanted!r}: no python{_named(exact)} on PATH, in the folders of pyenv, uv, asdf, "
+        "mise and rye, or in the usual places",
         hint="install it, or give the path of an interpreter",
     )
 
 
-def _of_version(major: str, minor: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield interpreters of a version, the preferred first."""
-    name = f"python{major}.{minor}"
-    home = environment.get("HOME", os.path.expanduser("~"))
-    for folder in environment.get("PATH", "").split(os.pathsep):
-        path = os.path.join(folder, name)
-        if folder and not folder.rstrip("/").endswith("shims") and os.access(path, os.X_OK):
-            yield path
-    data = environment.get("XDG_DATA_HOME", os.path.join(home, ".local", "share"))
-    pyenv = environment.get("PYENV_ROOT", os.path.join(home, ".pyenv"))
-    for pattern in (f"{pyenv}/versions/{major}.{minor}.*", f"{data}/uv/python/cpython-{major}.{minor}.*"):
-        for folder in sorted(glob(pattern), key=_natural, reverse=True):
-            path = os.path.join(folder, "bin", name)
-            if os.access(path, os.X_OK):
-                yield path
-
-
-def _natural(text: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", text)]
+def _named(version: str) -> str:
+    """Return the version in an interpreter's name: 3.13t for 3.13.0t."""
+    return ".".join(version.rstrip("t").split(".")[:2]) + "t" * version.endswith("t")
 
 
 def _from_files(path: str) -> Interpreter | None:
@@ -145,18 +201,17 @@ def _from_files(path: str) -> Interpreter | None:
     return None
 
 
-async def _asked(path: str, environment: Mapping[str, str]) -> Interpreter:
+async def _asked(path: str, environment: Mapping[str, str], deadline: float) -> Interpreter:
     problem = ""
     try:
-        with anyio.fail_after(PROBE_DEADLINE):
-            done = await anyio.run_process([path, "-c", _PROBE], env=dict(environment), check=False)
-        problem = done.stderr.decode("utf-8", "replace").strip()
-        if done.returncode == 0:
-            version, _, pytest = json.loads(done.stdout)
-            return Interpreter(path, version, bool(pytest))
+        done = await command.run([path, "-c", _PROBE], deadline=deadline, env=environment)
+        problem = done.error
+        if done.status == 0:
+            version, implementation, pytest, free_threaded = json.loads(done.output)
+            return Interpreter(path, version, bool(pytest), implementation, bool(free_threaded))
     except TimeoutError:
-        problem = f"it gave no answer for {PROBE_DEADLINE:g} s"
-    except (OSError, ValueError) as error:
+        problem = f"it gave no answer for {deadline:g} s"
+    except (OSError, ValueError, TypeError) as error:
         problem = str(error)
     raise EnvironmentFault(
         f"{path} does not run as a Python interpreter", hint="repair or remake the environment", detail=problem

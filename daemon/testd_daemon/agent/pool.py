@@ -1,31 +1,37 @@
 """The runners that are kept warm. Runs in the agent, on its event loop.
 
-A runner serves every run with an equal spec, also two at once. One that nobody uses stays for the next run; the least
-recently used ones go when there are too many, and any goes when it is old, has served many runs, or is too large.
+A runner serves every run with an equal spec, also two at once. One that nobody uses stays for the next run; of each
+target the least recently used ones go when there are too many, and any goes when it is old, has served many runs, or is
+too large.
 """
 
 from __future__ import annotations
 
 import time
+from itertools import count
 from typing import Final
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from testd_daemon.agent.leftovers import owner
+from testd_daemon.agent.mirror import Mirror, Scanner
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.spec import Spec
 from testd_daemon.config.units import machine_memory
-from testd_daemon.errors import EnvironmentFault
+from testd_daemon.errors import EnvironmentFault, ProcessCrashed, UsageError
 from testd_protocol.messages import RunnerStatus
 from testd_runners import bundle
 from testd_runners.choose import choose
-from testd_runners.launcher import LaunchSettings
+from testd_runners.launcher import Launcher, LaunchSettings
 
 __all__ = ["Pool"]
 
 #: Runs after which a runner is replaced, whatever else.
 MOST_RUNS: Final = 2000
+#: Runners of all targets together that are kept and that nobody uses.
+MOST_IDLE: Final = 24
 #: Share of the machine's memory that a runner and its idle processes may hold between runs.
 MEMORY_SHARE: Final = 0.25
 #: Seconds between two looks at the runners that are kept: a few lines of /proc for each process.
@@ -40,9 +46,11 @@ class Pool:
         self._tasks = tasks
         self._cache = cache
         self._runners: list[Runner] = []
-        self._starting = anyio.Lock()
+        self._starting: dict[str, anyio.Lock] = {}  # by target: a slow one holds up no other
+        self._scanner: Scanner | None = None
         self._last: dict[str, Spec] = {}
         self._tended = False
+        self._launches = count(1)
         self._ended: dict[str, str] = {}  # why a target's runner is gone
 
     async def acquire(self, spec: Spec, *, fresh: bool) -> tuple[Runner, str]:
@@ -51,7 +59,7 @@ class Pool:
         It must be given back with `release`. `fresh` starts one that nobody else gets. Raises what `Runner.serve`
         does, and EnvironmentFault where its code cannot be put in place.
         """
-        async with self._starting:  # two runs that need the same runner start one
+        async with self._starting.setdefault(spec.target, anyio.Lock()):  # two runs that need the same runner start one
             found = None if fresh else self._find(spec)
             reason = ""
             if found is None:
@@ -64,7 +72,7 @@ class Pool:
             return found, reason
 
     async def release(self, runner: Runner, *, idle: int, age: float) -> None:
-        """Give a runner back. At most `idle` stay that nobody uses; one older than `age` seconds goes."""
+        """Give a runner back. At most `idle` of a target stay that nobody uses; one older than `age` seconds goes."""
         runner.users -= 1
         runner.used_at = time.monotonic()
         runner.most_age = age
@@ -72,7 +80,8 @@ class Pool:
             return
         self.retire(runner)
         unused = sorted((found for found in self._runners if found.alive and not found.users), key=lambda r: r.used_at)
-        for found in unused[: max(0, len(unused) - idle)]:
+        alike = [found for found in unused if found.spec.target == runner.spec.target]
+        for found in {*alike[: max(0, len(alike) - idle)], *unused[: max(0, len(unused) - MOST_IDLE)]}:
             found.kill("other runners were used more recently")
 
     async def _tend(self) -> None:
@@ -103,6 +112,10 @@ class Pool:
         """Return what `testd status` shows."""
         return [runner.status() for runner in self._runners]
 
+    def launches(self) -> list[str]:
+        """Return the ids of what was started and has not ended."""
+        return [runner.launch for runner in self._runners]
+
     def _find(self, spec: Spec) -> Runner | None:
         """Return a runner that will do. One whose start has become stale while somebody uses it is left to them."""
         for runner in self._runners:
@@ -124,8 +137,22 @@ class Pool:
             raise EnvironmentFault(
                 f"{self._cache} cannot be written: {error}", hint="make room, or set TESTD_CACHE_DIR to another folder"
             ) from error
-        settings = LaunchSettings(spec.python, code, spec.root, spec.environment)
-        runner = Runner(spec, choose(spec.launcher).command(settings))
+        launcher = choose(spec.launcher)
+        settings = LaunchSettings(
+            spec.runtime,
+            code,
+            spec.root,
+            spec.outside or spec.environment,
+            spec.options,
+            f"{owner()}-{next(self._launches)}",
+        )
+        if not launcher.shares_disk:
+            settings = settings._replace(archive=await anyio.to_thread.run_sync(bundle.archive))
+        try:
+            runner = Runner(spec, launcher.command(settings), self._mirror(spec, launcher, settings))
+        except ValueError as error:
+            raise UsageError(f"target {spec.target}: {error}", hint="correct the target's table") from error
+        runner.launch = settings.launch_id
         self._runners.append(runner)
         if not self._tended:
             self._tended = True
@@ -133,9 +160,28 @@ class Pool:
         try:
             await self._tasks.start(self._serve, runner)
         except OSError as error:
-            raise EnvironmentFault(f"{spec.python} cannot be started: {error}", hint="check python and the workspace")\
-                from error
+            raise EnvironmentFault(
+                f"{spec.runtime} cannot be started: {error}", hint="check python and the workspace"
+            ) from error
+        except ProcessCrashed as error:
+            known = launcher.explain(settings, error.status, error.stderr)
+            if known is None:
+                raise
+            raise EnvironmentFault(
+                f"target {spec.target}: {known.message}", hint=known.hint, detail=error.stderr
+            ) from error
         return runner
+
+    def _mirror(self, spec: Spec, launcher: Launcher, settings: LaunchSettings) -> Mirror | None:
+        """Return the copy of the workspace that a runner needs which does not share the disk."""
+        if launcher.shares_disk:
+            return None
+        if self._scanner is None:
+            self._scanner = Scanner(spec.root)
+        return Mirror(
+            self._scanner, spec.root, spec.target, cache=spec.options.get("cache", ""),
+            silence=launcher.silence(settings),
+        )  # fmt: skip
 
     async def _serve(self, runner: Runner, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         try:

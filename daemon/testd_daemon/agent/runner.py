@@ -16,6 +16,7 @@ from anyio.abc import TaskStatus
 from testd_daemon.agent import memory
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.freshness import Change, Checkpoint, Record, first_change
+from testd_daemon.agent.mirror import Mirror, MirroredRecord
 from testd_daemon.agent.runner_process import RunnerProcess, fault_error
 from testd_daemon.agent.spec import Spec
 from testd_daemon.errors import DeadlineExpired, ProcessCrashed, TestdError
@@ -26,6 +27,9 @@ from testd_protocol.messages import (
     Dependencies,
     DropCollection,
     Fault,
+    FilesReceived,
+    FilesSynced,
+    FilesWanted,
     JobCompleted,
     Message,
     Modules,
@@ -74,9 +78,10 @@ class Owner(Protocol):
 class Runner:
     """A runner from its start to its end. `serve` is its life; everything else may be called while that runs."""
 
-    def __init__(self, spec: Spec, command: Command) -> None:
-        """Describe a runner that is yet to start."""
+    def __init__(self, spec: Spec, command: Command, mirror: Mirror | None = None) -> None:
+        """Describe a runner that is yet to start; `mirror` is its copy of the workspace, where it needs one."""
         self.spec = spec
+        self._mirror = mirror
         self.numbers = count(1)  # of workers, jobs, collections and selections
         self.collections: dict[int, Collection] = {}
         self.started_at = time.time()
@@ -84,11 +89,13 @@ class Runner:
         self.runs = 0
         self.users = 0
         self.private = False  # --fresh: never reused
+        self.launch = ""  # the id under which it was started
         self.most_age = 0.0  # seconds after which it goes when nobody uses it; 0: no limit
         self.missed = ""  # why a collection that was kept is gone, until somebody is told
         self.lock = anyio.Lock()  # one run at a time looks at freshness and collects
-        self._process = RunnerProcess(f"runner {spec.target}", command, spec.message(), self)
-        self._records = {Checkpoint.STARTED: Record(), Checkpoint.CONFIGURED: Record()}
+        opening = spec.message() if mirror is None else mirror.opening(spec.message())
+        self._process = RunnerProcess(f"runner {spec.target}", command, opening, self)
+        self._records = {checkpoint: self._record() for checkpoint in (Checkpoint.STARTED, Checkpoint.CONFIGURED)}
         self._began_ns = time.time_ns()
         self._workers: dict[int, Owner] = {}
         self._jobs: dict[int, Owner] = {}
@@ -132,6 +139,8 @@ class Runner:
         """Tell everybody who waits."""
         for answer in list(self._answers.values()):
             answer(ProcessCrashed(self._process.name, None, hint=self.lost))
+        if self._mirror is not None:
+            self._mirror.heard(ProcessCrashed(self._process.name, None, hint=self.lost))
         if up:
             for owner in {id(owner): owner for owner in self._workers.values()}.values():
                 owner.runner_lost(self.lost)
@@ -142,7 +151,38 @@ class Runner:
 
     def send(self, *messages: Message) -> None:
         """Put messages in the queue. What is said to a runner that is gone is lost, as it would be on the way."""
+        if self._mirror is not None:
+            messages = tuple(map(self._mirror.outward, messages))
         self._process.send(*messages)
+
+    async def flushed(self) -> None:
+        """Wait until all that was sent is on its way. Raises ProcessCrashed."""
+        await self._process.flushed()
+
+    async def bring_files(self) -> bool:
+        """Bring the files of a target that shares no disk up to date; False: others use it, and they have changed.
+
+        To be called under the lock. Raises FaultError, ProcessCrashed, DeadlineExpired.
+        """
+        if self._mirror is None:
+            return True
+        if self.users > 1:
+            return await self._mirror.same()
+        if not self.alive:
+            raise ProcessCrashed(self._process.name, None, hint=self.lost)
+        if self.ready is not None:
+            self._mirror.root = self.ready.root
+        records = {(checkpoint, 0): record for checkpoint, record in self._records.items()}
+        for collection in self.collections.values():
+            records[Checkpoint.COLLECTED, collection.number] = collection.record
+        mirrored = {key: record for key, record in records.items() if isinstance(record, MirroredRecord)}
+        await self._mirror.update(self, self.numbers, mirrored)
+        return True
+
+    @property
+    def notices(self) -> list[str]:
+        """What a user should know of the files that the target has."""
+        return self._mirror.notices if self._mirror is not None else []
 
     def own_worker(self, number: int, owner: Owner) -> None:
         """Deliver what comes of this worker to its owner."""
@@ -156,6 +196,7 @@ class Runner:
     async def collect(self, paths: list[str], absolute: tuple[str, ...]) -> Collection:
         """Collect, and return what came of it. Raises FaultError, ProcessCrashed, DeadlineExpired."""
         collection = Collection(next(self.numbers), absolute, self.spec.root)
+        collection.record = self._record()
         self.collections[collection.number] = collection
         try:
             await self._ask_for(
@@ -167,6 +208,12 @@ class Runner:
             self._forget_failed()
             raise
         return collection
+
+    def _record(self) -> Record:
+        """Return a record for what a checkpoint depends on: in a container only the workspace is what it is here."""
+        if self._mirror is not None:
+            return self._mirror.record()
+        return Record(self.spec.root if self.spec.launcher == "docker" else "")
 
     def _forget_failed(self) -> None:
         """Make a checkpoint anew that was not reached: it did not tell what it depends on."""
@@ -231,7 +278,7 @@ class Runner:
         """Go back below a checkpoint: it and all above it are made anew when they are next needed."""
         for found in Checkpoint.STARTED, Checkpoint.CONFIGURED:
             if found >= checkpoint:
-                self._records[found] = Record()
+                self._records[found] = self._record()
         self._began_ns = time.time_ns()
         self.collections.clear()
         self.send(DropCollection(collection=0, configured=True, started=checkpoint is Checkpoint.STARTED))
@@ -240,6 +287,8 @@ class Runner:
 
     def heard(self, message: RunnerMessage | Unknown) -> None:
         """Give a message to whom it concerns."""
+        if self._mirror is not None:
+            message = self._mirror.inward(message)
         match message:
             case Outcome():
                 owner = self._jobs.get(message.job)
@@ -264,7 +313,12 @@ class Runner:
                 self._depends(message)
             case Selected():
                 self._answer(message.id, message)
+            case FilesWanted() | FilesReceived() | FilesSynced():
+                if self._mirror is not None:
+                    self._mirror.heard(message)
             case Fault():
+                if self._mirror is not None:
+                    self._mirror.heard(message)
                 self._answer(message.id, fault_error(message))
                 if message.code == "lost":
                     self._collection_lost(message)

@@ -38,6 +38,8 @@ START_DEADLINE: Final = 30.0
 #: Seconds between two pings of a runner that is at work, and how long it may be silent before it is held for dead.
 PING_INTERVAL: Final = 5.0
 SILENCE_DEADLINE: Final = 30.0
+#: Seconds for a command that removes what would outlive a runner.
+CLEANUP_DEADLINE: Final = 10.0
 #: Seconds between two reads of a flood of outcomes.
 COALESCE: Final = 0.004
 #: How long a stop takes at most, per step: an agent that lost its handler is to be gone within two seconds.
@@ -72,6 +74,8 @@ class RunnerProcess:
         self._scope = anyio.CancelScope()
         self._outbox: list[bytes] = []
         self._outgoing = anyio.Event()
+        self._unwritten = False  # something was taken out of the queue and is not on its way yet
+        self._written = anyio.Event()
         self._working = anyio.Event()
         self._heard = time.monotonic()
         self._pings = count(1)
@@ -98,6 +102,13 @@ class RunnerProcess:
         self._outbox += [encode(message) for message in messages]
         self._outgoing.set()
 
+    async def flushed(self) -> None:
+        """Wait until all that was sent is on its way: nothing large piles up here. Raises ProcessCrashed."""
+        while self._outbox or self._unwritten:
+            if not self.alive:
+                raise ProcessCrashed(self.name, None, hint=self.lost)
+            await self._written.wait()
+
     def work(self, working: bool) -> None:
         """Follow whether there is anything to do: only a runner at work is pinged."""
         if working and self._machine.allows(RunnerEvent.WORK):
@@ -105,7 +116,8 @@ class RunnerProcess:
             self._working.set()
         elif not working and self._machine.allows(RunnerEvent.IDLE):
             self._machine.advance(RunnerEvent.IDLE)
-            self._working = anyio.Event()
+            if not self._opening.silence:
+                self._working = anyio.Event()
 
     def stop(self) -> None:
         """End the runner in order; `gone` tells when it is."""
@@ -131,7 +143,7 @@ class RunnerProcess:
         problem: TestdError | None = None
         try:
             with far:
-                child = self._child = self._spawn(far.fileno())
+                child = self._child = self._spawn(far)
             with self._scope:
                 # The link is closed before the child is waited for: to a runner that means "end with all you started".
                 async with owned(child, ask=_ask_nothing, patience=PATIENCE), Link(near, _decoder, COALESCE) as link:
@@ -144,25 +156,36 @@ class RunnerProcess:
                         await self._attend(link, child)
         finally:
             near.close()
+            await self._clean_up()
             self._end(up=up)
         if not up:
             raise problem or ProcessCrashed(child.name, child.status, state="starting", stderr=child.stderr.text)
 
-    def _spawn(self, descriptor: int) -> Child:
-        command = self._command
+    def _spawn(self, far: socket.socket) -> Child:
+        """Start the process with its end of the channel: as a descriptor of its own, or as its stdin and stdout."""
+        command, descriptor = self._command, far.fileno()
+        stdio = descriptor if command.channel == "stdio" else subprocess.DEVNULL
         return start(
-            with_channel(command, descriptor),
-            name=self.name,
-            env=command.env,
-            cwd=command.cwd,
-            pass_fds=[descriptor],
+            with_channel(command, descriptor), name=self.name, env=command.env, cwd=command.cwd,
+            pass_fds=[] if command.channel == "stdio" else [descriptor], stdin=stdio, stdout=stdio,
             stderr=subprocess.PIPE,
-        )
+        )  # fmt: skip
+
+    async def _clean_up(self) -> None:
+        """Remove what would outlive the process. It may be gone already, which is what is wanted."""
+        with anyio.CancelScope(shield=True):
+            for argv in self._command.cleanup:
+                with contextlib.suppress(OSError), anyio.move_on_after(CLEANUP_DEADLINE):
+                    await anyio.run_process(
+                        argv, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self._command.env
+                    )
 
     async def _configure(self, link: Link[RunnerMessage], child: Child) -> TestdError | None:
         """Go through the handshake; return what went wrong, for an exception would be grouped on its way out."""
         try:
             with anyio.fail_after(START_DEADLINE):
+                if self._command.preamble:
+                    await link.send_frames(self._command.preamble)
                 await link.send(self._opening)
                 while self.ready is None:
                     for message in await link.receive():
@@ -192,6 +215,8 @@ class RunnerProcess:
                 problem = problem or error
                 tasks.cancel_scope.cancel()
 
+        if self._opening.silence:
+            self._working.set()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(until_closed, self._write)
             tasks.start_soon(until_closed, self._read)
@@ -214,17 +239,26 @@ class RunnerProcess:
             await self._outgoing.wait()
             self._outgoing = anyio.Event()
             frames, self._outbox = b"".join(self._outbox), []
+            self._unwritten = True
             await link.send_frames(frames)
+            self._unwritten = False
+            self._written.set()
+            self._written = anyio.Event()
 
     async def _ping(self) -> None:
-        """Ping while there is work; a runner never runs user code itself, so silence means that it is broken."""
+        """Ping while there is work; a runner never runs user code itself, so silence means that it is broken.
+
+        One that ends when nobody speaks to it is pinged always.
+        """
+        silence = self._opening.silence or SILENCE_DEADLINE
+        interval = min(PING_INTERVAL, silence / 4)
         while True:
             await self._working.wait()
             self._heard = time.monotonic()
             while self._working.is_set():
-                await anyio.sleep(PING_INTERVAL)
+                await anyio.sleep(interval)
                 silent = time.monotonic() - self._heard
-                if silent > SILENCE_DEADLINE:
+                if silent > silence:
                     self.kill(f"the runner gave no answer for {silent:.0f} s")
                 self.send(Ping(id=next(self._pings)))
 
@@ -234,6 +268,7 @@ class RunnerProcess:
             self._machine.advance(RunnerEvent.END)
         self.lost = self.lost or "it ended"
         self._listener.ended(up=up)
+        self._written.set()
         self.gone.set()
 
 

@@ -260,6 +260,13 @@ class Scheduler:
             return []
         return self._stop(reason, None)
 
+    def widen(self, workers: int) -> list[Action]:
+        """There is room for more workers than before. There is never less: who works is not sent away."""
+        if workers <= self._limit:
+            return []
+        self._limit = workers
+        return self._fill() if self.state is State.RUNNING and self._queue and not self._adrift else []
+
     @property
     def adrift(self) -> str:
         """Why another collection is needed, empty where it is not."""

@@ -11,7 +11,7 @@ __all__ = ["Spec"]
 
 
 #: Variables are compared by those that matter; the mode says how workers are started, and a runner can do both.
-_NOT_COMPARED = ("environment", "significant", "target", "mode")
+_NOT_COMPARED = ("environment", "significant", "target", "mode", "outside")
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     launcher: str
-    python: str
+    runtime: str  # the interpreter, as the target names it
     kind: Kind
     mode: Mode
     root: str
@@ -30,6 +30,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     capture_limit: int
     significant: dict[str, str]
     environment: dict[str, str]
+    options: dict[str, str] = {}  # of the launcher: an image, a host
+    extend: bool = False  # the environment is added to the target's own
+    outside: dict[str, str] = {}  # the environment of the command that reaches a target elsewhere
 
     def matches(self, other: Spec) -> bool:
         """Tell whether a runner for this will do for the other: only volatile variables may differ."""
@@ -41,7 +44,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             if name in _NOT_COMPARED:
                 continue
             if getattr(self, name) != getattr(other, name):
-                return f"{name.replace('_', ' ')} changed"
+                if name == "options":
+                    return f"{difference(self.options, other.options)[0].partition('_')[0]} changed"  # image_id: image
+                return f"{'interpreter' if name == 'runtime' else name.replace('_', ' ')} changed"
         names = difference(self.significant, other.significant)
         if not names:
             return ""
@@ -61,4 +66,5 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             output_limit=self.output_limit,
             capture_limit=self.capture_limit,
             stem=self.fork,
+            extend=self.extend,
         )

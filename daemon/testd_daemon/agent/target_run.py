@@ -19,7 +19,7 @@ from testd_daemon.agent.plan import Plan
 from testd_daemon.agent.reporter import Reporter
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.scheduler import Scheduler, State
-from testd_daemon.agent.verdicts import explain
+from testd_daemon.agent.verdicts import explain, hung_in
 from testd_daemon.errors import Bug
 from testd_protocol.messages import (
     Detail,
@@ -104,6 +104,10 @@ class TargetRun:
         self._perform(self._scheduler.cancel(reason))
         self.wake.set()
 
+    def widen(self, workers: int) -> None:
+        """Have more workers than before."""
+        self._perform(self._scheduler.widen(workers))
+
     def give_up(self, reason: str) -> None:
         """Nothing can run the rest."""
         self._perform(self._scheduler.give_up(reason))
@@ -137,7 +141,7 @@ class TargetRun:
             signal=message.signal, seconds=message.seconds, memory=message.memory, stderr=message.stderr,
             stacks=message.stacks,
         )  # fmt: skip
-        if not message.completed and not self.stopping and message.cause != "lost":
+        if message.cause == "timeout" or (not message.completed and not self.stopping and message.cause != "lost"):
             self._note_end(message, slot, position)
         drifting = self._scheduler.adrift
         self._perform(self._scheduler.worker_exited(message.worker, end))
@@ -151,12 +155,21 @@ class TargetRun:
         if position is not None and self.plan.is_open(position):
             return
         detail = "\n".join(filter(None, (message.stderr, message.stacks.rstrip())))
+        if message.completed:
+            text = f"exit functions of worker {slot + 1} did not end{hung_in(message.stacks)}: it was killed"
+            self._notice("warning", text, detail)
+            return
         worker = f"worker {slot + 1} ended"
         if self._scheduler.has_open(message.worker):
             self._notice("warning", f"{worker} between two tests ({_how(message)}); another one goes on", detail)
             return
         self.broken = True
         text = f"{worker} after its last test, before its session was torn down ({_how(message)}): the run has failed"
+        if message.cause == "timeout":
+            text = (
+                f"the end of worker {slot + 1}'s session took longer than {message.seconds:.0f} s"
+                f"{hung_in(message.stacks)}: it was killed, and the run has failed"
+            )
         self._notice("error", text, detail)
 
     def _notice(self, level: Literal["warning", "error"], text: str, detail: str) -> None:
@@ -212,6 +225,7 @@ class TargetRun:
             worker=action.worker, collection=self._collection.number, stream=limits.stream,
             update_snapshots=limits.update_snapshots, timeout=limits.timeout, job_timeout=limits.job_timeout,
             workers=limits.workers, paths=paths, run=limits.run, maxfail=limits.maxfail,
+            place=action.slot,
         )  # fmt: skip
 
     def _assign(self, action: Assign) -> RunJob:
@@ -239,6 +253,8 @@ class TargetRun:
 
 
 def _how(message: WorkerExited) -> str:
+    if message.cause in ("timeout", "memory"):
+        return message.cause
     if message.signal:
         return f"signal {message.signal}"
     return message.cause if message.status is None else f"status {message.status}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 from testd_daemon.agent.actions import Exit, Settle
 from testd_daemon.agent.plan import BAD
 from testd_protocol.messages import Detail, FailureKind, Section
 
-__all__ = ["exit_code", "explain"]
+__all__ = ["exit_code", "explain", "hung_in"]
+
+_FRAME = re.compile(r'File "(.+)", line (\d+) in (.+)')
+_LIBRARIES = ("/lib/python3", "<frozen ", "/testd/runner/")
 
 
 def explain(action: Settle, *, timeout: float, job_timeout: float, memory_limit: int) -> Detail | None:
@@ -21,10 +25,22 @@ def explain(action: Settle, *, timeout: float, job_timeout: float, memory_limit:
         message = action.reason.partition("\n")[0]
         return Detail(kind="crash", message=message, text=text, stacks=end.stacks if end is not None else "")
     message = _cause(end, timeout, job_timeout, memory_limit)
+    if action.verdict == "timed out":
+        message += hung_in(end.stacks)
     sections = [Section(name="Captured output", text=end.stderr)] if end.stderr else []
     text = "\n".join(filter(None, (message, end.stacks.rstrip())))
     kind: FailureKind = "timeout" if action.verdict == "timed out" else "crash"
     return Detail(phase="call", kind=kind, message=message, text=text, sections=sections, stacks=end.stacks)
+
+
+def hung_in(stacks: str) -> str:
+    """Return the innermost function outside of libraries that the dumped thread was in, as a part of a sentence."""
+    _, _, thread = stacks.partition("Current thread ")
+    frames = _FRAME.findall(thread.partition("\n\n")[0])
+    own = [frame for frame in frames if not any(part in frame[0] for part in (*_LIBRARIES, "/site-packages/"))]
+    for file, line, function in own or [frame for frame in frames if "/site-packages/" in frame[0]]:
+        return f" in {function} ({file}:{line})"
+    return ""
 
 
 def _cause(end: Exit, timeout: float, job_timeout: float, memory_limit: int) -> str:

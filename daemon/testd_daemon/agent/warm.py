@@ -42,6 +42,11 @@ class Provision:
         return self._runner
 
     @property
+    def notices(self) -> list[str]:
+        """What a user should know of the files that the target has."""
+        return self.runner.notices
+
+    @property
     def collection(self) -> Collection:
         """The collection."""
         assert self._collection is not None
@@ -49,20 +54,21 @@ class Provision:
 
     async def obtain(self, spec: Spec, arguments: Sequence[Argument], *, fresh: bool) -> None:
         """Get both. Raises what `Pool.acquire` and `Runner.collect` do."""
-        runner, cold = await self._pool.acquire(spec, fresh=fresh)
-        self._runner = runner
-        async with runner.lock:
-            cold = cold or _rewound(runner)
-            collection, changed = _kept(runner, arguments)
-            if collection is None:
-                cold = cold or changed or "these paths were not collected yet"
-                collection = await _collected(runner, spec, arguments)
-            collection.users += 1
-            self._collection = collection
+        collection: Collection | None = None
+        while collection is None:
+            self._runner, cold = await self._pool.acquire(spec, fresh=fresh)
+            async with self._runner.lock:
+                if await self._runner.bring_files():
+                    collection, cold = await _fresh(self._runner, spec, arguments, cold)
+                    collection.users += 1
+                    self._collection = collection
+            if collection is None:  # files have changed under those who use it: it is left to them
+                self._runner.private = True
+                await self.release()
         self.warm = not cold
         kept = f"{len(collection.ids)} test{'s' * (len(collection.ids) != 1)} kept since"
         self.reason = cold or f"{kept} {time.strftime('%H:%M', time.localtime(collection.since))}"
-        _evict(runner)
+        _evict(self.runner)
 
     async def renew(self, spec: Spec, arguments: Sequence[Argument]) -> None:
         """Get another runner and collection in the place of those that are gone."""
@@ -92,6 +98,16 @@ async def provide(
     finally:
         with anyio.CancelScope(shield=True):  # counts must be right, and nothing here waits for long
             await provision.release()
+
+
+async def _fresh(runner: Runner, spec: Spec, arguments: Sequence[Argument], cold: str) -> tuple[Collection, str]:
+    """Return a collection that is right for the files as they are, and why it is cold."""
+    cold = cold or _rewound(runner)
+    collection, changed = _kept(runner, arguments)
+    if collection is None:
+        cold = cold or changed or "these paths were not collected yet"
+        collection = await _collected(runner, spec, arguments)
+    return collection, cold
 
 
 def _rewound(runner: Runner) -> str:

@@ -59,10 +59,10 @@ def describe(terminal: Terminal, entries: Sequence[Entry], now: float) -> Iterab
     """Give the lines that show history's entries."""
     several = len({entry["target"] for entry in entries if entry["target"]}) > 1
     for entry in entries:
+        target = f" [{safe.line(str(entry['target']))}]" if several else ""
         if not entry["test"]:
-            yield _run(terminal, entry, now)
+            yield _run(terminal, entry, now) + target
             continue
-        target = f" [{entry['target']}]" if several else ""
         verdict = terminal.paint(f"{entry['verdict']:<9}", words.style(entry["verdict"]))
         if entry["run"]:  # a change
             message = safe.line((str(entry["message"]).splitlines() or [""])[0])

@@ -32,7 +32,10 @@ def make_report(options: Namespace, workspace: str, cwd: str) -> Report:
 
         again = ["--mode", options.mode] if getattr(options, "mode", None) else []
         settings = TextSettings(
-            Place(workspace, cwd), verbosity=max(-1, min(2, options.verbose - options.quiet)), again=again
+            Place(workspace, cwd),
+            verbosity=max(-1, min(2, options.verbose - options.quiet)),
+            again=again,
+            name_target=bool(getattr(options, "targets", ())),
         )
         main = TextReport(terminal, describe(sys.stderr, os.environ), settings)
     if not options.junitxml:

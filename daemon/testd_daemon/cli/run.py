@@ -55,7 +55,10 @@ def arguments(parser: Parser) -> None:
     how.add_argument("--timeout", type=duration, metavar="S", help="seconds that one test may take; 0: no limit")
     how.add_argument("-u", "--update-snapshots", action="store_true", help="accept what snapshots show now")
     how.add_argument("--target", dest="targets", action="append", default=[], metavar="NAME",
-                     help="a configured target to run on; may be given more than once")  # fmt: skip
+                     help="where to run: a configured target, 3.9, node22, docker:IMAGE, ssh:HOST, or all; "
+                          "may be given more than once")  # fmt: skip
+    how.add_argument("--require", action="store_true", default=None,
+                     help="a target that is not usable makes the run fail")  # fmt: skip
     how.add_argument("--detach", action="store_true", help="do not wait: the run goes on without this command")
     how.add_argument(
         "--no-daemon", action="store_true", help="run in one go and leave nothing behind, no daemon either"
@@ -110,6 +113,7 @@ def make_request(options: Namespace) -> dict[str, Any]:
         "targets": options.targets,
         "environment": dict(os.environ),
         "python": sys.executable or "",
+        "require": options.require,
     }
 
 

@@ -15,6 +15,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "history": ("testd_daemon.cli.history", "show past runs, or how a test has fared"),
     "logs": ("testd_daemon.cli.logs", "show what the daemon has logged"),
     "doctor": ("testd_daemon.cli.doctor", "show what testd finds here, and what is wrong with it"),
+    "targets": ("testd_daemon.cli.targets", "show on what tests can run here, and why not"),
     "stop": ("testd_daemon.cli.stop", "end the daemon and everything that it started"),
     "daemon": ("testd_daemon.cli.daemon", "run the daemon in the foreground (for service managers)"),
 }

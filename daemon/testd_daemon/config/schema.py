@@ -1,8 +1,9 @@
 """The keys of the configuration: type, default, meaning, what is allowed. Imported by `resolve.py` and `doctor`.
 
 One table. A key that is added here is read, checked, explained and documented (a test compares docs/configuration.md).
-Values are per target: `[tool.testd]` describes the target that is always there, and named targets will be tables of
-the same keys. What concerns the workspace as a whole is marked so.
+`[tool.testd]` describes the target that is always there; `[tool.testd.targets.NAME]` are tables of the same keys, and
+have its values where they say nothing else. What says where a target runs is `own`: a named target does not inherit it.
+What concerns the workspace as a whole is `whole`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capture_limit: int = 64 * 1024
     idle_runners: int = 2
     runner_age: float = 6 * 3600.0
+    node: str = ""
+    docker: str = ""
+    ssh: str = ""
+    install: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    engine: str = ""
+    memory: int = 0
+    cpus: float = 0.0
+    network: str = ""
+    ssh_config: str = ""
+    host_cache: str = ""
+    silence: float = 20.0
+    default_targets: tuple[str, ...] = ()
+    require: bool = False
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -53,6 +69,14 @@ class Key(msgspec.Struct, frozen=True):
     option: str = ""  # the field of a run's request that sets it
     flag: str = ""  # how that is spelled on the command line
     whole: bool = False  # of the workspace, not of a target
+    own: bool = False  # a named target does not inherit it
+
+
+def _silence(value: float | str) -> float:
+    seconds = units.duration(value)
+    if not 2 <= seconds <= 3600:
+        raise ValueError
+    return seconds
 
 
 def _jobs(value: int | str) -> int:
@@ -87,6 +111,12 @@ def _count(value: int) -> int:
     return value
 
 
+def _cpus(value: float) -> float:
+    if not 0 <= value <= 1024:
+        raise ValueError(f"{value} is no number of processors")
+    return float(value)
+
+
 def _one_of(*names: str) -> Callable[[str], str]:
     def read(value: str) -> str:
         if value not in names:
@@ -106,7 +136,7 @@ KEYS: dict[str, Key] = {
         Key("kind", str, '"auto", "pytest" or "exports"', "which kind of test files the project has", "auto",
             _one_of("auto", "pytest", "exports"), variable="TESTD_KIND"),
         Key("python", str, 'a path, or a version such as "3.12"', "the interpreter that runs the tests", "",
-            variable="TESTD_PYTHON"),
+            variable="TESTD_PYTHON", own=True),
         Key("mode", str, '"worker" (fork from what is warm) or "bin" (a new process for each job)',
             "how user code is run", "worker", _one_of("worker", "bin"), variable="TESTD_MODE", option="mode",
             flag="--mode"),
@@ -134,8 +164,35 @@ KEYS: dict[str, Key] = {
             "environment variables whose change does not make a runner cold", [], tuple),
         Key("output_limit", int | str, _SIZE, "how much of what one test prints is shown live", "8MiB", _limit),
         Key("capture_limit", int | str, _SIZE, "how much of each captured section is kept", "64KiB", _limit),
-        Key("idle_runners", int, "a number from 0 to 16", "how many runners are kept warm between runs", 2, _count,
-            whole=True),
+        Key("node", str, 'a path, or a version such as "22"', "the Node.js that runs the tests", "", own=True),
+        Key("docker", str, 'the name of an image, such as "python:3.12"', "the image in whose container tests run", "",
+            own=True),
+        Key("ssh", str, 'a host as ssh takes it: "build1", "user@host"', "the host on which tests run", "", own=True),
+        Key("install", list[str], 'a list of what pip installs: "-e .", "pytest>=8", "-r requirements.txt"',
+            "what is installed into an environment that testd makes for the target", [], tuple, own=True),
+        Key("groups", list[str], "a list of dependency groups of pyproject.toml",
+            "dependency groups that are installed into it", [], tuple, own=True),
+        Key("extras", list[str], "a list of the project's extras", "extras of the project that are installed into it",
+            [], tuple, own=True),
+        Key("engine", str, '"docker" or "podman"; empty: the first that is found', "the program that runs containers",
+            "", _one_of("", "docker", "podman")),
+        Key("memory", int | str, 'bytes as a number, or text such as "2GiB"; 0 is no limit',
+            "how much memory a container may use", 0, units.size),
+        Key("cpus", float, "a number of processors such as 1.5; 0 is no limit",
+            "how much processor time a container may use", 0.0, _cpus),
+        Key("network", str, 'a network of the engine such as "none" or "bridge"; empty: the engine\'s default',
+            "what a container can reach", ""),
+        Key("ssh_config", str, "a path; empty: ~/.ssh/config", "the configuration file that ssh reads", ""),
+        Key("host_cache", str, "a path on the host; empty: ~/.cache/testd",
+            "where a host keeps the runner's code and the workspace's files", ""),
+        Key("silence", float | str, 'seconds from 2 to 3600, or text such as "1m"',
+            "after how long without a sign of life a host's connection is taken for lost", 20, _silence),
+        Key("default_targets", list[str], 'a list of targets, or ["all"]',
+            "where tests run when the command line names no target", [], tuple, variable="TESTD_TARGETS", whole=True),
+        Key("require", bool | str, "true or false", "whether a target that is not usable makes the run fail", False,
+            _flag, variable="TESTD_REQUIRE", option="require", flag="--require", whole=True),
+        Key("idle_runners", int, "a number from 0 to 16", "how many runners a target keeps warm between runs", 2,
+            _count, whole=True),
         Key("runner_age", float | str, _DURATION, "after how long a runner is replaced", "6h", units.duration,
             whole=True),
     )

@@ -28,6 +28,7 @@ HANDLERS = {
     "Output": "on_output",
     "Outcomes": "on_outcomes",
     "RunCompleted": "on_completed",
+    "TargetUnavailable": "on_unavailable",
 }
 
 
@@ -57,6 +58,9 @@ class Report:
 
     def on_target(self, body: Body) -> None:
         """Take `TargetReady`."""
+
+    def on_unavailable(self, body: Body) -> None:
+        """Take `TargetUnavailable`."""
 
     def on_plan(self, body: Body) -> None:
         """Take `Planned`."""

@@ -24,7 +24,7 @@ def header(terminal: Terminal, row: Sequence[Any], target: str) -> str:
     phase = str(detail.get("phase") or "") if detail else ""
     left = f"{verdict.upper()} {safe.line(test)}"
     left += f", in {phase}" if phase in ("setup", "teardown") else ""
-    left += f" [{target}]" if target else ""
+    left += f" [{safe.line(target)}]" if target else ""
     facts = words.seconds(duration)
     if memory and verdict in ("crashed", "timed out"):
         facts += f", {words.memory(memory)}"

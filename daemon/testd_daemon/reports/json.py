@@ -32,6 +32,7 @@ _NAMES = {
     "Started": "running",
     "Output": "output",
     "RunCompleted": "completed",
+    "TargetUnavailable": "unavailable",
 }
 _ROW = ("test", "target", "verdict", "duration", "memory", "worker", "detail")
 _DETAIL = ("phase", "kind", "message", "text", "frames", "sections", "leaks", "stacks")

@@ -1,4 +1,4 @@
-"""The lines at the bottom of a terminal while a run goes on: a bar, counts, times, and the tests that take long.
+"""The lines at the bottom of a terminal while a run goes on: a bar, counts, times, targets, the tests that take long.
 
 Runs in the client; loaded when a run on a terminal has lasted for a moment, because rich costs more than a quick run.
 """
@@ -16,9 +16,12 @@ from testd_daemon.reports import safe, words
 from testd_daemon.reports.progress import SHOWN, Progress
 
 if TYPE_CHECKING:
+    from testd_daemon.reports.targets import Target, Targets
     from testd_daemon.reports.terminal import Terminal
 
 _BAR = 20
+#: The bar of one of several targets.
+_SHORT_BAR = 10
 
 
 class Above:
@@ -49,7 +52,7 @@ class LiveLines:
 
     def write_above(self, text: str) -> None:
         """Write whole lines above the live ones."""
-        self._live.console.print(Above(text), end="")
+        self._live.console.print(Above(text), end="", crop=False)  # cropping counts colours as text
 
     def draw(self, now: float) -> None:
         """Draw the lines for a moment of the monotonic clock."""
@@ -61,7 +64,7 @@ class LiveLines:
         self._live.stop()
 
     def _lines(self, now: float) -> Text:
-        lines = [self._first(now)]
+        lines = [self._first(now), *self._targets(self._live.console.height)]
         running = self._progress.running(now)
         for test, passed in running[:SHOWN]:
             lines.append(Text(f"  {words.clock(passed):>8}  {safe.line(test)}", style="dim"))
@@ -77,7 +80,10 @@ class LiveLines:
         if progress.planned is None:
             what = "collecting" if progress.targets else "starting"
             return Text(f"{what}{'…' if self._terminal.unicode else '...'} {elapsed}", style="dim")
-        line = Text.assemble(*self._bar(), f" {progress.percent():3d} %  {progress.done:,}/{progress.planned:,}")
+        line = Text.assemble(
+            *self._bar(progress.percent() or 0, _BAR, bad=progress.bad > 0),
+            f" {progress.percent():3d} %  {progress.done:,}/{progress.planned:,}",
+        )
         for verdict, said in words.counts(progress.counts):
             if verdict != "passed":
                 line.append(f"  {said}", style=words.style(verdict))
@@ -85,12 +91,49 @@ class LiveLines:
         expected = progress.expected(now)
         if expected:
             line.append(f" of about {words.clock(expected)}", style="dim")
+        later = progress.several.later() if progress.several is not None else 0
+        if later:
+            line.append(f"  and {words.number(later, 'target')} to come", style="dim")
         return line
 
-    def _bar(self) -> list[tuple[str, str]]:
+    def _targets(self, height: int) -> list[Text]:
+        """Draw a line for each of several targets where the terminal is high enough, else those side by side."""
+        targets = self._progress.several
+        if targets is None:
+            return []
+        if len(targets) + SHOWN + 2 <= height // 2:
+            width = max(map(len, targets.names))
+            return [self._target(target, width) for target in targets]
+        most = height // 4
+        return self._side_by_side(targets, most) if most else []
+
+    def _target(self, target: Target, width: int) -> Text:
+        line = Text(f"  {safe.line(target.name):<{width}}  ")
+        if target.planned and target.ready and not target.unavailable:
+            line = Text.assemble(line, *self._bar(target.percent(), _SHORT_BAR, bad=target.bad), "  ")
+        line.append(target.state(), style="yellow" if target.unavailable else "" if target.ready else "dim")
+        for verdict, said in words.counts(target.counts):
+            if verdict != "passed":
+                line.append(f"  {said}", style=words.style(verdict))
+        return line
+
+    def _side_by_side(self, targets: Targets, most: int) -> list[Text]:
+        """Put what is short to say of each target into a few lines, and leave out what has no room."""
+        lines, width = [Text(" ")], self._live.console.width
+        for target in targets:
+            said = "unavailable" if target.unavailable else target.state()
+            cell = f" {safe.line(target.name)} {said.split(': ')[0] if not target.ready else said} "
+            if len(lines[-1]) + len(cell) > width and len(lines[-1]) > 1:
+                if len(lines) >= most:
+                    return lines
+                lines.append(Text(" "))
+            lines[-1].append(cell, style="red" if target.bad else "yellow" if target.unavailable else "dim")
+        return lines
+
+    def _bar(self, percent: int, length: int, *, bad: bool) -> list[tuple[str, str]]:
         full, empty = ("━", "─") if self._terminal.unicode else ("#", "-")
-        done = _BAR * (self._progress.percent() or 0) // 100
-        return [(full * done, "red" if self._progress.bad else "green"), (empty * (_BAR - done), "dim")]
+        done = length * percent // 100
+        return [(full * done, "red" if bad else "green"), (empty * (length - done), "dim")]
 
 
 __all__ = ["Above", "LiveLines"]

@@ -10,8 +10,10 @@ from testd_daemon.reports.base import BAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from testd_daemon.reports.targets import Targets
 
     Body = Mapping[str, Any]
 
@@ -31,6 +33,8 @@ class Progress:
         self._ends_at: float | None = None
         self.deselected = 0
         self.targets: dict[str, Body] = {}
+        self.several: Targets | None = None  # the targets, from the moment on at which they are more than one
+        self._names: dict[str, None] = {}
         self._running: dict[tuple[str, str], tuple[float, int]] = {}
 
     @property
@@ -40,7 +44,24 @@ class Progress:
 
     def target(self, body: Body) -> None:
         """Take `TargetReady`; one that comes again (an agent was replaced) does not change how the run began."""
-        self.targets.setdefault(str(body["target"]), body)
+        name = str(body["target"])
+        self.targets.setdefault(name, body)
+        self.know(name)
+        if self.several is not None:
+            self.several.ready(body)
+
+    def unavailable(self, body: Body) -> None:
+        """Take `TargetUnavailable`."""
+        name = str(body["target"])
+        self.know(name)
+        if self.several is not None:
+            self.several.unavailable(body)
+            self._running = {key: value for key, value in self._running.items() if key[0] != name}
+
+    def notice(self, body: Body) -> None:
+        """Take a `Notice`: what a target says of level info is what it does until it is ready."""
+        if self.several is not None and body.get("target") and body["level"] == "info":
+            self.several.notice(body)
 
     def plan(self, body: Body, now: float) -> None:
         """Take `Planned`; the newest counts. What is expected is expected from now on."""
@@ -48,6 +69,12 @@ class Progress:
         self.deselected = int(body.get("deselected") or 0)
         expected = body.get("expected")
         self._ends_at = None if expected is None else now + float(expected)
+        targets = body.get("targets") or {}
+        self.know(*targets)
+        if self.several is not None:
+            self.several.plan(targets)
+            if not self.planned and any(planned is None for planned in targets.values()):
+                self.planned = None
 
     def started(self, body: Body, now: float) -> None:
         """Take `Started`: a test that has been running for a while."""
@@ -61,9 +88,28 @@ class Progress:
         if self._running:
             self._running.pop((target, test), None)
 
+    def outcomes(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Count a batch of outcomes of several targets."""
+        tally: dict[tuple[str, str], int] = {}
+        for row in rows:
+            key = (row[1], row[2])
+            tally[key] = tally.get(key, 0) + 1
+        for (target, verdict), count in tally.items():
+            self.counts[verdict] = self.counts.get(verdict, 0) + count
+            if self.several is not None:
+                self.several.outcomes(target, verdict, count)
+        self.done += len(rows)
+        if self._running:
+            for row in rows:
+                self._running.pop((row[1], row[0]), None)
+
     def running(self, now: float) -> list[tuple[str, float]]:
         """List the tests that have been running for a while with their seconds, the longest first."""
-        tests = [(test, now - since) for (_, test), (since, _) in self._running.items()]
+        several = self.several is not None
+        tests = [
+            (f"{test} [{target}]" if several else test, now - since)
+            for (target, test), (since, _) in self._running.items()
+        ]
         return sorted(tests, key=lambda pair: -pair[1])
 
     def expected(self, now: float) -> float | None:
@@ -79,31 +125,49 @@ class Progress:
         return 100 * min(self.done, self.planned) // self.planned if self.planned else 100
 
     def warmth(self) -> str:
-        """Say `warm`, or `cold: ` and why; `part warm` where targets differ."""
-        states = {bool(body["warm"]) for body in self.targets.values()}
-        if not states:
-            return ""
-        if states == {True}:
-            return "warm"
-        prefix = "cold" if states == {False} else "part warm"
-        reasons = dict.fromkeys(bare_reason(body) for body in self.targets.values() if not body["warm"])
-        said = "; ".join(reason for reason in reasons if reason)
-        return f"{prefix}: {said}" if said else prefix
+        """Say of the only target `warm`, or `cold: ` and why."""
+        body = next(iter(self.targets.values()), None)
+        if body is None or body["warm"]:
+            return "warm" if body else ""
+        reason = bare_reason(body)
+        return f"cold: {reason}" if reason else "cold"
 
     def sentence(self, now: float) -> str:
         """Say it all in one plain line, for a log."""
         elapsed = words.clock(now - self.started_at)
         if self.planned is None:
-            return f"starting, {elapsed}"
+            return f"starting, {elapsed}" + self._others()
         said = f"{self.done:,} of {words.number(self.planned, 'test')} ({self.percent()} %)"
         if self.bad:
             said += f", {self.bad} not passed"
         expected = self.expected(now)
-        said += f", {elapsed}" + (f" of about {words.clock(expected)}" if expected else "")
+        said += f", {elapsed}" + (f" of about {words.clock(expected)}" if expected else "") + self._others()
         slow = self.running(now)[:SHOWN]
         if slow:
             said += "; running: " + ", ".join(f"{safe.line(test)} ({words.clock(passed)})" for test, passed in slow)
         return said
+
+    def know(self, *names: str) -> None:
+        """Keep the names of the run's targets; from the second one on keep more about each.
+
+        What was counted before was of the first: a run on several targets names them at once, unless it is followed
+        from a later event on.
+        """
+        self._names.update(dict.fromkeys(names))
+        if self.several is not None or len(self._names) < 2:
+            return
+        from testd_daemon.reports.targets import Targets
+
+        self.several = Targets()
+        self.several.plan(dict.fromkeys(self._names))
+        for body in self.targets.values():
+            self.several.ready(body)
+        first = self.several[next(iter(self._names))]
+        first.done, first.counts = self.done, dict(self.counts)
+
+    def _others(self) -> str:
+        said = self.several.sentence() if self.several is not None else ""
+        return f"; {said}" if said else ""
 
 
 def bare_reason(body: Body) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from testd_daemon.reports.live import LiveLines
     from testd_daemon.reports.output import LiveOutput
     from testd_daemon.reports.place import Place
+    from testd_daemon.reports.several import Several
     from testd_daemon.reports.terminal import Terminal
 
     Body = Mapping[str, Any]
@@ -31,8 +32,6 @@ REDRAW_EVERY = 0.1
 SAY_EVERY = 20.0
 #: So many failed tests are named again at the end.
 NAMED_AT_THE_END = 100
-#: Characters of the line that says what a test left behind: a child process has its whole command in it.
-LONGEST_LEAK = 240
 
 _NOTICE_STYLES = {"error": "bold red", "warning": "yellow"}
 #: The verbosity from which a notice of a level is shown.
@@ -42,11 +41,17 @@ _NOTICE_FROM = {"error": -1, "warning": 0, "info": 1, "debug": 2}
 class TextSettings:
     """How a text report is written."""
 
-    def __init__(self, place: Place, *, verbosity: int = 0, again: Sequence[str] = ()) -> None:
-        """`verbosity`: -1 quiet, 0, 1, 2. `again`: options that a command to repeat a test needs (`--mode bin`)."""
+    def __init__(
+        self, place: Place, *, verbosity: int = 0, again: Sequence[str] = (), name_target: bool = False
+    ) -> None:
+        """`verbosity`: -1 quiet, 0, 1, 2. `again`: options that a command to repeat a test needs (`--mode bin`).
+
+        `name_target`: such a command names the target also where it is the only one, because it was asked for.
+        """
         self.place = place
         self.verbosity = verbosity
         self.again = tuple(again)
+        self.name_target = name_target
 
 
 class TextReport(Report):
@@ -68,10 +73,11 @@ class TextReport(Report):
         self._progress = Progress(clock())
         self._live: LiveLines | None = None
         self._output: LiveOutput | None = None
+        self._several: Several | None = None
         self._streams = False
         self._completed = False
         self._drawn_at = self._said_at = self._progress.started_at
-        self._bad: list[tuple[str, str, str, str]] = []  # verdict, test, target, message
+        self._bad: list[tuple[str, str, str, str]] = []  # verdict, test, message, target
 
     def accepted(self, run: str) -> None:
         """Name the run where one wants to know."""
@@ -115,10 +121,12 @@ class TextReport(Report):
     def on_target(self, body: Body) -> None:
         """Keep how warm a target is; with `-v`, say why."""
         self._progress.target(body)
+        self._widen()
         if self._verbosity > 0:
             reason = bare_reason(body)
             facts = [f"Python {body['python']}"] if body.get("python") else []
             facts += [str(body["framework"])] if body.get("framework") else []
+            facts += [f"on {body['host']}"] if body.get("host") else []
             facts += [f"mode {body['mode']}", words.number(int(body["jobs"]), "worker")]
             state = "warm" if body["warm"] else "cold"
             said = f"{body['target']}: {state}{': ' + reason if reason else ''} ({', '.join(facts)})"
@@ -127,18 +135,32 @@ class TextReport(Report):
     def on_plan(self, body: Body) -> None:
         """Keep how much there is to do."""
         self._progress.plan(body, self._clock())
+        self._widen()
+        if self._several is not None:
+            self._write(self._several.planned())
+
+    def on_unavailable(self, body: Body) -> None:
+        """Say which target is not usable, and why."""
+        from testd_daemon.reports import lines
+
+        self._progress.unavailable(body)
+        self._widen()
+        self._write(lines.unavailable(self._terminal, body, self._verbosity))
 
     def on_notice(self, body: Body) -> None:
         """Say what the user should know, from warnings up; the rest with `-v` and `-vv`."""
+        self._progress.notice(body)
         level = str(body["level"])
         if self._verbosity < _NOTICE_FROM.get(level, 1):
             return
-        target = f"{body['target']}: " if body.get("target") and len(self._progress.targets) > 1 else ""
+        target = f"{body['target']}: " if body.get("target") and self._several is not None else ""
         label = self._terminal.paint(f"{level}:", _NOTICE_STYLES.get(level, "dim"))
         text = f"{label} {target}{safe.block(str(body['text']), colour=False)}\n"
         detail = str(body.get("detail") or "")
         if detail and (self._verbosity > 0 or level == "error"):
-            text += _indent(safe.block(detail, colour=self._terminal.colour))
+            from testd_daemon.reports import lines
+
+            text += lines.indented(safe.block(detail, colour=self._terminal.colour))
         self._write(text)
 
     def on_started(self, body: Body) -> None:
@@ -154,22 +176,27 @@ class TextReport(Report):
             self.close()
             self._output = LiveOutput(self._terminal)
         prefixed = sum(int(target["jobs"]) for target in self._progress.targets.values()) > 1
-        target = str(body.get("target") or "") if len(self._progress.targets) > 1 else ""
+        target = str(body.get("target") or "") if self._several is not None else ""
         source = (target, int(body["worker"]), str(body["stream"]))
         self._output.add(str(body["text"]), source, prefixed=prefixed)
 
     def on_outcomes(self, body: Body) -> None:
         """Count a batch, and tell each failure (with `-v`, each test)."""
+        rows = body["rows"]
+        self._progress.know(*{row[1] for row in rows[:: max(1, len(rows) - 1)]})  # the first and the last
+        self._widen()
+        if self._several is not None:
+            self._write(self._several.outcomes(rows))
+            return
         outcome, parts = self._progress.outcome, []
         every = self._verbosity > 0
-        for row in body["rows"]:
-            test, target, verdict = row[0], row[1], row[2]
-            outcome(test, target, verdict)
+        for row in rows:
+            verdict = row[2]
+            outcome(row[0], row[1], verdict)
             if verdict in BAD:
                 parts.append(self._failure(row))
-            else:
-                parts += [self._line(row)] if every else []
-                parts += self._leaks(row)
+            elif every or (row[6] and row[6].get("leaks")):
+                parts.append(self._line(row))
         if parts:
             self._write("".join(parts))
 
@@ -178,8 +205,8 @@ class TextReport(Report):
         self._completed = True
         self.close()
         counts = body.get("counts") or self._progress.counts
-        if self._verbosity >= 0 and len(self._bad) > 1:
-            self._write(self._list_failures())
+        if self._verbosity >= 0:
+            self._write(self._list_failures() if self._several is None else self._several.ending())
         exit_code, reason = int(body["exit_code"]), str(body.get("reason") or "")
         if reason and exit_code in (3, 4):
             self._problem(body, reason)
@@ -191,6 +218,18 @@ class TextReport(Report):
             self._write(safe.block(hint, colour=False) + "\n" if hint else "")
         self._write(self._summary(counts, float(body["duration"]), exit_code))
 
+    # ── several targets ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _widen(self) -> None:
+        """From the second target on each failure, each result and the end are told in another way."""
+        targets = self._progress.several
+        if targets is None or self._several is not None:
+            return
+        from testd_daemon.reports.several import Several
+
+        self._several = Several(self._terminal, self._progress, targets, self._verbosity, self._again)
+        self._several.seed(self._bad)
+
     # ── what is written ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _summary(self, counts: Mapping[str, int], duration: float, exit_code: int) -> str:
@@ -198,63 +237,55 @@ class TextReport(Report):
         parts = [paint(said, words.style(verdict)) for verdict, said in words.counts(counts)] or ["no tests ran"]
         if self._progress.deselected:
             parts.append(paint(f"{self._progress.deselected} deselected", "yellow"))
-        warmth = self._progress.warmth()
+        several = self._several
+        warmth = self._progress.warmth() if several is None else several.warmth()
         took = f" in {words.seconds(duration)}" + (f" ({warmth})" if warmth else "")
         main = "green" if exit_code == 0 else "yellow" if exit_code == 5 else "red"
-        return ", ".join(parts) + paint(took, main) + "\n"
+        said = ", ".join(parts) + paint(took, main)
+        if several is not None:
+            clause = several.clause()
+            said = f"{several.whole()}: {said}" + (f"; {clause}" if clause else "")
+        return said + "\n"
 
     def _line(self, row: Sequence[Any]) -> str:
-        test, target, verdict, duration, _, _, detail = row[:7]
-        verdict_said = self._terminal.paint(f"{verdict:<9}", words.style(verdict))
-        where = f" [{target}]" if len(self._progress.targets) > 1 else ""
-        why = str(detail["message"]) if detail and verdict not in BAD and detail.get("message") else ""
-        said = self._terminal.paint(f" ({safe.line(why)})", "dim") if why else ""
-        return f"{verdict_said} {words.seconds(duration):>8}  {safe.line(test)}{where}{said}\n"
+        from testd_daemon.reports import lines
 
-    def _leaks(self, row: Sequence[Any]) -> list[str]:
-        """Say in one line what a test that is no failure left behind; with `-q` nothing."""
-        leaks = row[6].get("leaks") if row[6] else None
-        if not leaks or self._verbosity < 0:
-            return []
-        said = safe.line(f"LEAK {row[0]}: {'; '.join(map(str, leaks))}")
-        said = said if self._verbosity > 0 or len(said) <= LONGEST_LEAK else said[: LONGEST_LEAK - 3] + "..."
-        return [self._terminal.paint(said, "dim") + "\n"]
+        said = lines.outcome(self._terminal, row, "") if self._verbosity > 0 else ""
+        return said + lines.leaks(self._terminal, row, "", self._verbosity)
 
     def _failure(self, row: Sequence[Any]) -> str:
         from testd_daemon.reports import failure
 
-        test, target, verdict, detail = row[0], row[1], row[2], row[6]
-        shown = target if len(self._progress.targets) > 1 else ""
-        self._bad.append((verdict, test, shown, str(detail.get("message") or "") if detail else ""))
-        again = self._settings.place.again(test, self._settings.again)
+        detail = row[6]
+        self._bad.append((row[2], row[0], str(detail.get("message") or "") if detail else "", row[1]))
         return (
-            failure.header(self._terminal, row, shown)
+            failure.header(self._terminal, row, "")
             + failure.describe(self._terminal, detail, everything=self._verbosity > 0)
-            + self._terminal.paint("again: ", "dim")
-            + self._terminal.paint(safe.line(again), "bold")
-            + "\n\n"
+            + self._again(row[0], row[1])
         )
 
+    def _again(self, test: str, target: str) -> str:
+        """Give the lines that end a failure: the command that runs just this test again, where it failed."""
+        named = self._several is not None or self._settings.name_target
+        options = [*self._settings.again, *(["--target", target] if named else [])]
+        command = safe.line(self._settings.place.again(test, options))
+        return self._terminal.paint("again: ", "dim") + self._terminal.paint(command, "bold") + "\n\n"
+
     def _list_failures(self) -> str:
-        paint, lines = self._terminal.paint, []
-        for verdict, test, target, message in self._bad[:NAMED_AT_THE_END]:
-            name = safe.line(test) + (f" [{target}]" if target else "")
-            first = safe.line((message.splitlines() or [""])[0])
-            room = self._terminal.width - len(verdict) - len(name) - 4
-            cut = first if len(first) <= room else first[: room - 3] + "..." if room > 10 else ""
-            lines.append(f"{paint(verdict.upper(), 'red')} {paint(name, 'bold')}{' - ' + cut if cut else ''}")
+        if len(self._bad) < 2:
+            return ""
+        from testd_daemon.reports import lines
+
+        said = [lines.named(self._terminal, *bad[:3]) for bad in self._bad[:NAMED_AT_THE_END]]
         if len(self._bad) > NAMED_AT_THE_END:
             more = len(self._bad) - NAMED_AT_THE_END
-            lines.append(f"and {more} more; `testd run --last-failed` runs all of them again")
-        return "\n".join(lines) + "\n"
+            said.append(f"and {more} more; `testd run --last-failed` runs all of them again")
+        return "\n".join(said) + "\n"
 
     def _problem(self, body: Body, message: str) -> None:
-        text = f"testd: {safe.block(message, colour=False)}\n"
-        if body.get("hint"):
-            text += safe.block(str(body["hint"]), colour=False) + "\n"
-        if body.get("detail"):
-            text += _indent(safe.block(str(body["detail"]), colour=self._errors.colour))
-        self._errors.write(text)
+        from testd_daemon.reports import lines
+
+        self._errors.write(lines.problem(self._errors, body, message))
 
     def _dim(self, text: str) -> None:
         self._write(self._terminal.paint(text, "dim") + "\n")
@@ -278,10 +309,6 @@ class TextReport(Report):
         if self._verbosity == 0 and now - self._said_at >= SAY_EVERY:
             self._said_at = now
             self._write(self._progress.sentence(now) + "\n")
-
-
-def _indent(text: str) -> str:
-    return "".join(f"    {line}\n" for line in text.rstrip("\n").split("\n"))
 
 
 __all__ = ["LIVE_AFTER", "SAY_EVERY", "TextReport", "TextSettings"]

@@ -5,6 +5,7 @@ Runs in the supervisor. Nothing here blocks: descriptors are read when they are 
 
 import codecs
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -14,14 +15,11 @@ from typing import Any, Dict, List, Optional
 
 from testd.framing import FrameBuffer, frame
 from testd.msgpack import packb
-from testd.runner import processes
-from testd.runner.slots import CUT_OFF, DONE, RUNNING, STARTING, Slot, scratch
 
 __all__ = [
     "Child",
     "OutputStream",
     "StemChild",
-    "WorkerChild",
     "kill_group",
     "make_child",
     "message_type",
@@ -30,19 +28,6 @@ __all__ = [
 
 _READ = 256 * 1024
 _TAIL = 16 * 1024  # bytes of output that are kept to explain a death
-_STACKS = 64 * 1024  # bytes of stacks that are told
-#: A test that runs longer than this is told once, in seconds.
-_LONG = 0.25
-#: How long a stem may take to fork a worker, in seconds: it has nothing else to do but to select tests.
-_FORK_DEADLINE = 60.0
-#: How long a process of its own may take to its first test, collection included, in seconds.
-_START_DEADLINE = 900.0
-#: How long a process may take to write its stacks before it is killed, in seconds.
-_DUMP_GRACE = 0.5
-#: How long a worker may take to end after its last test (exit functions), in seconds.
-_EXIT_GRACE = 5.0
-#: Of the time that a worker gets to stop, the part before it is interrupted.
-_INTERRUPT_AFTER = 0.2
 
 _BOOT = "import sys; sys.path.insert(0, {0!r}); from testd.runner.__main__ import main; sys.exit(main(sys.argv[1:]))"
 
@@ -89,8 +74,15 @@ class OutputStream:
             return None
         except OSError:
             return b""
-        self.tail = (self.tail + data)[-_TAIL:]
+        self.tail = data[-_TAIL:] if len(data) >= _TAIL else (self.tail + data)[-_TAIL:]
         return data
+
+    def widen(self) -> None:
+        """Let the pipe hold as much as one read takes, where the system can: a flood then costs fewer turns."""
+        resize = getattr(fcntl, "F_SETPIPE_SZ", 1031 if sys.platform.startswith("linux") else None)
+        if resize is not None:
+            with contextlib.suppress(OSError):  # as wide as the user may have it
+                fcntl.fcntl(self.fd, resize, _READ)
 
     def close(self) -> None:
         """Close the descriptor, once."""
@@ -188,171 +180,6 @@ class StemChild(Child):
         self.name = name
         self.collection = collection
         self.dropped = False
-
-
-class WorkerChild(Child):
-    """A worker, its deadlines, and how it ended."""
-
-    def __init__(self, order: "Dict[str, Any]", slot: int, settings: "Dict[str, Any]") -> None:
-        """Take the limits from the `StartWorker` and `ConfigureRunner` messages."""
-        super().__init__()
-        self.worker: int = order["worker"]
-        self.slot = slot
-        self.stream: bool = order.get("stream", False)
-        self.stacks = scratch("testd-stacks")
-        self._timeout: float = order.get("timeout", 0.0)
-        self._job_timeout: float = order.get("job_timeout", 0.0)
-        self._memory_limit: int = settings.get("memory_limit", 0)
-        self._output_limit: int = settings.get("output_limit", 8 * 1024 * 1024)
-        self._output: Dict[int, int] = {}
-        self._cause = ""
-        self._note = ""
-        self._last: Optional[Slot] = None
-        self._told = -1
-        self._kill_at = 0.0
-        self._interrupt_at = 0.0
-        self._done_at = 0.0
-        self._peak = 0
-        self._asked_at = _now()
-
-    def note(self, text: str) -> None:
-        """Keep why the worker was lost."""
-        self._note = text
-        self._cause = "lost"
-
-    def stop_at(self, now: float, grace: float) -> None:
-        """Begin to stop: interrupt soon, kill when the grace is over."""
-        if not self._kill_at:
-            self._cause = "stopped"
-            self._interrupt_at = now + min(_INTERRUPT_AFTER, grace)
-            self._kill_at = now + grace
-
-    def watch(self, slot: Slot, now: float, *, memory_due: bool) -> "Optional[Dict[str, Any]]":
-        """Look at deadlines and memory. Returns a `Started` message for a test that takes long, once."""
-        if self._kill_at:
-            self._finish_stopping(slot, now)
-            return None
-        if slot.state == STARTING and self._start_is_overdue(now):
-            return None
-        same, self._last = slot == self._last, slot
-        if slot.state == DONE:
-            self._done_at = self._done_at or now
-            if now - self._done_at > _EXIT_GRACE:
-                kill_group(self.pid)
-            return None
-        if slot.state != RUNNING or not same or not slot.whole:
-            return None
-        elapsed = now - slot.test_started
-        if self._timeout and elapsed > self._timeout:
-            self._kill("timeout", now)
-        elif self._job_timeout and now - slot.job_started > self._job_timeout:
-            self._kill("job timeout", now)
-        elif memory_due and self._memory_limit and self._resident() > self._memory_limit:
-            self._kill("memory", now)
-        elif elapsed > _LONG and self._told != slot.test:
-            self._told = slot.test
-            return {"type": "Started", "test": slot.test, "worker": self.worker, "seconds": elapsed, "target": ""}
-        return None
-
-    def _start_is_overdue(self, now: float) -> bool:
-        """End a stem that does not fork (user code stopped it), or a process of its own that does not get to work."""
-        waited = now - self._asked_at
-        if self.pid == 0 and self.parent is not None and waited > _FORK_DEADLINE:
-            kill_group(self.parent.pid)
-            return True
-        if waited > _START_DEADLINE:
-            self._kill("timeout", now)
-            return True
-        return False
-
-    def _kill(self, cause: str, now: float) -> None:
-        """Have the stacks written, and kill the worker a moment later."""
-        self._cause = cause
-        self._kill_at = now + _DUMP_GRACE
-        if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, processes.DUMP_SIGNAL)
-
-    def _finish_stopping(self, slot: Slot, now: float) -> None:
-        if self._interrupt_at and now > self._interrupt_at:
-            self._interrupt_at = 0.0
-            if slot.state == RUNNING and self.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGINT)
-        dumped = self._cause != "stopped" and os.fstat(self.stacks).st_size > 0 and slot == self._last
-        self._last = slot
-        if now > self._kill_at or dumped:
-            kill_group(self.pid)
-
-    def _resident(self) -> int:
-        """Return the worker's memory in KiB, 0 where the system does not tell."""
-        try:
-            with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
-                pages = int(file.read().split()[1])
-        except (OSError, IndexError, ValueError):
-            return 0
-        size = pages * os.sysconf("SC_PAGE_SIZE") // 1024
-        self._peak = max(self._peak, size)
-        return size
-
-    def live_text(self, stream: OutputStream, data: bytes, slot: Slot) -> "List[str]":
-        """Return what of this output is passed on: one test may not flood everything."""
-        used = self._output.get(slot.test, 0)
-        if used >= self._output_limit:
-            return []
-        self._output[slot.test] = used + len(data)
-        texts = [stream.decoder.decode(data)]
-        if used + len(data) >= self._output_limit:
-            texts.append(f"\n[testd: this test printed more than {self._output_limit} bytes; the rest is not shown]\n")
-        return [text for text in texts if text]
-
-    def exited(self, slot: Slot, status: "Optional[int]", memory: int) -> "Dict[str, Any]":
-        """Return the `WorkerExited` message."""
-        number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0
-        plain = status is not None and os.WIFEXITED(status)
-        running = slot.state == RUNNING
-        if number == signal.SIGKILL and not self._cause and self.parent is not None and self.parent.ended:
-            self.note(f"its stem ended: {self.parent.ended}")  # the kernel killed it with its parent
-        return {
-            "type": "WorkerExited",
-            "worker": self.worker,
-            "completed": slot.state == DONE,
-            "status": os.WEXITSTATUS(status) if status is not None and plain else None,
-            "signal": number,
-            "cause": self._cause or ("signal" if number else "exit" if status is not None else "lost"),
-            "test": slot.test if running else -1,
-            "seconds": max(0.0, _now() - slot.test_started) if running else 0.0,
-            "stderr": "\n".join(part for part in (self.tail(), self._note, _explained(slot, status)) if part),
-            "stacks": self._read_stacks(),
-            "memory": max(memory // (1024 if sys.platform == "darwin" else 1), self._peak),
-        }
-
-    def _read_stacks(self) -> str:
-        try:
-            return os.pread(self.stacks, _STACKS, 0).decode("utf-8", "replace")
-        except OSError:
-            return ""
-
-    def close(self) -> None:
-        """Close everything."""
-        super().close()
-        if self.stacks >= 0:
-            os.close(self.stacks)
-            self.stacks = -1
-
-
-def _explained(slot: Slot, status: "Optional[int]") -> str:
-    if slot.state == STARTING:
-        return "the worker ended before its first test"
-    if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status) == CUT_OFF:
-        return "the worker could not reach testd any more: a test closed descriptors that it had not opened"
-    return ""
-
-
-def _now() -> float:
-    import time
-
-    return time.monotonic()
 
 
 def make_child(child: Child) -> "List[int]":

@@ -16,10 +16,12 @@ import time
 from types import FrameType
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-__all__ = ["Dependencies", "listing"]
+__all__ = ["Dependencies", "listing", "matters"]
 
 _CACHES = {"__pycache__"}
-_SOURCES = (".py", ".pth", ".so", ".pyd", ".ini", ".cfg", ".toml")
+#: Test files of Node.js: its runner lists folders by the same rule (runners/node/notes.js).
+_SCRIPTS = (".test.js", ".test.mjs", ".test.cjs", ".test.ts", ".test.mts", ".test.cts")
+_SOURCES = (".py", ".pth", ".so", ".pyd", ".ini", ".cfg", ".toml", *_SCRIPTS)
 _IGNORED_ROOTS = ("/proc/", "/dev/", "/sys/")
 #: What tools keep for themselves: it changes with every run, and no verdict may depend on it.
 _IGNORED_PARTS = ("/.pytest_cache/", "/.hypothesis/", "/__pycache__/", "/.git/")
@@ -38,14 +40,22 @@ def listing(path: str, everything: bool) -> List[str]:
     try:
         with os.scandir(path) as entries:
             for entry in entries:
-                name = entry.name
-                if name in _CACHES or name.endswith(".pyc") or (name.startswith(".") and name != ".pytest.ini"):
+                if _hidden(entry.name):
                     continue
-                if everything or name.endswith(_SOURCES) or entry.is_dir():
-                    names.append(name)
+                if everything or entry.name.endswith(_SOURCES) or entry.is_dir():
+                    names.append(entry.name)
     except OSError:
         return []
     return sorted(names)
+
+
+def matters(name: str, *, folder: bool, everything: bool) -> bool:
+    """Tell whether `listing` would return this name."""
+    return not _hidden(name) and (everything or folder or name.endswith(_SOURCES))
+
+
+def _hidden(name: str) -> bool:
+    return name in _CACHES or name.endswith(".pyc") or (name.startswith(".") and name != ".pytest.ini")
 
 
 class _Noting:
@@ -99,6 +109,10 @@ class Dependencies:
             if name == "open" and builtins.open is ours:
                 builtins.open = original
         self._originals = []
+
+    def note_sought(self, paths: "List[str]") -> None:
+        """Count files that were only asked whether they exist: a new one among them is a change."""
+        self._files.update(dict.fromkeys(paths))
 
     def _replace(self, module: Any, name: str, note: "Callable[..., None]") -> None:
         original = getattr(module, name)

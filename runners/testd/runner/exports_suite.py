@@ -75,6 +75,10 @@ class ExportsSuite:
             if folder not in sys.path and os.path.isdir(folder):
                 sys.path.append(folder)
 
+    def sought(self) -> list[str]:
+        """Return the files that `configure` would have read if they were there: none."""
+        return []
+
     def collect(self, paths: list[str]) -> Collection:
         """Import the test files that `paths` mean and list their tests.
 

@@ -4,6 +4,7 @@ pytest captures into temporary files whose position parent and children would sh
 own under the objects that pytest made. What a test prints is then read back in limits: a gigabyte stays on the disk.
 """
 
+import contextlib
 import io
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import Any, List, Optional
 
 from testd.runner.capture import read_limited
 
-__all__ = ["follow_descriptors", "hold_capture", "restart_capture"]
+__all__ = ["follow_descriptors", "hold_capture", "restart_capture", "restart_log_file"]
 
 #: Captures that are out of use, but whose files user code may still write to.
 _held: List[Any] = []
@@ -27,6 +28,7 @@ def hold_capture(config: Any) -> None:
 
 def follow_descriptors(config: Any) -> None:
     """Make the suspended capture give back this process's own output descriptors, not those it was forked with."""
+    _dump_stacks_here(config)
     manager = config.pluginmanager.getplugin("capturemanager")
     capturing = manager._global_capturing if manager is not None else None
     if capturing is None:
@@ -35,6 +37,15 @@ def follow_descriptors(config: Any) -> None:
         saved = getattr(one, "targetfd_save", None)
         if saved is not None:
             os.dup2(one.targetfd, saved, inheritable=False)
+
+
+def _dump_stacks_here(config: Any) -> None:
+    """Make `faulthandler_timeout` write to this process's own error output: pytest keeps a copy of the descriptor."""
+    plugin = sys.modules.get("_pytest.faulthandler")
+    key = getattr(plugin, "fault_handler_stderr_fd_key", None) or getattr(plugin, "fault_handler_stderr_key", None)
+    kept = config.stash.get(key, None)
+    if kept is not None:
+        os.dup2(2, kept if isinstance(kept, int) else kept.fileno(), inheritable=False)
 
 
 def restart_capture(config: Any, limit: int, *, stream: bool) -> None:
@@ -64,6 +75,19 @@ def restart_capture(config: Any, limit: int, *, stream: bool) -> None:
     for one in (manager._global_capturing.out, manager._global_capturing.err):
         if one is not None:
             _limit(one, limit)
+
+
+def restart_log_file(config: Any, *, append: bool) -> None:
+    """Write the log file of the project's options anew, as each session does: the stem's may have been removed."""
+    handler = getattr(config.pluginmanager.getplugin("logging-plugin"), "log_file_handler", None)
+    if handler is None or handler.baseFilename == os.devnull:
+        return
+    with contextlib.suppress(OSError):  # what cannot be opened any more goes on where the stem has opened it
+        mode = "a" if append else handler.mode
+        stream = open(handler.baseFilename, mode, encoding=handler.encoding)  # noqa: SIM115  # the handler closes it
+        old = handler.setStream(stream)
+        if old is not None:
+            old.close()
 
 
 def _start(manager: Any, config: Any, method: str) -> None:

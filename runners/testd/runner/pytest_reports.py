@@ -8,7 +8,7 @@ from testd.runner.failures import classify, detail, frames_of, summarize
 from testd.runner.leaks import Leaks
 from testd.runner.settings import Settings
 
-__all__ = ["Report", "Reports"]
+__all__ = ["Report", "Reports", "exit_report"]
 
 #: Called once per test: verdict, duration in seconds, detail or None.
 Report = Callable[[str, float, Optional[Dict[str, Any]]], None]
@@ -121,7 +121,8 @@ class Reports:
     def _verdict(self, report: Any) -> str:
         """Ask pytest, with its plugins, what a report counts as."""
         config = self._item.config
-        category = config.hook.pytest_report_teststatus(report=report, config=config)[0]
+        status = config.hook.pytest_report_teststatus(report=report, config=config)
+        category = status[0] if status else report.outcome  # without the terminal plugin nobody has an answer
         if category in _WORST_FIRST:
             return str(category)
         return "failed" if report.failed and category else "passed"
@@ -173,6 +174,23 @@ class Reports:
             text=shorten(str(self._item.repr_failure(raised)), _TEXT_LIMIT),
             frames=frames,
         )
+
+
+def exit_report(collector: Any, error: SystemExit) -> Any:
+    """Return the report of a collector whose own code ended the process, as pytest makes it of other exceptions."""
+    from _pytest.reports import CollectErrorRepr, CollectReport
+    from _pytest.runner import CallInfo
+
+    def again() -> None:
+        raise error
+
+    call: Any = CallInfo.from_call(again, "collect")
+    longrepr = collector.repr_failure(call.excinfo)
+    if not hasattr(longrepr, "toterminal"):
+        longrepr = CollectErrorRepr(longrepr)
+    report: Any = CollectReport(collector.nodeid, "failed", longrepr, [])
+    report.call = call  # pytest hands it to pytest_exception_interact
+    return report
 
 
 def _text(report: Any) -> str:

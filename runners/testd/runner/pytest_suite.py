@@ -11,16 +11,35 @@ import sys
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from testd.context import state
+from testd.runner.endings import place_of
 from testd.runner.failures import describe
-from testd.runner.pytest_capture import follow_descriptors, hold_capture, restart_capture
-from testd.runner.pytest_reports import Report, Reports
+from testd.runner.pytest_capture import follow_descriptors, hold_capture, restart_capture, restart_log_file
+from testd.runner.pytest_reports import Report, Reports, exit_report
+from testd.runner.pytest_sharing import share
 from testd.runner.settings import Collection, Settings, SuiteFault, WorkerSettings
 
 __all__ = ["PytestSuite"]
 
 _OLDEST = (7, 0)
+#: From here on pytest tells its version to the programs under test, in the environment.
+_TELLS_VERSION = (8, 2)
 #: Plugins that write to pytest's cache about "the last run": a worker has seen just a part of one.
 _PARTIAL = ("lfplugin", "nfplugin", "stepwiseplugin")
+#: Options of a project that would have somebody else run the tests, stop for a debugger, or run nothing at all.
+_OURS: Dict[str, Any] = {
+    "dist": "no",
+    "numprocesses": None,
+    "tx": [],
+    "xmlpath": None,
+    "usepdb": False,
+    "trace": False,
+    "collectonly": False,
+    "setuponly": False,
+    "setupplan": False,
+}
+
+#: Where pytest looks for its configuration.
+_CONFIGURATION = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 
 
 class PytestSuite:
@@ -69,20 +88,35 @@ class PytestSuite:
         import pytest
         from _pytest.config import ConftestImportFailure
 
-        os.environ["PYTEST_VERSION"] = pytest.__version__
+        if hasattr(pytest, "version_tuple") and pytest.version_tuple[:2] >= _TELLS_VERSION:
+            os.environ["PYTEST_VERSION"] = pytest.__version__
         try:
             self._config = self._parse(list(self._settings.arguments))
+            self._session = pytest.Session.from_config(self._config)
+            self._session.exitstatus = pytest.ExitCode.OK
             self._config._do_configure()
             hold_capture(self._config)
             self._quiet_terminal()
-            self._session = pytest.Session.from_config(self._config)
             self._config.hook.pytest_sessionstart(session=self._session)
         except ConftestImportFailure as error:
             raise self._conftest_fault(error) from error
         except pytest.UsageError as error:
             raise SuiteFault("usage", "\n".join(str(part) for part in error.args), "", "") from error
         except pytest.exit.Exception as error:
-            raise SuiteFault("exit", f"pytest.exit: {error.msg}", exit_code=_exit_code(error)) from error
+            raise self._exit_fault(error) from error
+
+    def sought(self) -> "List[str]":
+        """Return the conftest and configuration files that `configure` would have read if they were there."""
+        config = self._config
+        folders = [str(folder) for folder in config.pluginmanager._dirpath2confmods]
+        found = [os.path.join(folder, "conftest.py") for folder in folders]
+        folder, last = str(config.invocation_params.dir), str(config.inipath.parent if config.inipath else "/")
+        while True:
+            found += [os.path.join(folder, name) for name in _CONFIGURATION]
+            above = os.path.dirname(folder)
+            if folder in (last, above):
+                return found
+            folder = above
 
     def _parse(self, arguments: "List[str]") -> Any:
         from _pytest.config import _prepareconfig
@@ -95,10 +129,17 @@ class PytestSuite:
             if controller is not None:
                 controller.pause()
             config._ensure_unconfigure()
-            return self._parse([*arguments, "--no-cov"])
-        for name, value in (("dist", "no"), ("numprocesses", None), ("tx", []), ("xmlpath", None), ("usepdb", False)):
+            return self._without_coverage(self._parse([*arguments, "--no-cov"]))
+        for name, value in _OURS.items():
             if getattr(option, name, value) != value:
                 setattr(option, name, value)
+        return config
+
+    def _without_coverage(self, config: Any) -> Any:
+        """Let tests that pause coverage (`no_cover`) find something to pause: the plugin forgets that it is off."""
+        plugin = config.pluginmanager.getplugin("_cov")
+        if plugin is not None and getattr(plugin, "cov_controller", None) is None:
+            plugin.cov_controller = _NoCoverage()
         return config
 
     def _conftest_fault(self, error: Any) -> SuiteFault:
@@ -109,6 +150,12 @@ class PytestSuite:
             f"{error.path} cannot be imported: {told['message']}",
             "repair it; every test below it needs it",
             told["text"],
+        )
+
+    def _exit_fault(self, error: Any) -> SuiteFault:
+        place = place_of(error, self._settings.root)
+        return SuiteFault(
+            "exit", f"pytest.exit: {error.msg}" + (f" (at {place})" if place else ""), exit_code=_exit_code(error)
         )
 
     def _quiet_terminal(self) -> None:
@@ -135,8 +182,10 @@ class PytestSuite:
         except pytest.UsageError as error:
             raise SuiteFault("usage", "\n".join(str(part) for part in error.args)) from error
         except pytest.exit.Exception as error:
-            raise SuiteFault("exit", f"pytest.exit: {error.msg}", exit_code=_exit_code(error)) from error
-        maxfail, config.option.maxfail = int(config.option.maxfail or 0), 0
+            raise self._exit_fault(error) from error
+        maxfail = int(config.option.maxfail or 0)
+        if maxfail:
+            config.option.maxfail = 0  # who runs the tests counts; None and 0 stay what they are
         session.testsfailed, session.shouldfail = 0, False
         self.items = _named(session.items)
         self.errors = self._reports.collect_errors
@@ -180,40 +229,16 @@ class PytestSuite:
         """Turn the collected session into this worker's own."""
         self._stopping = worker.stopping
         restart_capture(self._config, self._settings.capture_limit, stream=worker.stream)
+        restart_log_file(self._config, append=worker.workers > 1)
         manager = self._config.pluginmanager
         for name in _PARTIAL:
             plugin = manager.getplugin(name)
             if plugin is not None:
                 manager.unregister(plugin)
         if worker.workers > 1:
-            self._share(worker)
+            share(self._config, worker)
         state.update_snapshots = worker.update_snapshots or None
         self._reports.start()
-
-    def _share(self, worker: WorkerSettings) -> None:
-        """Say that several workers share this run in the way that fixtures and plugins know from pytest-xdist."""
-        name = f"gw{worker.worker}"
-        run = worker.run or str(os.getppid())
-        self._config.workerinput = {
-            "workerid": name,
-            "workercount": worker.workers,
-            "testrunuid": run,
-            "mainargv": list(sys.argv),
-        }
-        self._config.workeroutput = {}
-        self._own_basetemp(name)
-        os.environ["PYTEST_XDIST_WORKER"] = name
-        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(worker.workers)
-        os.environ["PYTEST_XDIST_TESTRUNUID"] = run
-
-    def _own_basetemp(self, name: str) -> None:
-        """Take a folder inside the one that the options name: pytest empties that one when it is first used."""
-        factory: Any = getattr(self._config, "_tmp_path_factory", None)
-        given = getattr(factory, "_given_basetemp", None)
-        if given is not None:
-            given.mkdir(parents=True, exist_ok=True)
-            factory._given_basetemp = given / name
-            self._config.option.basetemp = str(given / name)
 
     def within(self, body: "Callable[[], None]") -> None:
         """Run `body` as the session's test loop, inside of what plugins wrap around it."""
@@ -250,10 +275,12 @@ class PytestSuite:
 
     def close(self) -> None:
         """Finish the session and unconfigure, as pytest does at its end."""
+        import pytest
+
         session = self._session
         os.chdir(session.startpath)
         session._setupstate.teardown_exact(None)
-        session.exitstatus = 1 if session.testsfailed else 0
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED if session.testsfailed else pytest.ExitCode.OK
         self._config.hook.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
         self._config._ensure_unconfigure()
 
@@ -269,8 +296,31 @@ class _Plugin:
         reports = suite._reports
         self.pytest_runtest_logreport = reports.pytest_runtest_logreport
         self.pytest_exception_interact = reports.pytest_exception_interact
+        self.pytest_make_collect_report = pytest.hookimpl(hookwrapper=True, trylast=True)(_around_collect)
         self.pytest_collectreport = reports.pytest_collectreport
         self.pytest_deselected = reports.pytest_deselected
+
+
+def _around_collect(collector: Any) -> Any:
+    """Make a file that calls `sys.exit` one that cannot be collected: recent versions of pytest end there."""
+    outcome = yield
+    error = outcome.excinfo[1] if outcome.excinfo else None
+    if isinstance(error, SystemExit):
+        outcome.force_result(exit_report(collector, error))
+
+
+class _NoCoverage:
+    """What measures coverage where nothing does: it is nothing, and can be paused."""
+
+    cov = None
+
+    def __bool__(self) -> bool:
+        return False
+
+    def pause(self) -> None:
+        """Go on not measuring."""
+
+    resume = pause
 
 
 class _Silent:

@@ -41,7 +41,7 @@ class Settings:
 class WorkerSettings:
     """What one worker is for, as `StartWorker` brought it. Times are in seconds."""
 
-    _told = ("collection", "maxfail", "paths", "run", "stream", "update_snapshots", "worker", "workers")
+    _told = ("collection", "maxfail", "paths", "place", "run", "stream", "update_snapshots", "worker", "workers")
     __slots__ = (*_told, "stopping")
 
     def __init__(
@@ -55,8 +55,9 @@ class WorkerSettings:
         paths: Optional[List[str]] = None,
         run: str = "",
         maxfail: int = 0,
+        place: int = 0,
     ) -> None:
-        """Keep the values; `workers` is how many share the run, `maxfail` 0 means no limit."""
+        """Keep the values; `workers` share the run, `place` counts them from 0, `maxfail` 0 means no limit."""
         self.worker = worker
         self.collection = collection
         self.stream = stream
@@ -65,6 +66,7 @@ class WorkerSettings:
         self.paths = paths or []
         self.run = run
         self.maxfail = maxfail
+        self.place = place
         #: Whether the supervisor asked the worker to stop: tells its interrupt from one that a test raised.
         self.stopping: Callable[[], bool] = lambda: False
 

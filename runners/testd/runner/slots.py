@@ -10,9 +10,9 @@ import struct
 import tempfile
 from typing import NamedTuple
 
-__all__ = ["CUT_OFF", "DONE", "IDLE", "RUNNING", "STARTING", "Slot", "SlotWriter", "Slots", "scratch"]
+__all__ = ["CLOSING", "CUT_OFF", "DONE", "IDLE", "RUNNING", "STARTING", "Slot", "SlotWriter", "Slots", "scratch"]
 
-STARTING, IDLE, RUNNING, DONE = range(4)
+STARTING, IDLE, RUNNING, DONE, CLOSING = range(5)
 #: The exit status of a worker that could not reach the supervisor any more (EX_IOERR).
 CUT_OFF = 74
 
@@ -27,7 +27,10 @@ _STOP = 56
 
 
 class Slot(NamedTuple):
-    """What a worker is doing. `test` and `job` are -1 where there is none; not `whole` while it is being written."""
+    """What a worker is doing. `test` and `job` are -1 where there is none; not `whole` while it is being written.
+
+    While it is CLOSING, `test_started` is when the end of its session began.
+    """
 
     state: int
     job: int
@@ -107,8 +110,12 @@ class SlotWriter:
         """Say that no test runs: the worker waits for its next job."""
         self._write(IDLE, -1, -1, 0.0, 0.0)
 
+    def closing(self, now: float) -> None:
+        """Say that no test is left: what comes now is the end of the session, which user code takes part in."""
+        self._write(CLOSING, -1, -1, now, 0.0)
+
     def done(self) -> None:
-        """Say that the worker finished in order: what comes now is only its end."""
+        """Say that the worker finished in order: what comes now are exit functions."""
         self._write(DONE, -1, -1, 0.0, 0.0)
 
     def _write(self, state: int, job: int, test: int, test_started: float, job_started: float) -> None:

@@ -39,6 +39,7 @@ def start(kind: str, descriptors: List[int]) -> int:
     processes.reset_signals()
     channel = Channel(descriptors[0])
     slots = Slots(high(descriptors[1]))
+    status = 70  # EX_SOFTWARE
     try:
         begin, _ = channel.receive()
         stem = Stem(channel, slots, Settings.read(begin), prctl)
@@ -46,9 +47,17 @@ def start(kind: str, descriptors: List[int]) -> int:
             stem.work_alone(high(descriptors[2]))
         stem.begin()
         stem.serve()
-    except (ChannelClosed, KeyboardInterrupt):
-        pass
-    os._exit(0)
+    except ChannelClosed:
+        status = 0
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)  # so that it is told what ended this process
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()  # the supervisor tells it
+    finally:
+        os._exit(status)  # never by way of the interpreter's own end: that waits for threads of user code
 
 
 class Stem:
@@ -92,6 +101,7 @@ class Stem:
             self._find_directory()
             self._suite.configure()
             self._dependencies.stop()
+            self._dependencies.note_sought(self._suite.sought())
             self._tell_dependencies()
 
     def collect(self, collection: int, paths: List[str]) -> None:
@@ -239,6 +249,7 @@ class Stem:
             return False
         processes.own_group()
         processes.die_with_parent(self._prctl, parent)
+        threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # Python leaves the parent's after a fork
         self._children = {}
         signal.set_wakeup_fd(-1)
         os.close(self._wake)
@@ -330,9 +341,13 @@ class Stem:
         try:
             yield
         except SuiteFault as fault:
-            self._fault(number, fault.code, fault.message, fault.hint, fault.detail, fault.exit_code)
+            self._suite_fault(number, fault)
         except ChannelClosed:
             raise
+        except (SystemExit, KeyboardInterrupt) as error:
+            from testd.runner.endings import ending_fault
+
+            self._suite_fault(number, ending_fault(error, self.settings.root))
         except BaseException as error:  # user code runs here: plugins, conftest files, test modules
             import traceback
 
@@ -342,6 +357,9 @@ class Stem:
         if exits:
             _flush()
             os._exit(0)
+
+    def _suite_fault(self, number: int, fault: SuiteFault) -> None:
+        self._fault(number, fault.code, fault.message, fault.hint, fault.detail, fault.exit_code)
 
     def _fault(self, number: int, code: str, message: str, hint: str, detail: str, exit_code: int) -> None:
         self.channel.send(

@@ -59,6 +59,12 @@ class AgentStream:
         """Send a message."""
         self.forward(frame(packb(message)))
 
+    def fault(self, code: str, message: str, **more: Any) -> None:
+        """Tell what went wrong, with pytest's exit code for it."""
+        told = {"type": "Fault", "code": code, "message": message, "hint": "", "detail": "", "exit_code": 3, "id": 0}
+        told.update(more)
+        self.tell(told)
+
     def forward(self, frames: bytes) -> None:
         """Send bytes that are whole frames."""
         waiting = bool(self._outgoing)
@@ -75,7 +81,7 @@ class AgentStream:
         except BlockingIOError:
             pass
         except OSError:
-            self._end()
+            self.give_up()
         if self._writer == self._reader:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0)
             self._selector.modify(self._reader, events, self._ready)
@@ -85,7 +91,7 @@ class AgentStream:
         if self._outgoing:
             self._selector.register(self._writer, selectors.EVENT_WRITE, None)
 
-    def _end(self) -> None:
+    def give_up(self) -> None:
         """Give up what waits: the agent is gone."""
         self.open = False
         self._outgoing = bytearray()
@@ -104,7 +110,7 @@ class AgentStream:
         except OSError:
             data = b""
         if not data:
-            self._end()
+            self.give_up()
             return
         self._incoming.feed(data)
         for payload in self._incoming.frames():

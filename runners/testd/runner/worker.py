@@ -59,24 +59,28 @@ class Worker:
         Raises:
             ChannelClosed: the supervisor is gone.
         """
-        self._slot.idle()
+        processes.offer()
         self._imports.forget()
         self._settings.stopping = lambda: self._slot.stopping
         gc.unfreeze()  # tests see, and can collect, the objects of their modules
         self._suite.open(self._settings)
         completed = True
         try:
-            self._suite.within(self._run_jobs)
+            self._suite.within(self._run_all)
         except KeyboardInterrupt:
             completed = self._slot.stopping
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not break the teardown
         except BaseException:  # out of a test: the slot goes on to name it, so that it is known what ended the worker
             self._close()
             raise
-        self._slot.idle()
+        self._slot.closing(_monotonic())
         gc.freeze()  # pytest collects garbage several times at its end: that would copy all memory shared with the stem
         self._close()
         return completed
+
+    def _run_all(self) -> None:
+        self._run_jobs()
+        self._slot.closing(_monotonic())  # what plugins have wrapped around this comes next
 
     def _run_jobs(self) -> None:
         while not self._slot.stopping:
@@ -200,7 +204,10 @@ def finish_process(worker: Worker, slot: SlotWriter, stacks: int) -> None:
     """Run a worker to its end and leave the process, as an interpreter would, but without waiting for threads."""
     faulthandler.enable(file=stacks, all_threads=True)
     if hasattr(faulthandler, "register"):
-        faulthandler.register(processes.DUMP_SIGNAL, file=stacks, all_threads=True, chain=False)
+        # What follows the dump is the signal's own action, the end: else a call that it interrupts would go on, and
+        # a test that hung in it would pass.
+        signal.signal(processes.DUMP_SIGNAL, signal.SIG_DFL)
+        faulthandler.register(processes.DUMP_SIGNAL, file=stacks, all_threads=True, chain=True)
         processes.keep_dump_signal()
     status = 70  # EX_SOFTWARE, unless all went well
     try:

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from house import survivors
 from testd.framing import FrameBuffer
 from testd_protocol.framing import decoder, encode
 from testd_protocol.messages import (
@@ -97,7 +98,7 @@ class RunResult:
 class AgentDriver:
     """One agent. Leaving the block closes the link and waits for the process, and for all that it started."""
 
-    def __init__(self, workspace: Path, state: Path, *, ephemeral: bool = False) -> None:
+    def __init__(self, workspace: Path, state: Path, cache: Path, *, ephemeral: bool = False) -> None:
         self.workspace = str(workspace.resolve())
         near, far = socket.socketpair()
         near.settimeout(PATIENCE)
@@ -117,11 +118,7 @@ class AgentDriver:
             if not name.startswith(("PYTEST", "TESTD_", "VIRTUAL_ENV", "COVERAGE"))
         }
         self.environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # hypothesis' plugin costs a second at each start
-        self.send(
-            Configure(
-                workspace=self.workspace, state_dir=str(state), cache_dir=str(state / "cache"), ephemeral=ephemeral
-            )
-        )
+        self.send(Configure(workspace=self.workspace, state_dir=str(state), cache_dir=str(cache), ephemeral=ephemeral))
         ready = self.receive()
         assert isinstance(ready, Ready)
         assert ready.pid == self.process.pid
@@ -139,7 +136,7 @@ class AgentDriver:
         finally:
             self.process.kill()
             self.process.wait()
-        _, alive = psutil.wait_procs(family, timeout=PATIENCE)
+        alive = survivors(family, PATIENCE)
         assert not alive, f"outlived the agent: {alive}"
 
     def family(self) -> list[psutil.Process]:

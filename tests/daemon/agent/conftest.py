@@ -35,11 +35,11 @@ def project(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Callable[..., AgentDriver]]:
+def agent(tmp_path: Path, runner_cache: Path) -> Iterator[Callable[..., AgentDriver]]:
     started: list[AgentDriver] = []
 
     def start(root: Path, **options: bool) -> AgentDriver:
-        started.append(AgentDriver(root, tmp_path / "state", **options))
+        started.append(AgentDriver(root, tmp_path / "state", runner_cache, **options))
         return started[-1].__enter__()
 
     yield start

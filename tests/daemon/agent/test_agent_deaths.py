@@ -12,6 +12,7 @@ import psutil
 import pytest
 from agent_driver import PATIENCE
 
+from house import survivors
 from testd_protocol.messages import Outcomes, Output, Shutdown
 
 Make = Callable[..., Path]
@@ -120,7 +121,7 @@ def test_a_runner_that_is_killed_between_runs_is_replaced_and_it_is_said(project
     driver.run()
     for process in psutil.Process(driver.process.pid).children():
         process.kill()
-        psutil.wait_procs([process])
+        assert not survivors([process], PATIENCE)
     second = driver.run()
     assert second.completed.exit_code == 0
     assert not second.ready.warm
@@ -157,8 +158,7 @@ def test_nothing_outlives_an_agent(project: Make, agent: StartAgent, how: str) -
     if how == "SIGKILL":
         os.kill(driver.process.pid, signal.SIGKILL)
         driver.process.wait()
-        _, alive = psutil.wait_procs(family, timeout=PATIENCE)
-        assert not alive
+        assert not survivors(family, PATIENCE)
 
 
 def test_shutdown_ends_runs_in_order(project: Make, agent: StartAgent) -> None:

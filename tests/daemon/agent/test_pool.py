@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -20,7 +21,7 @@ class Stand:
     def __init__(self, *, held: int = 0, runs: int = 1, age: float = 0.0, users: int = 0) -> None:
         self.users, self.runs, self.alive, self.private = users, runs, True, False
         self.started_at, self.used_at, self.most_age = time.time() - age, time.monotonic(), 0.0
-        self.held, self.why = held, ""
+        self.held, self.why, self.spec = held, "", SimpleNamespace(target="py3")
 
     def memory(self) -> int:
         return self.held

@@ -365,7 +365,7 @@ class Model:
             self.perform(self.scheduler.outcome(job, test, "failed" if kind == 2 else "passed"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.integers(1, 4), max_size=8),
     st.integers(1, 3),
@@ -391,3 +391,12 @@ def test_whatever_happens_every_test_is_settled_once_and_the_run_ends(
     assert model.complete
     assert plan.open == 0
     assert sorted(model.settled) == list(range(len(plan)))
+
+
+def test_more_room_starts_more_workers_and_less_sends_nobody_away() -> None:
+    _, scheduler = schedule([[0], [1], [2], [3]])
+    assert scheduler.begin() == [Start(1, 0, (0,)), Assign(1, 2, (0,)), Assign(1, 3, (1,))]
+    assert scheduler.widen(1) == []
+    assert scheduler.widen(2) == [Start(4, 1, (2,)), Assign(4, 5, (2,)), Assign(4, 6, (3,)), Finish(4)]
+    assert scheduler.widen(1) == []
+    assert scheduler.widen(3) == []

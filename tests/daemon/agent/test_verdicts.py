@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from testd_daemon.agent.actions import Exit, Settle
-from testd_daemon.agent.verdicts import exit_code, explain
+from testd_daemon.agent.verdicts import exit_code, explain, hung_in
 from testd_protocol.messages import Detail
 
 
@@ -65,3 +65,27 @@ def test_a_reason_takes_the_place_of_a_cause_and_a_cancelled_test_needs_none() -
 )
 def test_exit_codes(counts: dict[str, int], selected: int, interrupted: bool, expected: int) -> None:
     assert exit_code(counts, selected=selected, interrupted=interrupted) == expected
+
+
+DUMP = """Thread 0x0001 (most recent call first):
+  File "/project/other.py", line 1 in other
+
+Current thread 0x0002 (most recent call first):
+  File "/usr/lib/python3.12/threading.py", line 300 in wait
+  File "/venv/lib/python3.12/site-packages/plugin.py", line 20 in helper
+%s  File "/venv/lib/python3.12/site-packages/_pytest/main.py", line 300 in main
+
+Extension modules: none
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ('  File "/project/conftest.py", line 7 in held\n', " in held (/project/conftest.py:7)"),
+        ("", " in helper (/venv/lib/python3.12/site-packages/plugin.py:20)"),
+    ],
+)  # fmt: skip
+def test_what_hangs_is_named(own: str, said: str) -> None:
+    assert hung_in(DUMP % own) == said
+    assert hung_in("") == ""

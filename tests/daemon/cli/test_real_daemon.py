@@ -14,6 +14,8 @@ import psutil
 import pytest
 from fake_handler import DEADLINE
 
+from house import survivors
+
 TESTS = """
 import pathlib, pytest, time
 
@@ -180,8 +182,7 @@ def test_a_private_daemon_does_not_survive_its_client(project, ended, tmp_path):
     assert theirs
     process.kill()
     process.wait(DEADLINE)
-    _, alive = psutil.wait_procs(theirs, timeout=DEADLINE)
-    assert alive == []
+    assert survivors(theirs, DEADLINE) == []
     assert private_folders(tmp_path) == []
 
 

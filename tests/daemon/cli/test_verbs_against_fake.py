@@ -146,6 +146,13 @@ def test_history_of_runs_and_of_a_test(cli):
     assert (asked["workspace"], asked["test"], asked["limit"]) == (str(cli.project), "test_a", 5)
 
 
+def test_history_of_several_targets_names_them(cli):
+    runs = [entry(run="r1", target="py3.9", counts={"failed": 1}), entry(run="r1", target="box", counts={"passed": 1})]
+    with cli.fake(history=runs):
+        said = cli.run("history").stdout.splitlines()
+    assert [line.rpartition("  ")[2] for line in said] == ["1 failed [py3.9]", "1 passed [box]"]
+
+
 def test_history_that_is_empty(cli):
     with cli.fake():
         assert cli.run("history").stdout == "nothing has run here yet\n"

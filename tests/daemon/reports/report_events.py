@@ -17,7 +17,7 @@ def text_of(made: Terminal) -> str:
     return made.stream.getvalue()
 
 
-def target(name="py3.11", *, warm=True, reason="warm: 3 tests kept", jobs=1):
+def target(name="py3.11", *, warm=True, reason="warm: 3 tests kept", jobs=1, host=""):
     return {
         "type": "TargetReady",
         "target": name,
@@ -28,19 +28,39 @@ def target(name="py3.11", *, warm=True, reason="warm: 3 tests kept", jobs=1):
         "jobs": jobs,
         "python": "3.11.7",
         "framework": "pytest 9.0.1",
+        "host": host,
     }
 
 
-def planned(tests=3, expected=None, deselected=0):
-    return {"type": "Planned", "tests": tests, "expected": expected, "deselected": deselected}
+def unavailable(target="box", message="docker: no image", hint="", detail="", required=False):
+    return {
+        "type": "TargetUnavailable",
+        "target": target,
+        "message": message,
+        "hint": hint,
+        "detail": detail,
+        "required": required,
+    }
 
 
-def notice(level="warning", text="something", detail=""):
-    return {"type": "Notice", "level": level, "text": text, "target": "", "detail": detail}
+def planned(tests=3, expected=None, deselected=0, targets=None):
+    """Give `Planned`; of several targets, `targets` says what each is to do, and the sum is made of it."""
+    tests = sum(count or 0 for count in targets.values()) if targets else tests
+    return {
+        "type": "Planned",
+        "tests": tests,
+        "expected": expected,
+        "deselected": deselected,
+        "targets": targets or {},
+    }
 
 
-def started(test="tests/test_a.py::test_slow", seconds=1.0, worker=0):
-    return {"type": "Started", "test": test, "worker": worker, "seconds": seconds, "target": "py3.11"}
+def notice(level="warning", text="something", detail="", target=""):
+    return {"type": "Notice", "level": level, "text": text, "target": target, "detail": detail}
+
+
+def started(test="tests/test_a.py::test_slow", seconds=1.0, worker=0, target="py3.11"):
+    return {"type": "Started", "test": test, "worker": worker, "seconds": seconds, "target": target}
 
 
 def output(text, worker=0, stream="stdout", target="py3.11"):

@@ -17,6 +17,7 @@ from report_events import (
     target,
     terminal,
     text_of,
+    unavailable,
 )
 
 from testd_daemon.reports.json import JsonReport
@@ -43,7 +44,15 @@ def test_every_event_is_a_line_with_its_run_and_number():
     assert [line["seq"] for line in made] == list(range(8))
     assert {line["run"] for line in made} == {"r1"}
     assert made[0] == {"event": "accepted", "run": "r1", "seq": 0, "schema": 1, "version": "1.2.3", "workspace": "/w"}
-    assert made[2] == {"event": "plan", "run": "r1", "seq": 2, "tests": 2, "expected": 1.5, "deselected": 3}
+    assert made[2] == {
+        "event": "plan",
+        "run": "r1",
+        "seq": 2,
+        "tests": 2,
+        "expected": 1.5,
+        "deselected": 3,
+        "targets": {},
+    }
     assert all("type" not in line for line in made)
 
 
@@ -64,6 +73,30 @@ def test_a_batch_becomes_a_line_for_each_test():
     }
     assert made[2]["seq"] == 1
     assert made[2]["detail"] == info
+
+
+def test_every_event_of_several_targets_has_its_target():
+    made = lines(
+        planned(targets={"a": 2, "b": None}),
+        target("a", host="build1"),
+        notice(target="a"),
+        started(target="a"),
+        output("x", target="a"),
+        outcomes(row(target="a")),
+        unavailable("b", "no such image", "Pull it.", "manifest unknown", required=True),
+    )
+    assert made[1]["targets"] == {"a": 2, "b": None}
+    assert [line["target"] for line in made[2:]] == ["a", "a", "a", "a", "a", "b"]
+    assert made[-1] == {
+        "event": "unavailable",
+        "run": "r1",
+        "seq": 7,
+        "target": "b",
+        "message": "no such image",
+        "hint": "Pull it.",
+        "detail": "manifest unknown",
+        "required": True,
+    }
 
 
 def test_an_event_of_a_later_version_is_left_out():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 
-from report_events import completed, detail, outcomes, planned, row, started, target, terminal
+from report_events import completed, detail, notice, outcomes, planned, row, started, target, terminal, unavailable
 
 from testd_daemon.reports.place import Place
 from testd_daemon.reports.text import LIVE_AFTER, TextReport, TextSettings
@@ -44,12 +44,12 @@ def screen(written: str) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def make(monkeypatch, width=80):
+def make(monkeypatch, width=80, height=24, colour=False):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setenv("LINES", str(height))
     stream, clock = Tty(), Clock()
-    out = terminal(live=True, stream=stream, width=width)
+    out = terminal(live=True, stream=stream, width=width, colour=colour)
     report = TextReport(out, terminal(), TextSettings(Place("/w", "/w")), clock)
     report.accepted("r1")
     return report, stream, clock
@@ -126,3 +126,68 @@ def test_more_slow_tests_than_lines_are_counted(monkeypatch):
     shown = [line.strip() for line in screen(stream.getvalue()) if line]
     assert shown[1:] == ["5.0 s  t.py::test_4", "4.0 s  t.py::test_3", "3.0 s  t.py::test_2", "and 2 more"]
     report.close()
+
+
+def test_a_long_line_above_is_not_cut(monkeypatch):
+    """Lines were cut to the terminal's width while live lines were drawn, and codes for colours counted as text."""
+    report, stream, clock = make(monkeypatch, colour=True)
+    report.event("r1", 1, planned(4))
+    clock.now = 1.0
+    report.tick()
+    test = "tests/" + "x" * 120 + ".py::test_y"
+    report.event("r1", 2, outcomes(row(test, "failed", info=detail(message="m"))))
+    shown = "".join(screen(re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())))
+    assert f"again: testd run {test}" in shown
+    report.close()
+
+
+def test_each_target_has_a_line_where_there_is_room(monkeypatch):
+    report, stream, clock = make(monkeypatch, height=30)
+    bodies = [
+        planned(targets=dict.fromkeys(["py3.9", "py3.13", "node22", "box", "build1"])),
+        target("py3.9"),
+        target("py3.13"),
+        target("node22"),
+        notice("info", "building the image", target="box"),
+        unavailable("build1", "ssh: connection refused"),
+        planned(targets={"py3.9": 2, "py3.13": 4, "node22": None, "box": None, "build1": None}),
+        outcomes(row("a", target="py3.9"), row("b", target="py3.9")),
+        outcomes(row("b", target="py3.13"), row("a", "failed", info=detail(message="m"), target="py3.13")),
+        started("c", 1.0, target="py3.13"),
+    ]
+    for seq, body in enumerate(bodies, 1):
+        report.event("r1", seq, body)
+    clock.now = 1.0
+    report.tick()
+    shown = [line for line in screen(stream.getvalue()) if line]
+    live = shown[-7:]
+    assert live == [
+        "━━━━━━━━━━━━━─────── 66 %  4/6  1 failed  1.0 s  and 2 targets to come".replace("─ 66", "─  66"),
+        "  py3.9   ━━━━━━━━━━  2 done",
+        "  py3.13  ━━━━━─────  2/4  1 failed",
+        "  node22  collecting",
+        "  box     building the image",
+        "  build1  unavailable: ssh: connection refused",
+        "     2.0 s  c [py3.13]",
+    ]
+    report.close()
+    assert [line for line in screen(stream.getvalue()) if line] == shown[:-7]
+
+
+def test_without_room_targets_are_side_by_side_or_left_out(monkeypatch):
+    names = [f"target{number}" for number in range(12)]
+    for height, lines in ((24, 3), (8, 2), (3, 0)):
+        report, stream, clock = make(monkeypatch, width=60, height=height)
+        report.event("r1", 1, planned(targets=dict.fromkeys(names)))
+        report.event("r1", 2, planned(targets=dict.fromkeys(names, 10)))
+        for name in names:
+            report.event("r1", 3, target(name))
+        clock.now = 1.0
+        report.tick()
+        shown = [line for line in screen(stream.getvalue()) if line]
+        assert shown[0].endswith("0 %  0/120  1.0 s")
+        assert len(shown) == 1 + lines
+        assert max(map(len, shown)) <= 60
+        if lines:
+            assert shown[1].startswith("  target0 0/10  target1 0/10")
+        report.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
 
 import pytest
 from report_events import (
@@ -47,6 +50,30 @@ def run(*bodies, out=None, err=None, **settings):
 def test_a_run_that_passes_is_one_line():
     said = run(target(), planned(2), outcomes(row(), row("tests/test_a.py::test_y")), completed(counts={"passed": 2}))
     assert said == "2 passed in 1.23 s (warm)\n"
+
+
+LOADED = """
+import sys
+from report_events import completed, feed, outcomes, planned, row, target, terminal
+from testd_daemon.reports.place import Place
+from testd_daemon.reports.text import TextReport, TextSettings
+skipped = row("t.py::s", "skipped", info={"message": "no"})
+made = TextReport(terminal(), terminal(), TextSettings(Place("/w", "/w")))
+feed(made, target(), planned(2), outcomes(row(), skipped), completed(counts={"passed": 1}))
+print(*sorted(name.rpartition(".")[2] for name in sys.modules if name.startswith("testd_daemon.reports.")))
+"""
+
+
+def test_a_run_that_passes_on_one_target_loads_nothing_that_it_does_not_need():
+    paths = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["base", "place", "progress", "safe", "terminal", "text", "words"]
 
 
 def test_the_summary_names_verdicts_in_order_and_why_it_was_cold():
@@ -209,22 +236,15 @@ def test_the_command_to_run_a_test_again_survives_a_shell(test, cwd, words):
     assert shlex.split(Place("/w", cwd).again(test)) == words
 
 
+def test_the_command_names_the_target_that_was_asked_for():
+    said = run(outcomes(row(verdict="failed", info=detail(message="m"))), completed(1, {"failed": 1}), name_target=True)
+    assert "again: testd run --target py3.11 tests/test_a.py::test_x\n" in said
+
+
 def test_the_command_keeps_the_mode():
     info = detail(message="m")
     said = run(outcomes(row(verdict="failed", info=info)), completed(1, {"failed": 1}), again=["--mode", "bin"])
     assert "again: testd run --mode bin tests/test_a.py::test_x\n" in said
-
-
-def test_two_targets_are_told_apart():
-    bodies = [
-        target("py3.11"),
-        target("py3.12", warm=False, reason="cold: first run"),
-        outcomes(row(verdict="failed", info=detail(message="m"), target="py3.12")),
-        completed(1, {"failed": 1}),
-    ]
-    said = run(*bodies)
-    assert "FAILED tests/test_a.py::test_x [py3.12]" in said
-    assert said.endswith("1 failed in 1.23 s (part warm: first run)\n")
 
 
 def test_output_of_one_worker_passes_as_it_is():

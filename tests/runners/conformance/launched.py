@@ -5,65 +5,109 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import psutil
+from projects import PYTHON, Project
 
+from house import survivors
 from testd.framing import FrameBuffer
+from testd_daemon.agent.mirror import Scanner
+from testd_daemon.agent.mirror.contents import pieces
 from testd_protocol.framing import decode, decoder, encode
 from testd_protocol.messages import (
     Collect,
     Collected,
     ConfigureRunner,
+    FilesSynced,
+    FilesWanted,
     FinishWorker,
     Message,
     Ready,
     RunJob,
     RunnerMessage,
     StartWorker,
+    SyncFiles,
+    WriteFiles,
 )
 from testd_runners import bundle
 from testd_runners.choose import choose
-from testd_runners.launcher import LaunchSettings, with_channel
+from testd_runners.launcher import Command, LaunchSettings, with_channel
 
 #: How long any one answer may take, in seconds: far more than it needs on a busy machine.
 PATIENCE = 60.0
 _decoder = decoder(RunnerMessage)
-M = TypeVar("M", bound=Message)
+_launches = count(1)
+_syncs = count(1)
+
+
+class Place(NamedTuple):
+    """Where a runner of a kind can be started, and how to see what is there."""
+
+    kind: str
+    runtime: str
+    version: str
+    options: Mapping[str, str] = {}
+    environment: Mapping[str, str] = {}  # what the command needs beside the tests' own
+    extend: bool = False  # user code has the environment of the place
+    project: Project = PYTHON  # in the language that it runs
+    #: What a launch has left behind, waiting for it to go; and what runs, if that is not below the process here.
+    left: Callable[[str], list[str]] = lambda launch_id: []
+    inside: Callable[[str], list[str]] = lambda launch_id: []
+
+
+def _start(command: Command, far: socket.socket) -> subprocess.Popen[bytes]:
+    """Start what a launcher describes, its channel being `far`."""
+    stdio = command.channel == "stdio"
+    return subprocess.Popen(
+        with_channel(command, far.fileno()),
+        pass_fds=[] if stdio else [far.fileno()],
+        env=dict(command.env),
+        cwd=command.cwd,
+        stdin=far if stdio else subprocess.DEVNULL,
+        stdout=far if stdio else subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 class Launched:
     """One runner. Leaving the block closes the channel, and checks that nothing outlives it."""
 
-    def __init__(self, kind: str, python: str, root: Path, cache: Path, **settings: Any) -> None:
+    def __init__(self, place: Place, root: Path, cache: Path, **settings: Any) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "TESTD_"))}
-        launch = LaunchSettings(python, bundle.unpack(str(cache)), str(root), environment)
-        command = choose(kind).command(launch)
-        assert command.channel == "socketpair", "a launcher over stdio needs its own start here"
+        launch_id = f"test-{os.getpid()}-{next(_launches)}"
+        launch = LaunchSettings(
+            place.runtime, bundle.unpack(str(cache)), str(root), {**environment, **place.environment}, place.options,
+            launch_id,
+        )  # fmt: skip
+        launcher = choose(place.kind)
+        if not launcher.shares_disk:
+            launch = launch._replace(archive=bundle.archive())
+        command = launcher.command(launch)
         near, far = socket.socketpair()
         near.settimeout(PATIENCE)
         with far:
-            self.process = subprocess.Popen(
-                with_channel(command, far.fileno()),
-                pass_fds=[far.fileno()],
-                env=dict(command.env),
-                cwd=command.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            self.process = _start(command, far)
+        near.sendall(command.preamble)
+        self._place = place
+        self._launch_id = launch_id
         self._command = command
         self._sock = near
         self._buffer = FrameBuffer()
         self._messages: list[Any] = []
         self._paths: list[Path] = []
+        self._root = str(root)
+        self._scanner = None if launcher.shares_disk else Scanner(self._root)
+        where = str(root) if launcher.shares_disk else ""
         self.send(
             ConfigureRunner(
-                **{"kind": "exports", "mode": "worker", "root": str(root), "cwd": str(root),
-                   "environment": environment, **settings}
+                **{"kind": "exports", "mode": "worker", "root": where, "cwd": where,
+                   "mirror": "" if launcher.shares_disk else f"{launch_id}/{root.name}",
+                   "environment": {} if place.extend else environment, "extend": place.extend, **settings}
             )
         )  # fmt: skip
         try:
@@ -87,10 +131,17 @@ class Launched:
         finally:
             self.process.kill()
             self.process.wait()
-        for cleanup in self._command.cleanup:
-            subprocess.run(cleanup, check=False, timeout=PATIENCE)
-        _, alive = psutil.wait_procs(family, timeout=PATIENCE)
+        try:
+            alive = [*survivors(family, PATIENCE), *self._place.left(self._launch_id)]
+        finally:
+            for cleanup in self._command.cleanup:
+                subprocess.run(cleanup, check=False, timeout=PATIENCE, env=dict(self._command.env), capture_output=True)
         assert not alive, f"outlived the runner: {alive}"
+
+    def inside(self) -> list[str]:
+        """Return what runs because of this runner, beside itself."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return self._place.inside(self._launch_id) or [str(process) for process in family]
 
     def send(self, *messages: Message) -> None:
         for message in messages:
@@ -107,7 +158,7 @@ class Launched:
             self._messages += [decode(payload, _decoder) for payload in self._buffer.frames()]
         return self._messages.pop(0)
 
-    def until(self, kind: type[M], others: list[Any] | None = None, *, that: Callable[[M], bool] | None = None) -> M:
+    def until(self, kind: Any, others: list[Any] | None = None, *, that: Callable[[Any], bool] | None = None) -> Any:
         """Return the next message of a kind; what comes before it goes to `others`."""
         while True:
             message = self.receive()
@@ -116,8 +167,28 @@ class Launched:
             if others is not None:
                 others.append(message)
 
+    def bring_files(self) -> None:
+        """Bring the workspace to a target that shares no disk: all of it, whatever is there."""
+        if self._scanner is None:
+            return
+        entries = self._scanner.look().entries
+        files = {entry.content: os.path.join(self._root, path) for path, entry in entries.items()}
+        number = next(_syncs)
+        self.send(SyncFiles(id=number, entries=list(entries.values()), whole=True, done=True))
+        answer = self.until(FilesWanted | FilesSynced)
+        if isinstance(answer, FilesWanted):
+            for batch in pieces((digest, files[digest]) for digest in answer.digests):
+                self.send(WriteFiles(id=number, contents=batch))
+            answer = self.until(FilesSynced)
+        assert answer.id == number
+
+    def there(self, path: Path) -> str:
+        """Return where a path of the workspace is on the target."""
+        return str(path).replace(self._root, self.ready.root or self._root, 1)
+
     def collect(self, number: int = 1, paths: tuple[str, ...] = ()) -> list[str]:
         """Collect and return the ids."""
+        self.bring_files()
         self.send(Collect(collection=number, paths=list(paths)))
         pages: list[Any] = []
         last = self.until(Collected, pages, that=lambda page: page.done)

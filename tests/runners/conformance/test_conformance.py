@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
-from launched import Launched
+from launched import Launched, Place
+from places import PLACES
+from projects import NAMES
 
 from testd.framing import frame
 from testd_protocol.messages import (
@@ -39,29 +40,9 @@ from testd_runners.choose import KINDS
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from interpreters import found
 
-SUITE = """
-import os, sys, threading, time
+#: The first of a kind makes what it needs: images, hosts. Each answer has its own, shorter deadline.
+pytestmark = pytest.mark.timeout(900)
 
-def adds():
-    assert 1 + 1 == 2
-
-def breaks():
-    assert 1 == 2, "so it is"
-
-def prints():
-    print("from the test")
-    sys.stderr.write("to stderr\\n")
-
-def crashes():
-    os.kill(os.getpid(), 11)
-
-def hangs():
-    threading.Event().wait()
-
-def is_large():
-    raise AssertionError("x" * 3000000)
-"""
-NAMES = ["adds", "breaks", "prints", "crashes", "hangs", "is_large"]
 ADDS, BREAKS, PRINTS, CRASHES, HANGS, LARGE = range(6)
 Launch = Callable[..., Launched]
 
@@ -80,20 +61,25 @@ def everywhere(case: Callable[..., None]) -> Callable[..., None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "launch" in metafunc.fixturenames:
+    if "place" in metafunc.fixturenames:
         all_of_them = getattr(metafunc.function, "everywhere", False)
         versions = [version for version in found() if all_of_them or version in FULLY]
-        targets = [(kind, version) for kind in sorted(KINDS) for version in versions]
-        metafunc.parametrize("launch", targets, ids="-".join, indirect=True)
+        targets = [(kind, name) for kind in KINDS for name in PLACES[kind].names(versions)]
+        metafunc.parametrize("place", targets, ids="-".join, indirect=True)
 
 
 @pytest.fixture
-def launch(request: pytest.FixtureRequest, tmp_path: Path, cache: Path) -> Launch:
-    kind, version = request.param
+def place(request: pytest.FixtureRequest) -> Place:
+    kind, name = request.param
+    return PLACES[kind].place(name, request)
+
+
+@pytest.fixture
+def launch(place: Place, tmp_path: Path, cache: Path) -> Launch:
     root = tmp_path / "project"
     root.mkdir()
-    (root / "all_test.py").write_text(SUITE)
-    return lambda **settings: Launched(kind, found()[version], root, cache, **settings)
+    (root / place.project.file).write_text(place.project.text)
+    return lambda **settings: Launched(place, root, cache, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +88,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @everywhere
-def test_starts_collects_runs_and_ends(launch: Launch, request: pytest.FixtureRequest) -> None:
+def test_starts_collects_runs_and_ends(launch: Launch, place: Place) -> None:
     with launch() as runner:
-        version = request.node.callspec.params["launch"][1]
-        assert runner.ready.python.startswith(version + ".")
+        told = runner.ready.python or runner.ready.runtime.removeprefix("Node.js ")
+        assert told.startswith(place.version + ".")
         assert runner.ready.pid
-        assert runner.collect() == [f"all_test.py::{name}" for name in NAMES]
+        assert runner.collect() == [f"{place.project.file}::{name}" for name in NAMES]
         runner.work([ADDS, BREAKS, PRINTS])
         before: list[Any] = []
         exited = runner.until(WorkerExited, before)
@@ -184,7 +170,7 @@ def test_nothing_is_left_when_the_agent_is_gone(launch: Launch) -> None:
         runner.collect()
         runner.work([ADDS, HANGS])
         runner.until(Outcome)
-        assert psutil.Process(runner.process.pid).children(recursive=True)
+        assert runner.inside()
     # the end of the block has looked
 
 
@@ -198,36 +184,38 @@ def test_a_last_test_waits_for_what_follows(launch: Launch) -> None:
         assert runner.until(JobCompleted).job == 10
 
 
-def test_a_process_of_its_own_runs_the_same_tests_by_name(launch: Launch) -> None:
+def test_a_process_of_its_own_runs_the_same_tests_by_name(launch: Launch, place: Place) -> None:
     with launch() as runner:
         ids = runner.collect()
         runner.send(
-            StartWorker(worker=1, collection=1, paths=["all_test.py"]),
+            StartWorker(worker=1, collection=1, paths=[place.project.file]),
             RunJob(job=10, worker=1, tests=[LARGE, ADDS], ids=[ids[LARGE], ids[ADDS]]),
         )
         assert [runner.until(Outcome).test] == [LARGE]
 
 
-def test_a_changed_file_is_seen_after_the_collection_was_dropped(launch: Launch, tmp_path: Path) -> None:
+def test_a_changed_file_is_seen_after_the_collection_was_dropped(launch: Launch, tmp_path: Path, place: Place) -> None:
     with launch() as runner:
-        file = tmp_path / "project" / "all_test.py"
+        file = tmp_path / "project" / place.project.file
         seen: list[Any] = []
+        runner.bring_files()
         runner.send(Collect(collection=1, paths=[]))
         runner.until(Dependencies, seen, that=lambda message: message.checkpoint == "collected")
         runner.until(Collected, seen, that=lambda page: page.done)
-        file.write_text("def other():\n    pass\n")
+        file.write_text(place.project.other)
         runner.send(DropCollection(collection=1))
-        assert runner.collect(2) == ["all_test.py::other"]
+        assert runner.collect(2) == [f"{place.project.file}::other"]
 
 
 @everywhere
-def test_what_was_loaded_is_told(launch: Launch, tmp_path: Path) -> None:
+def test_what_was_loaded_is_told(launch: Launch, tmp_path: Path, place: Place) -> None:
     with launch() as runner:
+        runner.bring_files()
         runner.send(Collect(collection=1, paths=[]))
         seen: list[Any] = []
         runner.until(Collected, seen, that=lambda page: page.done)
         files = {s.path for message in seen if isinstance(message, Dependencies) for s in message.files}
-        assert str(tmp_path / "project" / "all_test.py") in files
+        assert runner.there(tmp_path / "project" / place.project.file) in files
 
 
 def test_a_large_result_arrives_whole(launch: Launch) -> None:
@@ -260,4 +248,3 @@ def test_unknown_messages_are_answered_and_harm_nothing(launch: Launch) -> None:
         runner.send(Ping(id=3))
         assert runner.until(Pong).id == 3
         assert len(runner.collect()) == len(NAMES)
-

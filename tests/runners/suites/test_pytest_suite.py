@@ -238,7 +238,7 @@ def test_sharing_workers_look_like_xdist(tmp_path: Path) -> None:
 import os
 def test_w(request):
     assert request.config.workerinput["workercount"] == 2
-    assert os.environ["PYTEST_XDIST_WORKER"] == request.config.workerinput["workerid"] == "gw1"
+    assert os.environ["PYTEST_XDIST_WORKER"] == request.config.workerinput["workerid"] == "gw0"
 """
     alone = "import os\ndef test_w(request):\n    assert not hasattr(request.config, 'workerinput')\n"
     with runner(write(tmp_path, test_w=text)) as driver:
@@ -401,8 +401,8 @@ def test_base(n, tmp_path_factory):
     with runner(write(tmp_path, test_t=text)) as driver:
         driver.collect()
         for n in (0, 1):
-            assert driver.run([n], workers=2).verdicts() == {n: "passed"}
-    assert [(tmp_path / "base" / f"seen{n}").read_text() for n in (0, 1)] == ["gw1", "gw2"]
+            assert driver.run([n], workers=2, place=n).verdicts() == {n: "passed"}
+    assert [(tmp_path / "base" / f"seen{n}").read_text() for n in (0, 1)] == ["gw0", "gw1"]
 
 
 def test_the_collector_sees_what_the_suite_made_when_it_was_loaded(tmp_path: Path) -> None:

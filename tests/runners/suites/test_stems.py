@@ -5,11 +5,11 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from house import survivors
 from runners.driver import PATIENCE, Driver, runner, write
 
 
@@ -126,15 +126,10 @@ def busy(tmp_path: Path) -> Driver:
     return driver
 
 
-def gone(processes: list[psutil.Process]) -> "list[Any]":
-    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
-    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
-
-
 def test_nothing_survives_the_agents_end(busy: Driver) -> None:
     processes = family(busy)
     busy.stop()
-    assert gone(processes) == []
+    assert survivors(processes, PATIENCE) == []
 
 
 def test_a_killed_runner_takes_its_stems_and_workers_along(busy: Driver) -> None:
@@ -142,7 +137,7 @@ def test_a_killed_runner_takes_its_stems_and_workers_along(busy: Driver) -> None
     left = [p for p in family(busy) if p not in ours]
     busy.process.send_signal(signal.SIGKILL)
     assert busy.stop() == -signal.SIGKILL
-    assert gone(ours) == []
+    assert survivors(ours, PATIENCE) == []
     for process in left:  # what a test started is the agent's to find: the runner could not
         process.kill()
 
@@ -151,12 +146,12 @@ def test_a_worker_that_ends_takes_its_group_along(tmp_path: Path) -> None:
     text = "import subprocess\ndef test_a(): subprocess.Popen(['sleep', '600'])\n"
     with runner(write(tmp_path, test_a=text)) as driver:
         driver.collect()
-        before = len(family(driver))
+        before = set(family(driver))
         leak = driver.run([0]).outcomes[0]["detail"]["leaks"][0]
         pid = next(int(word) for word in leak.split() if word.isdigit())
         with contextlib.suppress(psutil.NoSuchProcess):  # as it should be
-            assert gone([psutil.Process(pid)]) == []
-        assert len(family(driver)) == before
+            assert survivors([psutil.Process(pid)], PATIENCE) == []
+        assert survivors(set(family(driver)) - before, PATIENCE) == []
 
 
 def test_what_pytest_keeps_for_itself_makes_nothing_stale(tmp_path: Path) -> None:
@@ -181,7 +176,7 @@ def test_a_collection_that_is_dropped_before_it_is_forked_ends(tmp_path: Path) -
             driver.send("Collect", collection=number, paths=["test_hangs.py"])
             driver.send("DropCollection", collection=number, configured=False, started=False)
         driver.collect("test_a.py")  # forked after all of those
-        gone(family(driver)[before + 1 :])
+        survivors(family(driver)[before + 1 :], PATIENCE)
         alive = [process for process in family(driver) if process.status() != psutil.STATUS_ZOMBIE]
         assert len(alive) == before + 1
 
@@ -218,7 +213,7 @@ def test_a_worker_that_ends_with_its_stem_is_lost_and_names_its_test(tmp_path: P
         ended = driver.finish()
         assert ended.verdicts() == {0: "passed"}
         assert (ended.exited["cause"], ended.exited["test"]) == ("lost", 1)
-        assert gone([worker]) == []
+        assert survivors([worker], PATIENCE) == []
 
 
 def test_what_left_the_group_of_a_worker_ends_with_the_last_worker(tmp_path: Path) -> None:
@@ -227,7 +222,7 @@ def test_what_left_the_group_of_a_worker_ends_with_the_last_worker(tmp_path: Pat
         driver.collect()
         leak = driver.run([0]).outcomes[0]["detail"]["leaks"][0]
         pid = next(int(word) for word in leak.split() if word.isdigit())
-        assert gone([psutil.Process(pid)] if psutil.pid_exists(pid) else []) == []
+        assert survivors([psutil.Process(pid)] if psutil.pid_exists(pid) else [], PATIENCE) == []
 
 
 def test_a_project_folder_that_was_made_anew(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""A container engine: its client program, what it answers, and why it is of no use. Runs in the agent.
+
+Raises EnvironmentFault naming the target, what was tried and what would be right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+
+from testd_daemon.errors import EnvironmentFault
+
+__all__ = ["Answer", "Engine", "find"]
+
+#: Seconds for a question that an engine answers from memory, and for the same over its socket.
+ASK_DEADLINE: Final = 30.0
+SOCKET_DEADLINE: Final = 5.0
+ENGINES: Final = ("docker", "podman")
+#: Variables that say which engine a client speaks with.
+MEANT_BY: Final = (
+    "CONTAINERS_CONF", "CONTAINER_CONNECTION", "CONTAINER_HOST", "DOCKER_CERT_PATH", "DOCKER_CONFIG", "DOCKER_CONTEXT",
+    "DOCKER_HOST", "DOCKER_TLS_VERIFY", "XDG_RUNTIME_DIR",
+)  # fmt: skip
+_SILENT: Final = re.compile(
+    r"cannot connect to|connection refused|is the docker daemon running|no such host", re.IGNORECASE
+)
+_REFUSED: Final = re.compile(r"permission denied", re.IGNORECASE)
+
+
+class Answer(NamedTuple):
+    """What a command of the client came to."""
+
+    status: int
+    out: str
+    error: str
+
+
+class Engine:
+    """The client program `name`, in the environment of whoever asked for the run."""
+
+    def __init__(self, name: str, program: str, environment: Mapping[str, str]) -> None:
+        """Take the program's path; nothing is started."""
+        self.name = name
+        self.program = program
+        self.environment = dict(environment)
+        self._endpoint: str | None = None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What decides which engine answers: equal identities, the same engine."""
+        config = os.path.join(
+            self.environment.get("DOCKER_CONFIG") or os.path.join(self.environment.get("HOME", ""), ".docker"),
+            "config.json",
+        )
+        changed = 0
+        with contextlib.suppress(OSError):
+            changed = os.stat(config).st_mtime_ns  # `docker context use` writes it
+        return (self.program, *(self.environment.get(name, "") for name in MEANT_BY), str(changed))
+
+    async def ask(self, *arguments: str, deadline: float = ASK_DEADLINE) -> Answer:
+        """Run a command and return what it said. Raises EnvironmentFault where it gives no answer in time."""
+        command = f"{self.name} {' '.join(arguments)}"
+        try:
+            with anyio.fail_after(deadline):
+                done = await anyio.run_process([self.program, *arguments], env=self.environment, check=False)
+        except TimeoutError:
+            raise EnvironmentFault(
+                f"{self.name} gave no answer for {deadline:g} s", hint=f"see what it does: {command}"
+            ) from None
+        except OSError as error:
+            text = f"{self.program} cannot be started: {error.strerror}"
+            raise EnvironmentFault(text, hint="install it anew") from error
+        return Answer(done.returncode, _text(done.stdout), _text(done.stderr))
+
+    async def image(self, name: str) -> dict[str, Any] | None:
+        """Return what the engine knows of an image, None where it does not have it. Raises EnvironmentFault."""
+        path = await self._socket()
+        if path:
+            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+                return await anyio.to_thread.run_sync(_get, path, f"/images/{quote(name)}/json")
+        answer = await self.ask("image", "inspect", name)
+        if answer.status == 0:
+            found: dict[str, Any] = json.loads(answer.out)[0]
+            return found
+        if self.unusable(answer) is None:
+            return None
+        raise self.fault(answer)
+
+    async def _socket(self) -> str:
+        """Return the path of the engine's socket, empty where it has none: asking there takes 2 ms, the client 20."""
+        if self._endpoint is None:
+            self._endpoint = ""
+            if self.name == "docker":
+                answer = await self.ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+                if answer.out.startswith("unix://"):
+                    self._endpoint = answer.out.removeprefix("unix://")
+        return self._endpoint
+
+    @property
+    def where(self) -> str:
+        """Where the engine was looked for, as a user would write it."""
+        if self._endpoint:
+            return f"unix://{self._endpoint}"
+        return self.environment.get("DOCKER_HOST", "") if self.name == "docker" else ""
+
+    def unusable(self, answer: Answer) -> tuple[str, str] | None:
+        """Return why the engine as such is of no use and what to do about it, None where something else is wrong."""
+        at = f" at {self.where}" if self.where else ""
+        if _SILENT.search(answer.error):
+            hint = "start it (such as: systemctl start docker), or say where it is with DOCKER_HOST or `docker context`"
+            return f"no {self.name} engine answers{at}", hint
+        if _REFUSED.search(answer.error) and ("socket" in answer.error or "connect" in answer.error):
+            hint = "join the group docker (usermod -aG docker USER, then log in again), or use an engine without root"
+            return f"this user may not speak with the {self.name} engine{at}", hint
+        return None
+
+    def fault(self, answer: Answer, what: str = "") -> EnvironmentFault:
+        """Return the error for an answer that is none."""
+        message, hint = self.unusable(answer) or (what or f"{self.name} failed", f"see what it says: {self.name} info")
+        return EnvironmentFault(message, hint=hint, detail=answer.error)
+
+
+def find(wanted: str, environment: Mapping[str, str]) -> Engine:
+    """Return the engine of that name, or the first there is. Raises EnvironmentFault."""
+    names = (wanted,) if wanted else ENGINES
+    for name in names:
+        program = shutil.which(name, path=environment.get("PATH"))
+        if program is not None:
+            return Engine(name, program, environment)
+    raise EnvironmentFault(
+        f"{' and '.join(names)} {'is' if wanted else 'are'} not on PATH ({environment.get('PATH', '')})",
+        hint=f"install {' or '.join(names)}, or leave this target out",
+    )
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=SOCKET_DEADLINE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(SOCKET_DEADLINE)
+        self.sock.connect(self._path)
+
+
+def _get(path: str, url: str) -> dict[str, Any] | None:
+    """Ask an engine's own interface; None for what it does not have. Raises OSError, ValueError, HTTPException."""
+    with contextlib.closing(_Connection(path)) as connection:
+        connection.request("GET", url)
+        response = connection.getresponse()
+        found: dict[str, Any] = json.loads(response.read())
+    if response.status == 404:
+        return None
+    if response.status != 200:
+        raise ValueError(f"{url}: {response.status}")
+    return found
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").strip()

@@ -1,0 +1,20 @@
+"""Environments that testd makes for targets, from what the project declares.
+
+Run in the agent. Kept below the cache folder, one for each interpreter and content of a declaration.
+
+    request.py            what is wanted
+    declaration.py        what is installed, and the name that changes when any of it does
+    requirement_files.py  requirements files and what they include
+    projects.py           what of a local project decides how it is installed
+    builder.py            the commands: uv's, or venv's and pip's
+    build.py              carrying them out
+    lock.py               one builder at a time
+    store.py              what is kept, what failed, what goes
+    ensure.py             all of it together
+"""
+
+from testd_daemon.agent.environments.ensure import ensure, known
+from testd_daemon.agent.environments.request import DEADLINE, EnvironmentRequest
+from testd_daemon.agent.environments.store import Failure, Made, sweep
+
+__all__ = ["DEADLINE", "EnvironmentRequest", "Failure", "Made", "ensure", "known", "sweep"]

@@ -1,0 +1,97 @@
+"""Carry out the steps that make an environment. Runs in the agent, on its event loop.
+
+What a step prints is kept for the case that it fails, and lines that say how far it is are passed on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import anyio
+
+from testd_daemon.agent.environments.builder import Step
+from testd_daemon.agent.environments.lock import Lock
+from testd_daemon.errors import TestdError, describe_status
+from testd_daemon.process import Patience, Tail, owned, start
+
+__all__ = ["StepFailed", "perform"]
+
+#: An installer is told to end by TERM, and leaves nothing that counts: the environment is thrown away.
+PATIENCE: Final = Patience(ask=0.0, term=1.0, kill=5.0)
+#: Bytes of what a step printed that are shown when it fails.
+SHOWN: Final = 4 * 1024
+#: Lines of uv and pip that say how far they are.
+_PROGRESS: Final = re.compile(
+    r"(Building \S+ @ .*|Building \S+==.*|Building (wheel|editable) for .*started|Resolved .*|Prepared .*"
+    r"|Installed \d.*|Downloading .* \([\d.]+ ?[MG]i?B\).*|Installing collected packages: .*)"
+)
+#: The longest line that is passed on, in characters.
+_LONGEST: Final = 160
+
+
+class StepFailed(TestdError):
+    """A step ended with another status than 0. `detail` is the tail of what it printed."""
+
+    def __init__(self, step: Step, status: int | None, printed: str) -> None:
+        """Take the step, how it ended and what it said."""
+        super().__init__(f"{step.does} {_said(step, status)}", detail=printed)
+
+
+def _said(step: Step, status: int | None) -> str:
+    return f"failed: {os.path.basename(step.argv[0])} {describe_status(status)}"
+
+
+async def perform(
+    step: Step, *, name: str, cwd: str, environment: Mapping[str, str], lock: Lock, tell: Callable[[str], None]
+) -> None:
+    """Run a step to its end. Raises StepFailed, OSError where it cannot be started.
+
+    A block that is cancelled meanwhile leaves no process behind.
+    """
+    reading, writing = os.pipe()
+    tail = Tail(SHOWN)
+    try:
+        try:
+            child = start(
+                step.argv, name=name, env={**environment, **lock.environment}, cwd=cwd, pass_fds=[lock.descriptor],
+                stdout=writing, stderr=writing,
+            )  # fmt: skip
+        finally:
+            os.close(writing)
+        async with owned(child, patience=PATIENCE), anyio.create_task_group() as tasks:
+            tasks.start_soon(_drain, reading, tail, tell)
+            await child.wait()
+            tasks.cancel_scope.cancel()  # something that it started may hold the pipe open for ever
+        _read_rest(reading, tail)
+    finally:
+        os.close(reading)
+    if child.status:
+        raise StepFailed(step, child.status, tail.text)
+
+
+async def _drain(reading: int, tail: Tail, tell: Callable[[str], None]) -> None:
+    os.set_blocking(reading, False)
+    begun = b""
+    while True:
+        await anyio.wait_readable(reading)
+        data = os.read(reading, 64 * 1024)
+        if not data:
+            return
+        tail.feed(data)
+        *lines, begun = (begun + data).split(b"\n")
+        for line in lines:
+            text = line.decode("utf-8", "replace").strip()
+            if _PROGRESS.fullmatch(text):
+                tell(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
+
+
+def _read_rest(reading: int, tail: Tail) -> None:
+    os.set_blocking(reading, False)
+    try:
+        while data := os.read(reading, 64 * 1024):
+            tail.feed(data)
+    except BlockingIOError:
+        return

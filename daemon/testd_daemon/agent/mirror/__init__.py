@@ -1,0 +1,16 @@
+"""The workspace's files on targets that do not share the disk: what is there, what has changed, and how it gets there.
+
+Runs in the agent.
+
+    ignore.py    which files do not travel
+    scan.py      what is in the workspace now, by content
+    contents.py  the bytes, in pieces
+    record.py    which checkpoints a change makes stale
+    mirror.py    one runner's copy: brought up to date before each run
+"""
+
+from testd_daemon.agent.mirror.mirror import Mirror
+from testd_daemon.agent.mirror.record import MirroredRecord
+from testd_daemon.agent.mirror.scan import Scanner
+
+__all__ = ["Mirror", "MirroredRecord", "Scanner"]

@@ -1,0 +1,180 @@
+"""From a target's settings to what its runner is for: one function for each place where a target can be.
+
+Runs in the agent. Raises UsageError or EnvironmentFault where something that the target needs is not there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from testd_daemon.agent import environment, nodes
+from testd_daemon.agent.containers import Containers, in_container
+from testd_daemon.agent.environments import EnvironmentRequest, ensure
+from testd_daemon.agent.interpreter import Choice, Interpreter, choose, inspect
+from testd_daemon.agent.kind import Detector
+from testd_daemon.agent.spec import Spec
+from testd_daemon.config import Target
+from testd_daemon.errors import EnvironmentFault
+from testd_protocol.messages import Kind
+
+__all__ = ["Specs"]
+
+
+class Specs:
+    """Finds out what runs a target. Remembers what interpreters are."""
+
+    def __init__(self, workspace: str, cache: str) -> None:
+        """Serve one workspace; what is made for targets is kept below `cache`."""
+        self._workspace = workspace
+        self._cache = cache
+        self._detector = Detector()
+        self._interpreters: dict[tuple[str, int], Interpreter] = {}
+        self.containers = Containers(workspace)
+
+    async def of(self, target: Target, caller: Mapping[str, str], client: str, tell: Callable[[str], None]) -> Spec:
+        """Return what a target's runner is for.
+
+        `caller` is the environment of whoever asked, `client` the interpreter that it runs on; `tell` gets a line for
+        each step that takes a while.
+        """
+        if target.settings.docker:
+            return await self._container(target, caller, tell)
+        if target.settings.ssh:
+            return self._host(target, caller)
+        if target.settings.node:
+            return await self._node(target, caller)
+        return await self._interpreter(target, caller, client, tell)
+
+    async def _interpreter(
+        self, target: Target, caller: Mapping[str, str], client: str, tell: Callable[[str], None]
+    ) -> Spec:
+        """An interpreter of this machine: the caller's own for the target that is always there."""
+        settings = target.settings
+        source = target.sources["python"]
+        choice = choose(settings.python, source, self._workspace, caller, client)
+        variables = environment.for_user_code(caller, settings.passthrough, settings.environment)
+        found = await self._inspect(choice, variables)
+        if settings.install or settings.groups or settings.extras:
+            choice = await self._made(target, choice, found, caller, tell)
+            found = await self._inspect(choice, variables)
+        if target.name:
+            variables = environment.activated(variables, choice.path)
+        kind: Kind
+        if settings.kind == "auto":
+            kind = self._detector.detect(self._workspace, pytest=found.pytest).kind
+        else:
+            kind = settings.kind
+        if kind == "pytest" and not found.pytest:
+            raise EnvironmentFault(
+                f"no pytest in {choice.path} (chosen by: {choice.source})",
+                hint=f"install it there: {choice.path} -m pip install pytest; or choose another interpreter with python"
+                ' in [tool.testd]; or set kind = "exports"',
+            )
+        return Spec(
+            target=target.name or found.target, launcher="subprocess", runtime=choice.path, kind=kind,
+            mode=settings.mode, root=self._workspace, arguments=settings.pytest_args if kind == "pytest" else (),
+            fork=settings.fork, memory_limit=settings.memory_limit, output_limit=settings.output_limit,
+            capture_limit=settings.capture_limit, environment=variables,
+            significant=environment.significant(variables, settings.volatile),
+        )  # fmt: skip
+
+    async def _made(
+        self,
+        target: Target,
+        choice: Choice,
+        found: Interpreter,
+        caller: Mapping[str, str],
+        tell: Callable[[str], None],
+    ) -> Choice:
+        """Return the interpreter of the environment that the target declares, which is made if need be."""
+        settings = target.settings
+        declared = next(name for name in ("install", "groups", "extras") if getattr(settings, name))
+        name = target.name or found.target
+        request = EnvironmentRequest(
+            target=name, python=choice.path, version=found.version, workspace=self._workspace, cache=self._cache,
+            install=settings.install, groups=settings.groups, extras=settings.extras, environment=dict(caller),
+            source=target.sources[declared],
+        )  # fmt: skip
+        path = await ensure(request, lambda text: tell(text.removeprefix(f"{name}: ")))
+        return Choice(path, f"the environment of {name}")
+
+    async def _node(self, target: Target, caller: Mapping[str, str]) -> Spec:
+        """A Node.js of this machine. It knows one kind of tests: exported functions."""
+        settings = target.settings
+        variables = environment.for_user_code(caller, settings.passthrough, settings.environment)
+        found = await nodes.find(settings.node, target.sources["node"], self._workspace, variables)
+        return Spec(
+            target=target.name, launcher="node", runtime=found.executable, kind="exports", mode=settings.mode,
+            root=self._workspace, arguments=(), fork=settings.fork, memory_limit=settings.memory_limit,
+            output_limit=settings.output_limit, capture_limit=settings.capture_limit, environment=variables,
+            significant=environment.significant(variables, settings.volatile),
+        )  # fmt: skip
+
+    async def _container(self, target: Target, caller: Mapping[str, str], tell: Callable[[str], None]) -> Spec:
+        """A container: engine and image are asked what they are."""
+        settings = target.settings
+        options = {
+            "engine": settings.engine,
+            "memory": str(settings.memory or ""),
+            "cpus": f"{settings.cpus:g}" if settings.cpus else "",
+            "network": settings.network,
+        }
+        options = {name: value for name, value in options.items() if value}
+        found = await self.containers.prepare(settings.docker, options, settings.python, caller, tell)
+        spec = self._elsewhere(target, caller, "docker", found.options, pytest=found.pytest)
+        if spec.kind == "pytest" and not found.pytest:
+            raise EnvironmentFault(
+                f"no pytest for {found.runtime} in the image {settings.docker}",
+                hint="use an image that has it (Dockerfile: RUN python3 -m pip install pytest), name an interpreter"
+                ' that has it with python, or set kind = "exports"',
+            )
+        return msgspec.structs.replace(
+            spec, runtime=found.runtime, significant={**spec.significant, **found.significant},
+            memory_limit=in_container(spec.memory_limit, settings.memory),
+        )  # fmt: skip
+
+    def _host(self, target: Target, caller: Mapping[str, str]) -> Spec:
+        """A host that ssh reaches."""
+        settings = target.settings
+        options = {
+            "host": settings.ssh,
+            "config": os.path.join(self._workspace, os.path.expanduser(settings.ssh_config))
+            if settings.ssh_config
+            else "",
+            "cache": settings.host_cache,
+            "silence": f"{settings.silence:g}",
+        }
+        return self._elsewhere(target, caller, "ssh", {name: value for name, value in options.items() if value})
+
+    def _elsewhere(
+        self, target: Target, caller: Mapping[str, str], launcher: str, options: dict[str, str], *, pytest: bool = True
+    ) -> Spec:
+        """A place with an environment of its own: of the caller's it gets only what is named."""
+        settings = target.settings
+        kind: Kind = (
+            self._detector.detect(self._workspace, pytest=pytest).kind if settings.kind == "auto" else settings.kind
+        )
+        passed = [pattern for pattern in settings.passthrough if pattern != "*"]
+        variables = environment.for_user_code(caller, passed, settings.environment)
+        return Spec(
+            target=target.name, launcher=launcher, runtime=settings.python or "python3", kind=kind,
+            mode=settings.mode, root=self._workspace, arguments=settings.pytest_args if kind == "pytest" else (),
+            fork=settings.fork, memory_limit=settings.memory_limit, output_limit=settings.output_limit,
+            capture_limit=settings.capture_limit, environment=variables,
+            significant=environment.significant(variables, settings.volatile), options=options, extend=True,
+            outside=dict(caller),
+        )  # fmt: skip
+
+    async def _inspect(self, choice: Choice, variables: dict[str, str]) -> Interpreter:
+        """Look at an interpreter once, and again when it has changed or had no pytest."""
+        try:
+            key = (choice.path, os.stat(choice.path).st_mtime_ns)
+        except OSError as error:
+            raise EnvironmentFault(f"{choice.path}: {error.strerror}", hint="remake the environment") from error
+        found = self._interpreters.get(key)
+        if found is None or not found.pytest:
+            found = self._interpreters[key] = await inspect(choice.path, variables)
+        return found

@@ -1,0 +1,361 @@
+"""One target of a run, from its settings to its result. Runs in the agent, one task for each.
+
+    interpreter, kind → runner → what is fresh, or a new collection → selection → schedule → result
+
+What goes wrong on the way is the target's own: the others of the run do not notice.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import anyio
+import msgspec
+
+from testd_daemon.agent import jobs
+from testd_daemon.agent.collection import Collection
+from testd_daemon.agent.history import History, Known, RunRecord, TestRecord
+from testd_daemon.agent.plan import BAD, Plan
+from testd_daemon.agent.pool import Pool
+from testd_daemon.agent.reporter import Reporter
+from testd_daemon.agent.runner import Runner
+from testd_daemon.agent.scheduler import Scheduler
+from testd_daemon.agent.selection import Argument, parse, select
+from testd_daemon.agent.shares import Shares, processors
+from testd_daemon.agent.spec import Spec
+from testd_daemon.agent.specs import Specs
+from testd_daemon.agent.target_run import Limits, TargetRun
+from testd_daemon.agent.verdicts import exit_code
+from testd_daemon.agent.warm import Provision, provide
+from testd_daemon.config import Settings, Target
+from testd_daemon.errors import Bug, TestdError
+from testd_protocol.messages import CollectError, Notice, Row, RunRequest, TargetReady
+
+__all__ = ["Forecast", "Result", "Services", "TargetTask"]
+
+#: Seconds for workers to end that were told to; after that their runner is killed.
+STOP_DEADLINE: Final = 5.0
+
+
+class Services:
+    """What the runs of an agent share."""
+
+    def __init__(self, workspace: str, pool: Pool, history: History, specs: Specs) -> None:
+        """Serve the runs of one workspace."""
+        self.workspace = workspace
+        self.pool = pool
+        self.history = history
+        self.specs = specs
+        self.shares = Shares()
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """How much a target has to do."""
+
+    tests: int
+    deselected: int
+    expected: float | None  # seconds, where history knows
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """How a target ended. `error`: it could not be used, and has no outcomes beyond those in `counts`."""
+
+    target: str
+    counts: dict[str, int] = {}
+    selected: int = 0
+    interrupted: bool = False
+    broken: bool = False  # a worker's session did not come to its end
+    reason: str = ""  # why it ended early
+    error: TestdError | None = None
+
+
+class TargetTask:
+    """The task of one target."""
+
+    def __init__(
+        self,
+        services: Services,
+        run: str,
+        request: RunRequest,
+        target: Target,
+        finished: set[str],
+        reporter: Reporter,
+        planned: Callable[[], None],
+    ) -> None:
+        """Take what the run asks for; `planned` is called once `forecast` is there."""
+        self.name = target.name
+        self.forecast: Forecast | None = None
+        self.remember: Callable[[], Awaitable[None]] | None = None  # writes the history, after the run
+        self._services = services
+        self._run = run
+        self._request = request
+        self._settings: Settings = target.settings
+        self._wanted = target
+        self._finished = finished
+        self._reporter = reporter
+        self._planned = planned
+        self._scope = anyio.CancelScope()
+        self._cancelled = ""
+        self._interrupted = False
+        self._target: TargetRun | None = None
+        self._most = 1  # workers that would be of use
+        self._room = 1  # workers that all targets on its machine may have together
+        self._local = True  # it shares this machine's processors
+        self._began = time.monotonic()
+        self._began_at = time.time()
+
+    def cancel(self, reason: str, *, interrupted: bool = True) -> None:
+        """End early; `interrupted` unless the run has its answer already."""
+        if self._cancelled:
+            return
+        self._cancelled, self._interrupted = reason, interrupted
+        if self._target is not None:
+            self._target.cancel(reason)
+        else:
+            self._scope.cancel()
+
+    def widen(self) -> None:
+        """Use processors that others have left."""
+        if self._target is not None:
+            self._target.widen(self._share())
+
+    async def execute(self, caller: Mapping[str, str]) -> Result:
+        """Carry it out; nothing is raised but a cancellation from outside."""
+        try:
+            with self._scope:
+                return await self._execute(caller)
+        except TestdError as error:
+            return Result(target=self.name, error=error)
+        except Exception:
+            return Result(
+                target=self.name, error=Bug("testd failed: this is a bug in testd", detail=traceback.format_exc())
+            )
+        return Result(target=self.name, interrupted=self._interrupted, reason=self._cancelled or "cancelled")
+
+    async def _execute(self, caller: Mapping[str, str]) -> Result:
+        services, request = self._services, self._request
+        spec = await services.specs.of(self._wanted, caller, request.python, self._tell)
+        self.name = spec.target
+        arguments = parse(request.paths, request.cwd, services.workspace) or parse(
+            self._settings.paths, services.workspace, services.workspace
+        )
+        known = await services.history.known(spec.target)
+        async with provide(services.pool, spec, arguments, self._settings, fresh=request.fresh) as provision:
+            return await self._on(spec, arguments, known, provision)
+
+    def _tell(self, text: str) -> None:
+        self._reporter.event(Notice(level="info", text=text, target=self.name))
+
+    # ── what is to run ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _on(self, spec: Spec, arguments: Sequence[Argument], known: Known, provision: Provision) -> Result:
+        runner, collection = provision.runner, provision.collection
+        chosen, deselected = await self._choose(runner, collection, arguments, known)
+        errors = [error for error in collection.errors if _concerns(collection.path_of(error.id), arguments)]
+        alone = spec.mode == "bin" or not collection.forkable
+        plan = Plan([collection.ids[index] for index in chosen])
+        left = [n for n, test in enumerate(plan.ids) if f"{spec.target}\0{test}" not in self._finished]
+        durations = jobs.Durations(known.durations)
+        left_ids = [plan.ids[n] for n in left]
+        limit = self._limit(runner)
+        useful = min(limit, max(1, len(left))) if alone else jobs.useful_workers(limit, left_ids, durations)
+        split = self._settings.split == "auto" and not alone
+        cut = jobs.cut(plan.ids, left, useful, durations, split=split)
+        self._most = max(1, min(useful, len(cut)))
+        self._room, self._local = limit, spec.launcher != "ssh"
+        if self._local:
+            self._services.shares.join(self)
+        try:
+            workers = self._share()
+            self._announce(spec, provision, workers, alone=alone)
+            self.forecast = Forecast(
+                tests=len(plan) + len(errors), deselected=deselected,
+                expected=jobs.expected(cut, plan.ids, workers, durations) if known.durations else None,
+            )  # fmt: skip
+            self._planned()
+            records = self._report_errors(errors, spec.target)
+            self._target = self._schedule(spec, plan, cut, durations, left, collection, runner, workers, alone=alone)
+            if self._cancelled:
+                self._target.cancel(self._cancelled)
+            elif self._maxfail(collection) and len(records) >= self._maxfail(collection):
+                self._target.cancel(f"stopped after {len(records)} collection error{'s' * (len(records) != 1)}")
+            await self._carry_out(self._target, spec, arguments, provision, chosen, alone=alone)
+        finally:
+            if self._local:
+                self._services.shares.leave(self)
+        return self._complete(self._target, records, len(plan) + len(errors), known)
+
+    def _limit(self, runner: Runner) -> int:
+        """How many workers all targets at work on the same machine may have together."""
+        there = (runner.ready.processors if runner.ready is not None else 0) or processors()
+        if self._settings.docker and self._settings.cpus:
+            there = min(there, math.ceil(self._settings.cpus))
+        return self._settings.jobs or there
+
+    def _share(self) -> int:
+        """How many workers this target may have now: all of them alone on its machine, less beside others."""
+        return min(self._most, self._services.shares.share(self._room)) if self._local else min(self._most, self._room)
+
+    def _maxfail(self, collection: Collection) -> int:
+        return self._request.maxfail or collection.maxfail
+
+    def _schedule(
+        self,
+        spec: Spec,
+        plan: Plan,
+        cut: Sequence[Sequence[int]],
+        durations: jobs.Durations,
+        left: Sequence[int],
+        collection: Collection,
+        runner: Runner,
+        workers: int,
+        *,
+        alone: bool,
+    ) -> TargetRun:
+        for position in set(range(len(plan))).difference(left):
+            plan.settle(position, "finished")
+        plan.counts.clear()
+        maxfail, settings = self._maxfail(collection), self._settings
+        scheduler = Scheduler(
+            plan, cut, durations, workers=workers, maxfail=maxfail, single=alone, numbers=runner.numbers
+        )
+        limits = Limits(
+            run=self._run, stream=self._request.stream, update_snapshots=self._request.update_snapshots,
+            timeout=settings.timeout, job_timeout=settings.job_timeout, memory_limit=settings.memory_limit,
+            workers=self._most, maxfail=maxfail,
+        )  # fmt: skip
+        return TargetRun(spec.target, plan, scheduler, self._reporter, limits)
+
+    async def _choose(
+        self, runner: Runner, collection: Collection, arguments: Sequence[Argument], known: Known
+    ) -> tuple[list[int], int]:
+        """Return the indexes of the tests that are meant, and how many were left out by an expression."""
+        chosen = (
+            select(arguments, collection.index, collection.ids, collection.lines, collection.broken)
+            if arguments
+            else list(range(len(collection.ids)))
+        )
+        deselected = collection.deselected
+        if self._request.keyword:
+            wanted = set(await runner.select(collection, self._request.keyword))
+            kept = [index for index in chosen if index in wanted]
+            deselected += len(chosen) - len(kept)
+            chosen = kept
+        if self._request.last_failed:
+            failing = known.failing()
+            kept = [n for n in chosen if collection.ids[n] in failing or jobs.file_of(collection.ids[n]) in failing]
+            text = "no previously failed tests, all are run"
+            if kept or any(error.id in failing for error in collection.errors):
+                text = f"{len(kept)} previously failed test{'s' * (len(kept) != 1)}"
+                deselected += len(chosen) - len(kept)
+                chosen = kept
+            self._reporter.event(Notice(level="info", text=f"--last-failed: {text}", target=self.name))
+        return chosen, deselected
+
+    def _announce(self, spec: Spec, provision: Provision, workers: int, *, alone: bool) -> None:
+        collection, runner = provision.collection, provision.runner
+        if alone and spec.mode == "worker":
+            text = f"each job runs in a new process, because {collection.reason}"
+            self._reporter.event(Notice(level="warning", text=text, target=spec.target))
+        for text in provision.notices:
+            self._reporter.event(Notice(level="warning", text=text, target=spec.target))
+        for text in collection.notices:
+            self._reporter.event(Notice(level="info", text=text, target=spec.target))
+        self._reporter.event(
+            TargetReady(
+                target=spec.target, warm=provision.warm, reason=provision.reason, mode="bin" if alone else "worker",
+                kind=spec.kind, jobs=workers, python=runner.ready.python if runner.ready is not None else "",
+                framework=collection.framework,
+            )
+        )  # fmt: skip
+
+    def _report_errors(self, errors: Sequence[CollectError], target: str) -> list[TestRecord]:
+        """Report files that could not be collected, unless an earlier agent did."""
+        for error in errors:
+            if f"{target}\0{error.id}" not in self._finished:
+                self._reporter.row(Row(error.id, target, error.verdict, 0.0, 0, 0, error.detail))
+        return [TestRecord(error.id, error.verdict, 0.0, error.detail.message) for error in errors]
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _carry_out(
+        self,
+        target: TargetRun,
+        spec: Spec,
+        arguments: Sequence[Argument],
+        provision: Provision,
+        chosen: Sequence[int],
+        *,
+        alone: bool,
+    ) -> None:
+        """See the schedule through, on as many runners as it takes."""
+        if not target.done:
+            target.attach(provision.runner, provision.collection, chosen, alone=alone)
+        while not target.done:
+            await self._wait(target, provision.runner)
+            if target.stranded:
+                await self._replace(target, spec, arguments, provision)
+
+    async def _wait(self, target: TargetRun, runner: Runner) -> None:
+        """Wait until the schedule is done, stranded or stopping; a stop has a deadline."""
+        if target.stopping:
+            with anyio.move_on_after(STOP_DEADLINE) as deadline:
+                while not target.done:
+                    await target.wake.wait()
+                    target.wake = anyio.Event()
+            if deadline.cancelled_caught:
+                runner.kill(f"its workers did not end within {STOP_DEADLINE:g} s")
+                await runner.gone.wait()
+            return
+        await target.wake.wait()
+        target.wake = anyio.Event()
+
+    async def _replace(
+        self, target: TargetRun, spec: Spec, arguments: Sequence[Argument], provision: Provision
+    ) -> None:
+        """Put another runner in the place of one that ended."""
+        try:
+            await provision.renew(spec, arguments)
+        except TestdError as error:
+            target.give_up("\n".join(filter(None, (f"no runner for the rest: {error}", error.detail))))
+            return
+        places = {test: index for index, test in enumerate(provision.collection.ids)}
+        index = [places.get(test, -1) for test in target.plan.ids]
+        alone = spec.mode == "bin" or not provision.collection.forkable
+        if target.stranded:  # not cancelled meanwhile
+            target.attach(provision.runner, provision.collection, index, alone=alone)
+
+    def _complete(self, target: TargetRun, errors: list[TestRecord], selected: int, known: Known) -> Result:
+        counts = dict(target.plan.counts)
+        for error in errors:
+            if f"{self.name}\0{error.test}" not in self._finished:
+                counts[error.verdict] = counts.get(error.verdict, 0) + 1
+        interrupted = self._interrupted or "stopped from inside" in target.reason
+        mended = [
+            TestRecord(file, "passed", 0.0, "")
+            for file in {jobs.file_of(record.test) for record in target.records}
+            if known.verdicts.get(file) in BAD
+        ]
+        record = RunRecord(
+            self._run, self.name, self._began_at, time.monotonic() - self._began,
+            exit_code(counts, selected=selected, interrupted=interrupted, broken=target.broken), counts,
+            [*errors, *mended, *target.records],
+        )  # fmt: skip
+        self.remember = lambda: self._services.history.record(record)
+        return Result(
+            target=self.name, counts=counts, selected=selected, interrupted=interrupted, broken=target.broken,
+            reason=target.reason,
+        )  # fmt: skip
+
+
+def _concerns(path: str, arguments: Sequence[Argument]) -> bool:
+    """Tell whether a file is among what was asked for."""
+    return not arguments or any(
+        path == argument.path or (argument.folder and path.startswith(argument.path.rstrip(os.sep) + os.sep))
+        for argument in arguments
+    )

@@ -1,0 +1,221 @@
+'use strict';
+/*
+ * Runs tests, one after the other, and reports each at once. Runs in a worker thread (mode worker) or in a process of
+ * its own (mode bin); what it is told comes through `hear`, what it says goes to an endpoint.
+ */
+
+const path = require('node:path');
+const { collect, preload } = require('./collecting.js');
+const { Endpoint } = require('./endpoint.js');
+const { describe, detail } = require('./failures.js');
+const { Leaks } = require('./leaks.js');
+const { loadFile } = require('./loading.js');
+const { Output } = require('./output.js');
+const { SlotWriter, State, now } = require('./slots.js');
+const { Strays } = require('./strays.js');
+const { locate } = require('./syntax.js');
+
+// taken before user code can replace them
+const nextTurn = setImmediate;
+const exit = process.exit.bind(process);
+const usage = process.resourceUsage.bind(process);
+/** Turns of the event loop that handles which a test has closed get to go away. */
+const CLOSING_TURNS = 3;
+
+const turn = () => new Promise((resolve) => { nextTurn(resolve); });
+
+class Session {
+  /**
+   * @param {{fd: number, slots: number, number: number, root: string, capture_limit?: number, output_limit?: number}} settings
+   * @param {(pid: number) => void} started is told of each child process that user code starts
+   */
+  constructor(settings, started) {
+    Error.stackTraceLimit = Math.max(Error.stackTraceLimit, 50);
+    this.settings = settings;
+    this.endpoint = new Endpoint(settings.fd);
+    this.slot = new SlotWriter(settings.slots, settings.number);
+    this._strays = new Strays();
+    this._leaks = new Leaks(started);
+    this._files = new Map();
+    this._order = null;
+    this._queue = [];
+    this._finished = false;
+    this._stopping = false;
+    this._failures = 0;
+    this._running = null;
+    this._busy = false;
+    this._output = new Output((stream, text, test) => {
+      this.endpoint.send({ type: 'Output', worker: this._order?.worker ?? 0, stream, text, test, target: '' });
+    });
+    this.slot.set(State.STARTING);
+  }
+
+  /** Take a message of the supervisor. */
+  hear(message) {
+    switch (message.type) {
+      case 'Collect': return this._alone(() => collect(this, message));
+      case 'Preload': return this._alone(() => preload(this, message));
+      case 'Begin': return this._begin(message);
+      case 'Run': return this._enqueue(message);
+      case 'Finish': this._finished = true; return this._wake();
+      case 'Stop': this._stopping = true; return this._wake();
+      case 'Describe': return this._describe();
+      default: throw new Error(`the supervisor sent ${message.type}`);
+    }
+  }
+
+  /** Return what a file exports, loaded once: `{tests}` or `{error}`. */
+  load(file) {
+    let loading = this._files.get(file);
+    if (loading === undefined) {
+      loading = loadFile(file).then((found) => ({ ...found, error: null }), (error) => {
+        locate(error, file);
+        return { tests: [], classes: [], error: { thrown: error } };
+      });
+      this._files.set(file, loading);
+    }
+    return loading;
+  }
+
+  // ── the loop ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Do something before anything else that was asked for since. */
+  async _alone(work) {
+    this._busy = true;
+    await work();
+    this._busy = false;
+    this.slot.set(State.IDLE);
+    this._wake();
+  }
+
+  _begin(order) {
+    this._order = order;
+    this._output.configure({
+      live: order.stream, limit: this.settings.capture_limit, mostLive: this.settings.output_limit,
+    });
+  }
+
+  _enqueue({ job, tests }) {
+    const jobStarted = now();
+    tests.forEach(([index, id], n) => this._queue.push({ job, index, id, last: n === tests.length - 1, jobStarted }));
+    if (!tests.length) this._completed(job);
+    this._wake();
+  }
+
+  _completed(job) {
+    this.endpoint.send({ type: 'JobCompleted', job, worker: this._order.worker });
+  }
+
+  async _wake() {
+    if (this._busy || this._order === null) return;
+    this._busy = true;
+    let jobStarted = now();
+    let job = -1;
+    while (this._queue.length && !this._ended()) {
+      const next = this._queue.shift();
+      if (next.job !== job) [job, jobStarted] = [next.job, now()];
+      await this._run(next, jobStarted);
+      if (next.last) this._completed(next.job);
+    }
+    this.slot.set(State.IDLE);
+    this._busy = false;
+    if (this._ended() || (this._finished && !this._queue.length)) this._close();
+  }
+
+  _ended() {
+    return this._stopping || (this._order.maxfail > 0 && this._failures >= this._order.maxfail);
+  }
+
+  /** Come to the end in order: whatever the event loop still waits for is left behind. */
+  _close() {
+    for (const line of this._strays.late()) process.stderr.write(`${line}\n`);
+    this._leaks.killChildren();
+    this.slot.set(State.DONE);
+    exit(0);
+  }
+
+  // ── one test ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async _run({ job, index, id }, jobStarted) {
+    this._running = id;
+    this.slot.set(State.RUNNING, job, index, jobStarted);
+    this._output.begin(index);
+    const { verdict, duration, what } = await this._verdict(id);
+    this._running = null;
+    if (verdict === 'failed' || verdict === 'error') this._failures += 1;
+    const memory = usage().maxRSS;
+    this.endpoint.send({ type: 'Outcome', job, test: index, verdict, duration, memory, detail: what });
+  }
+
+  async _verdict(id) {
+    const at = id.lastIndexOf('::');
+    const file = path.resolve(this.settings.root, id.slice(0, at));
+    const name = id.slice(at + 2);
+    const { tests, error } = await this.load(file);
+    const where = { root: this.settings.root, file };
+    if (error !== null) return { verdict: 'error', duration: 0, what: describe(error.thrown, { ...where, phase: 'collect' }) };
+    const test = tests.find((found) => found.name === name);
+    if (test === undefined) return unfit(`${id} was not found when its file was loaded again`);
+    if (test.problem) return unfit(`${id}: ${test.problem}`);
+    return this._judge(id, test, where);
+  }
+
+  async _judge(id, test, where) {
+    this._leaks.begin();
+    const { stray, invoke } = this._strays.call(id, test.call);
+    const thrown = [];
+    const started = now();
+    try {
+      const result = invoke();
+      if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
+        await Promise.race([result, stray.failed]);
+      }
+    } catch (error) {
+      thrown.push(error);
+    }
+    const duration = (now() - started) / 1e3;
+    await turn(); // a rejection that nobody handles is known one turn later
+    const leaks = await this._left();
+    this._strays.end();
+    thrown.push(...stray.errors);
+    return this._outcome(thrown, duration, leaks, where);
+  }
+
+  async _left() {
+    for (let n = 0; n < CLOSING_TURNS && this._leaks.any(); n++) await turn();
+    return [...(this._leaks.any() ? this._leaks.list() : []), ...this._strays.late()];
+  }
+
+  _outcome(thrown, duration, leaks, where) {
+    if (!thrown.length) return { verdict: 'passed', duration, what: leaks.length ? detail({ phase: 'call', leaks }) : null };
+    const [first, ...others] = thrown;
+    if (first?.name === 'Skip') {
+      return { verdict: 'skipped', duration, what: detail({ phase: 'call', message: String(first.message), leaks }) };
+    }
+    const what = describe(first, where);
+    for (const other of others) what.text += `\n\nand, which nobody handled:\n${describe(other, where).text}`;
+    return { verdict: 'failed', duration, what: { ...what, sections: this._output.sections(), leaks } };
+  }
+
+  // ── where it is ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Say what a test waits for; that this can answer means that no JavaScript is running. */
+  async _describe() {
+    const id = this._running ?? '';
+    const at = id.lastIndexOf('::');
+    const name = id.slice(at + 2);
+    let line = 0;
+    const loading = this._files.get(path.resolve(this.settings.root, id.slice(0, at)));
+    if (loading !== undefined) line = (await loading).tests.find((test) => test.name === name)?.line ?? 0;
+    const waiting = process.getActiveResourcesInfo?.().filter((kind) => kind !== 'MessagePort' && kind !== 'Immediate') ?? [];
+    const text = `Current thread (it waits: no code runs in it):\n  File "${id.slice(0, at)}", line ${line} in ${name}\n\n`
+      + `what keeps it waiting: ${waiting.length ? waiting.join(', ') : 'a promise that nothing can settle any more'}\n`;
+    this.endpoint.send({ type: 'Stacks', text });
+  }
+}
+
+function unfit(message) {
+  return { verdict: 'error', duration: 0, what: detail({ phase: 'setup', kind: 'usage', message, text: message }) };
+}
+
+module.exports = { Session };

@@ -1,0 +1,220 @@
+"""The stems of a runner: which checkpoints there are, how one is forked from another, and what follows when one ends.
+
+Runs in the supervisor. Standard library only.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from typing import Any, Callable, Dict, List, Optional, Set
+
+from testd.framing import frame
+from testd.msgpack import packb, unpackb
+from testd.runner.channel import send_with_descriptors
+from testd.runner.children import Child, StemChild, kill_group, make_child, message_type, start_process
+from testd.runner.intake import Intake
+from testd.runner.kernel_memory import OutOfMemory
+from testd.runner.slots import Slots
+from testd.runner.stream import AgentStream
+
+__all__ = ["Stems"]
+
+
+class Stems:
+    """The stems by name: `started`, `configured`, `collected N`."""
+
+    def __init__(self, agent: AgentStream, intake: Intake, slots: Slots) -> None:
+        """Have none yet. `orphaned` is called with a stem that ended and how: its workers-to-be are lost."""
+        self._agent = agent
+        self._intake = intake
+        self._slots = slots
+        self._stems: Dict[str, StemChild] = {}
+        self._waiting: Dict[int, Child] = {}  # by the id of the request that forks them
+        self._next_id = 0
+        self.settings: Dict[str, Any] = {}
+        self.orphaned: Callable[[StemChild, str], None] = lambda stem, how: None
+        self.memory = OutOfMemory()
+        self.dependencies: Optional[Callable[[Dict[str, Any]], Dict[str, Any]]] = None  # rewrites these messages
+
+    @property
+    def pids(self) -> "Set[int]":
+        """Return the processes that there are."""
+        return {stem.pid for stem in self._stems.values()}
+
+    def collected(self, number: int) -> "Optional[StemChild]":
+        """Return the stem that keeps a collection."""
+        return self._stems.get(f"collected {number}")
+
+    # ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def ensure_started(self) -> StemChild:
+        """Return the stem at *started*, made anew where there is none that can be used."""
+        stem = self._usable("started")
+        if stem is None:
+            stem = StemChild("started")
+            try:
+                start_process(stem, "--stem", self.settings, [self._slots.fd])
+            except OSError as error:
+                text = f"{sys.executable} cannot be started again: {error}"
+                self._agent.fault("environment", text, exit_code=4)
+                return stem
+            self._intake.adopt(stem)
+            self._stems["started"] = stem
+            stem.send(dict(self.settings, type="Begin", descriptors=0))
+        return stem
+
+    def _ensure_configured(self) -> StemChild:
+        stem = self._usable("configured")
+        if stem is None:
+            below = self.ensure_started()
+            stem = StemChild("configured")
+            self.fork(below, stem, {"type": "Advance", "to": "configured"})
+            self._stems["configured"] = stem
+        return stem
+
+    def _usable(self, name: str) -> "Optional[StemChild]":
+        """Return the stem at a checkpoint; not one that told a fault: it is about to end, and is ended here."""
+        stem = self._stems.get(name)
+        if stem is None or stem.fault is None:
+            return stem
+        kill_group(stem.pid)
+        self.end(stem, "it failed")
+        return None
+
+    def collect(self, message: "Dict[str, Any]") -> None:
+        """Make the stem that keeps a new collection."""
+        number = message["collection"]
+        below = self._ensure_configured()
+        stem = StemChild(f"collected {number}", number)
+        self.fork(below, stem, {"type": "Advance", "to": "collected", "collection": number, "paths": message["paths"]})
+        self._stems[stem.name] = stem
+
+    def select(self, message: "Dict[str, Any]") -> None:
+        """Have a collection's stem select tests by an expression."""
+        stem = self.collected(message["collection"])
+        if stem is None:
+            self._agent.fault("internal", f"there is no collection {message['collection']}", id=message["id"])
+        else:
+            stem.send(dict(message, descriptors=0))
+
+    def drop(self, message: "Dict[str, Any]") -> None:
+        """Kill the stems that are out of date."""
+        names = [f"collected {message['collection']}"]
+        if message.get("configured") or message.get("started"):
+            names = [name for name in self._stems if name.startswith("collected")] + ["configured"]
+        if message.get("started"):
+            names.append("started")
+        for name in names:
+            stem = self._stems.pop(name, None)
+            if stem is not None:
+                stem.dropped = True
+                kill_group(stem.pid)  # one that is being forked has no pid yet: it is killed when that is told
+
+    # ── forks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fork(self, stem: StemChild, child: Child, order: "Dict[str, Any]", extra: "Optional[List[int]]" = None) -> None:
+        """Have a stem fork a child: make its channel and pipes, and send the far ends along."""
+        self._next_id += 1
+        far = make_child(child)
+        self._intake.adopt(child)
+        self._waiting[self._next_id] = child
+        child.parent = stem
+        descriptors = [*far, *(extra or [])]
+        with contextlib.suppress(OSError):  # a stem that is gone is told by its own end
+            send_with_descriptors(
+                stem.sock_or_raise(), dict(order, id=self._next_id, descriptors=len(descriptors)), descriptors
+            )
+        for fd in far:
+            os.close(fd)
+
+    def hear(self, stem: Child, payload: bytes, reaped: "Callable[[int, int, int], None]") -> None:
+        """Take a stem's message; what is meant for the agent is passed on as it is."""
+        kind = message_type(payload)
+        if kind == "Forked":
+            message = unpackb(payload)
+            self._forked(self._waiting.pop(message["id"]), message["pid"])
+        elif kind == "Became":
+            message = unpackb(payload)
+            stem.became = self._waiting.pop(message["id"])
+            self._stems.pop("configured", None)
+            self._forked(stem.became, message["pid"])
+        elif kind == "Reaped":
+            message = unpackb(payload)
+            reaped(message["pid"], message["status"], message["memory"])
+        elif kind == "Fault":
+            self._failed(stem, unpackb(payload))
+        else:
+            if kind == "Collected":
+                stem.answered = True
+            elif kind == "Dependencies" and self.dependencies is not None:
+                payload = packb(self.dependencies(unpackb(payload)))
+            self._agent.forward(frame(payload))
+
+    def _forked(self, child: Child, pid: int) -> None:
+        child.pid = pid
+        if isinstance(child, StemChild) and child.dropped:
+            kill_group(pid)
+
+    def _failed(self, stem: Child, fault: "Dict[str, Any]") -> None:
+        """Pass on why a stem failed, once for each collection that waits for it."""
+        stem.fault = fault
+        if fault["id"]:
+            if fault["id"] == getattr(stem, "collection", 0):
+                stem.answered = True
+            self._agent.tell(fault)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def reaped(self, pid: int, status: int) -> None:
+        """Take note of a process that ended, if it was a stem."""
+        for stem in list(self._stems.values()):
+            if stem.pid == pid:
+                self._intake.drain(stem)
+                self.end(stem, ": ".join(filter(None, (_how(status), self.memory.explain(status)))))
+
+    def end(self, stem: StemChild, how: str) -> None:
+        """A stem is gone: so are those above it, and each collection that waits hears why."""
+        for name, found in list(self._stems.items()):
+            if found is stem:
+                del self._stems[name]
+        self._intake.forget(stem)
+        stem.ended = how
+        for above in [found for found in self._stems.values() if found.parent is stem]:
+            if above.fault is None:
+                above.fault = stem.fault
+            self._intake.drain(above)
+            self.end(above, how)
+        self.orphaned(stem, how)
+        if not stem.collection or stem.dropped:
+            return
+        if stem.answered and stem.fault is None:
+            text = f"the process that kept the collected tests ended: {how}"
+            self._agent.fault("lost", text, detail=stem.tail(), id=stem.collection)
+        elif not stem.answered:
+            fault = (
+                stem.fault
+                or (stem.parent and stem.parent.fault)
+                or {
+                    "code": "collect",
+                    "message": f"the process that collects the tests ended: {how}",
+                    "detail": stem.tail(),
+                    "exit_code": 3,
+                }
+            )
+            self._agent.fault(**dict({k: v for k, v in fault.items() if k != "type"}, id=stem.collection))
+
+    def kill(self) -> None:
+        """Kill all of them. They are reaped by the caller."""
+        for stem in self._stems.values():
+            kill_group(stem.pid)
+
+
+def _how(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"killed by {signal.Signals(number).name}"
+        except ValueError:
+            return f"killed by signal {number}"
+    return f"exit status {os.WEXITSTATUS(status)}"

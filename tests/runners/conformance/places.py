@@ -1,0 +1,84 @@
+"""Where runners of each kind are started for the conformance suite. A new launcher gets a class here, no more."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+import pytest
+from launched import Place
+from projects import JAVASCRIPT
+
+from container_engine import Engine
+import nodes
+from interpreters import found
+from ssh_hosts import Hosts
+from testd_runners.docker import LAUNCH_LABEL
+
+__all__ = ["PLACES"]
+
+
+class Places(Protocol):
+    """The places of one kind."""
+
+    def names(self, versions: list[str]) -> list[str]:
+        """Return what there is to choose from, `versions` being the interpreters that the case is for."""
+
+    def place(self, name: str, request: pytest.FixtureRequest) -> Place:
+        """Return one of them; `request` gives the fixtures that it needs."""
+
+
+class Local:
+    """Every interpreter on this machine."""
+
+    def names(self, versions: list[str]) -> list[str]:
+        return versions
+
+    def place(self, name: str, request: pytest.FixtureRequest) -> Place:
+        return Place("subprocess", found()[name], name)
+
+
+class Nodes:
+    """Every Node.js."""
+
+    def names(self, versions: list[str]) -> list[str]:
+        return list(nodes.found())
+
+    def place(self, name: str, request: pytest.FixtureRequest) -> Place:
+        return Place("node", nodes.found()[name], name, project=JAVASCRIPT)
+
+
+class Containers:
+    """An image that is like the official ones of Python, and one that has just an old interpreter."""
+
+    def names(self, versions: list[str]) -> list[str]:
+        return [f"full{versions[-1]}", f"bare{versions[0]}"]
+
+    def place(self, name: str, request: pytest.FixtureRequest) -> Place:
+        engine: Engine = request.getfixturevalue("container_engine")
+        kind, version = name[:4], name[4:]
+        runtime = "python3" if kind == "full" else f"python{version}"
+        options = {"image": engine.image(kind, version), "user": f"{os.getuid()}:{os.getgid()}"}
+        return Place(
+            "docker", runtime, version, options, engine.environment, extend=True,
+            left=lambda launch: engine.left(f"label={LAUNCH_LABEL}={launch}"),
+            inside=lambda launch: engine.containers(f"label={LAUNCH_LABEL}={launch}", running=True),
+        )  # fmt: skip
+
+
+class Machines:
+    """The oldest and the newest interpreter on a machine that shares no disk with this one."""
+
+    def names(self, versions: list[str]) -> list[str]:
+        return [version for version in (versions[0], versions[-1]) if os.access(found()[version], os.X_OK)]
+
+    def place(self, name: str, request: pytest.FixtureRequest) -> Place:
+        hosts: Hosts = request.getfixturevalue("ssh_hosts")
+        host = hosts["build1"]
+        return Place(
+            "ssh", found()[name], name, {"host": host.name, "config": str(hosts.config)}, extend=True,
+            left=lambda launch: host.left(), inside=lambda launch: [str(pid) for pid in host.runners()],
+        )  # fmt: skip
+
+
+PLACES: dict[str, Places] = {"subprocess": Local(), "node": Nodes(), "docker": Containers(), "ssh": Machines()}
