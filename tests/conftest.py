@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,6 +52,13 @@ def daemon_env(house: House) -> dict[str, str]:
     return house.environment
 
 
+def _leave_out(need: str, why: str) -> NoReturn:
+    """Leave a test out, and say so; fail where `TESTD_TEST_NEEDS` (`engine,hosts`) says that it must run."""
+    if need in os.environ.get("TESTD_TEST_NEEDS", "").split(","):
+        pytest.fail(f"TESTD_TEST_NEEDS has {need}: {why}")
+    pytest.skip(f"left out, {why}")
+
+
 @pytest.fixture(scope="session")
 def container_engine() -> Iterator[Engine]:
     """A real container engine, started when the first test asks for it."""
@@ -58,7 +66,7 @@ def container_engine() -> Iterator[Engine]:
         try:
             found = stack.enter_context(engine())
         except NoEngine as error:
-            pytest.skip(f"left out, no container engine: {error}")
+            _leave_out("engine", f"no container engine: {error}")
         yield found
 
 
@@ -69,5 +77,5 @@ def ssh_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         try:
             found = stack.enter_context(hosts(tmp_path_factory.getbasetemp(), "build1", "build2"))
         except NoHosts as error:
-            pytest.skip(f"left out, no hosts for ssh: {error}")
+            _leave_out("hosts", f"no hosts for ssh: {error}")
         yield found

@@ -61,7 +61,8 @@ def _find(version: str) -> tuple[str, str]:
     with (folder / ".lock").open("w") as lock:  # another test process may be at it
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _answers(str(installed), version):
-            command = [npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(folder), f"node@{version}"]
+            options = ["--no-audit", "--no-fund", "--silent", "--prefix", str(folder)]
+            command = [npm, "install", *options, f"node@{version}"]
             done = subprocess.run(
                 command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_DEADLINE, check=False
             )

@@ -168,10 +168,6 @@ class Host:
     def mend(self) -> None:
         _run("ip", "link", "set", self._near, "up")
 
-    def slow(self, milliseconds: int) -> None:
-        """Make every packet to the host take this long."""
-        _run("tc", "qdisc", "add", "dev", self._near, "root", "netem", "delay", f"{milliseconds}ms")
-
     def new_key(self) -> None:
         """Become another machine to those who know the old one."""
         (self._folder / "host_key").unlink()

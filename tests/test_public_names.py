@@ -22,7 +22,7 @@ PUBLIC = {
         "throws",
     ],
     "testd_runners": ["CHANNEL", "Command", "LaunchSettings", "Launcher", "with_channel"],
-    "testd_runners.bundle": ["archive", "contents", "digest", "unpack"],
+    "testd_runners.bundle": ["archive", "contents", "digest", "scripts", "unpack"],
     "testd_runners.choose": ["KINDS", "choose"],
     "testd_daemon.client": ["AsyncClient", "Client"],
     "testd_daemon.client.aio": ["AsyncClient", "Following", "Session"],

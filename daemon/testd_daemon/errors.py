@@ -6,6 +6,7 @@ Imported by every process of `testd_daemon`, the quick client included: nothing 
     ├── UsageError              the request makes no sense (exit 4)
     ├── ConfigError             the configuration is wrong: file, key, what is allowed (exit 4)
     ├── EnvironmentFault        the target's environment lacks something (exit 4)
+    │   └── Unreachable         it cannot be reached now, and perhaps can in a moment
     ├── FaultError              the other side answered with a `Fault`
     ├── LinkClosed              the other end of a link is gone
     ├── DeadlineExpired         a named wait took too long
@@ -35,6 +36,7 @@ __all__ = [
     "ProcessCrashed",
     "RuntimeFolderError",
     "TestdError",
+    "Unreachable",
     "UsageError",
     "VersionMismatch",
     "describe_status",
@@ -83,6 +85,12 @@ class EnvironmentFault(TestdError):
 
     code = "environment"
     exit_code = 4
+
+
+class Unreachable(EnvironmentFault):
+    """A target that cannot be reached now, and perhaps can in a moment."""
+
+    code = "unreachable"
 
 
 class FaultError(TestdError):

@@ -140,6 +140,11 @@ class Link(Generic[In]):
         """Whether the link was closed on this side."""
         return self._closed
 
+    @property
+    def waiting(self) -> bytes:
+        """What was read and is no whole message, perhaps none at all."""
+        return self._buffer.waiting
+
     async def send(self, message: Message) -> None:
         """Send one message. Raises LinkClosed. Gives way to other tasks only where the kernel's buffer is full."""
         await self.send_frames(encode(message))

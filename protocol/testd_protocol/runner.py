@@ -242,7 +242,7 @@ class WorkerExited(Message, frozen=True, kw_only=True):
 
 
 class FilesWanted(Message, frozen=True, kw_only=True):
-    """What content of a sync is not on the target. Answered by `WriteFiles`."""
+    """A page of what content of a sync is not on the target. Answered by `WriteFiles`."""
 
     id: int  # of the `SyncFiles`
     digests: list[str]  # in the order in which they are wanted

@@ -5,6 +5,7 @@ const net = require('node:net');
 const { FrameBuffer, payloadOf } = require('./framing.js');
 const { unpack } = require('./msgpack.js');
 const { CONTROL, FIRST_SEAT, SLOTS } = require('./layout.js');
+require('./compiled.js').keepCompiled();
 const { Session } = require('./session.js');
 
 const settings = JSON.parse(process.argv[2]);

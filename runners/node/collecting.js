@@ -7,6 +7,7 @@
 const fs = require('node:fs');
 const Module = require('node:module');
 const path = require('node:path');
+const { writeCompiled } = require('./compiled.js');
 const { describe, detail } = require('./failures.js');
 const { UsageFault, fileId, find } = require('./files.js');
 const { importsAmong } = require('./loading.js');
@@ -17,7 +18,7 @@ const { strangers } = require('./strangers.js');
 const PAGE = 2000;
 
 /**
- * Load the files that paths mean, and tell their tests: `Found`, then `Modules`, `Dependencies` and pages of `Collected`.
+ * Load the files that paths mean, and tell their tests: `Found`, then `Dependencies`, pages of `Listed`, and `Modules`.
  * @param {import('./session.js').Session} session
  * @param {{collection: number, paths: string[], cwd: string, skip: Object<string, string>}} order `skip` has files that
  *     ended the thread which loaded them, and how
@@ -40,7 +41,11 @@ async function collect(session, order) {
   for (const [n, file] of files.entries()) {
     session.slot.set(State.LOADING, 0, n);
     const id = fileId(file, session.settings.root);
-    if (file in order.skip) collection.broken(id, detail({ phase: 'collect', kind: 'crash', message: order.skip[file], text: order.skip[file] }));
+    if (file in order.skip)
+      collection.broken(
+        id,
+        detail({ phase: 'collect', kind: 'crash', message: order.skip[file], text: order.skip[file] }),
+      );
     else collection.take(id, file, await session.load(file), found.requests.get(file));
   }
   notes.stop();
@@ -72,8 +77,10 @@ class Collection {
     this.notices = [];
     this.refused = null;
     if (typed) {
-      this.notices.push(`${typed} TypeScript test file${typed === 1 ? '' : 's'} left out: Node.js ${process.versions.node} `
-        + 'does not take TypeScript, 22.6 and later do');
+      this.notices.push(
+        `${typed} TypeScript test file${typed === 1 ? '' : 's'} left out: Node.js ${process.versions.node} ` +
+          'does not take TypeScript, 22.6 and later do',
+      );
     }
   }
 
@@ -83,7 +90,11 @@ class Collection {
 
   take(id, file, { tests, classes, error }, request) {
     if (error !== null && error.thrown?.name === 'Skip') {
-      this.errors.push({ id, detail: detail({ phase: 'collect', message: String(error.thrown.message) }), verdict: 'skipped' });
+      this.errors.push({
+        id,
+        detail: detail({ phase: 'collect', message: String(error.thrown.message) }),
+        verdict: 'skipped',
+      });
       return;
     }
     if (error !== null) {
@@ -92,7 +103,8 @@ class Collection {
       return;
     }
     for (const test of this._chosen(id, tests, request)) this.items.push([`${id}::${test.name}`, test.line]);
-    if (classes.length) this.notices.push(`${id}: ${classes.join(', ')} not run: tests are exported functions, not classes`);
+    if (classes.length)
+      this.notices.push(`${id}: ${classes.join(', ')} not run: tests are exported functions, not classes`);
   }
 
   _chosen(id, tests, { names, lines, whole }) {
@@ -101,7 +113,16 @@ class Collection {
     for (const name of names) {
       const test = tests.find((found) => found.name === name);
       if (test) chosen.add(test);
-      else this._refuse(`${id} has no test '${name}'`, `its tests are: ${tests.map((found) => found.name).slice(0, 20).join(', ') || 'none'}`);
+      else
+        this._refuse(
+          `${id} has no test '${name}'`,
+          `its tests are: ${
+            tests
+              .map((found) => found.name)
+              .slice(0, 20)
+              .join(', ') || 'none'
+          }`,
+        );
     }
     for (const line of lines) {
       const before = tests.filter((test) => test.line > 0 && test.line <= line).pop();
@@ -149,7 +170,13 @@ function lookedFor(file, root) {
 function tell(session, { collection: number }, collection, { stats, folders, loaded }) {
   const { endpoint, settings } = session;
   collection.notices.push(...strangers(loaded, settings.root));
-  endpoint.send({ type: 'Dependencies', checkpoint: 'collected', collection: number, files: stats, directories: folders });
+  endpoint.send({
+    type: 'Dependencies',
+    checkpoint: 'collected',
+    collection: number,
+    files: stats,
+    directories: folders,
+  });
   for (let at = 0; at < collection.items.length; at += PAGE) {
     endpoint.send({ type: 'Listed', items: collection.items.slice(at, at + PAGE), done: false });
   }
@@ -158,6 +185,7 @@ function tell(session, { collection: number }, collection, { stats, folders, loa
   }
   endpoint.send({ type: 'Listed', items: [], done: true, notices: collection.notices });
   endpoint.send({ type: 'Modules', collection: number, ...importsAmong(loaded, settings.root), worker: 0 });
+  setImmediate(writeCompiled); // nobody waits for it
 }
 
 module.exports = { collect, preload };

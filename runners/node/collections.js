@@ -36,11 +36,18 @@ class Collecting {
     this._files = [];
     this._errors = [];
     this._collection = new Collection(order.collection, owner.settings.root);
+    this.number = order.collection;
     this._over = false;
     this.dropped = false;
     this.seat = owner.threads.take();
     this.seat.owner = this;
-    this.seat.tell({ type: 'Collect', collection: order.collection, paths: order.paths, cwd: owner.settings.cwd || owner.settings.root, skip });
+    this.seat.tell({
+      type: 'Collect',
+      collection: order.collection,
+      paths: order.paths,
+      cwd: owner.settings.cwd || owner.settings.root,
+      skip,
+    });
   }
 
   heard(type, whole) {
@@ -61,9 +68,17 @@ class Collecting {
     const { settings } = this._owner;
     const stem = settings.stem !== false;
     this._owner.agent.tell({
-      type: 'Collected', collection: this._order.collection, items, done, errors: done ? this._errors : [], deselected: 0,
-      forkable: stem, reason: stem ? '' : 'no threads are kept: fork = false',
-      framework: done ? `testd exports, Node.js ${process.versions.node}` : '', maxfail: 0, notices,
+      type: 'Collected',
+      collection: this.number,
+      items,
+      done,
+      errors: done ? this._errors : [],
+      deselected: 0,
+      forkable: stem,
+      reason: stem ? '' : 'no threads are kept: fork = false',
+      framework: done ? `testd exports, Node.js ${process.versions.node}` : '',
+      maxfail: 0,
+      notices,
     });
     if (!done) return;
     this._over = true;
@@ -72,7 +87,7 @@ class Collecting {
 
   _refuse(code, message, more) {
     this._over = true;
-    this._owner.agent.fault(code, message, { ...more, id: this._order.collection });
+    this._owner.agent.fault(code, message, { ...more, id: this.number });
     this._owner.forget(this);
     this.seat.end();
   }
@@ -82,15 +97,25 @@ class Collecting {
     if (this._over || this.dropped) return;
     this._owner.forget(this);
     const file = slot?.state === State.LOADING ? this._files[slot.test] : undefined;
-    const how = outOfMemory ? 'it ran out of memory' : signal ? `it was killed by ${signal}` : `exit status ${status}`;
+    const how = howEnded({ status, signal, text, outOfMemory });
     const told = `the process ended while this file was loaded: ${how}`;
     if (file !== undefined && !(file in this._skip)) {
       this._owner.again(this._order, { ...this._skip, [file]: text ? `${told}\n${text}` : told });
     } else {
       this._over = true;
-      this._owner.agent.fault('collect', `the thread that collects the tests ended: ${how}`, { detail: text, id: this._order.collection });
+      this._owner.agent.fault('collect', `the thread that collects the tests ended: ${how}`, {
+        detail: text,
+        id: this.number,
+      });
     }
   }
+}
+
+/** Return how a thread or its process ended, in a few words. */
+function howEnded({ status, signal, text, outOfMemory }) {
+  if (outOfMemory) return 'it ran out of memory';
+  if (signal) return `it was killed by ${signal}`;
+  return status === null ? text.split('\n', 1)[0] : `exit status ${status}`;
 }
 
 class Collections {
@@ -137,14 +162,19 @@ class Collections {
     for (const collecting of [...this._collecting]) {
       if (collecting.seat.host !== host) continue;
       const slot = host.process.slot(collecting.seat.number);
-      collecting.ended({ ...how, text: [how.problem, host.process.tail()].filter(Boolean).join('\n'), outOfMemory: false, slot });
+      collecting.ended({
+        ...how,
+        text: [how.problem, host.process.tail()].filter(Boolean).join('\n'),
+        outOfMemory: false,
+        slot,
+      });
     }
   }
 
   drop({ collection, configured = false, started = false }) {
     const all = configured || started;
     for (const collecting of [...this._collecting]) {
-      if (!all && collecting._order.collection !== collection) continue;
+      if (!all && collecting.number !== collection) continue;
       collecting.dropped = true;
       this._collecting.delete(collecting);
       collecting.seat.end();
@@ -189,9 +219,18 @@ class Collections {
     this._told = true;
     const never = BigInt(Date.now()) * 2000000n;
     const packages = path.join(this.settings.root, 'package.json');
-    for (const [checkpoint, file] of [['started', fs.realpathSync(process.execPath)], ['configured', packages]]) {
+    for (const [checkpoint, file] of [
+      ['started', fs.realpathSync(process.execPath)],
+      ['configured', packages],
+    ]) {
       const stat = statOf(file, never);
-      this.agent.tell({ type: 'Dependencies', checkpoint, collection, files: stat === null ? [] : [stat], directories: [] });
+      this.agent.tell({
+        type: 'Dependencies',
+        checkpoint,
+        collection,
+        files: stat === null ? [] : [stat],
+        directories: [],
+      });
     }
   }
 }

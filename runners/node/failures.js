@@ -24,7 +24,15 @@ const { inspect } = util;
 /** Return a `Detail` as the protocol has it: every key, in its order. */
 function detail(overrides) {
   return {
-    phase: '', kind: null, message: '', text: '', frames: [], sections: [], leaks: [], stacks: '', ...overrides,
+    phase: '',
+    kind: null,
+    message: '',
+    text: '',
+    frames: [],
+    sections: [],
+    leaks: [],
+    stacks: '',
+    ...overrides,
   };
 }
 
@@ -35,7 +43,7 @@ function detail(overrides) {
  */
 function describe(thrown, { root, file, phase = 'call' }) {
   try {
-    const frames = framesOf(thrown, root);
+    const frames = framesOf(thrown);
     return detail({
       phase,
       kind: classify(thrown, frames, root, file),
@@ -43,7 +51,8 @@ function describe(thrown, { root, file, phase = 'call' }) {
       text: shorten(textOf(thrown, root, 0), TEXT_LIMIT),
       frames: frames.map((frame) => ({ ...frame, file: relative(frame.file, root) })),
     });
-  } catch (problem) { // the error's own properties are user code
+  } catch (problem) {
+    // the error's own properties are user code
     const text = `the test threw something that cannot be described: ${problem}`;
     return detail({ phase, kind: 'test', message: text, text });
   }
@@ -57,7 +66,8 @@ function classify(thrown, frames, root, file) {
   if (isAssertion(thrown)) return 'assertion';
   const name = thrown?.name;
   if (name === 'SyntaxError' && (placeOf(thrown) !== null || !frames.length)) return 'syntax';
-  if (['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED'].includes(thrown?.code)) return 'import';
+  if (['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED'].includes(thrown?.code))
+    return 'import';
   const innermost = frames[frames.length - 1];
   return innermost ? ownerOf(innermost.file, root, file) : 'test';
 }
@@ -72,12 +82,16 @@ function ownerOf(place, root, file) {
 /** Return one line: the error's name and what it says. */
 function summarize(thrown) {
   if (!isError(thrown)) return shorten(`threw ${short(thrown)}, which is no Error`, MESSAGE_LIMIT);
-  const lines = String(thrown.message).split('\n').map((line) => line.trim()).filter(Boolean);
+  const lines = String(thrown.message)
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
   let said = lines[0] ?? '';
   if (isAssertion(thrown) && thrown.generatedMessage !== false && 'actual' in thrown && lines.length > 1) {
-    said = thrown.operator === '==' || said.startsWith('The expression')
-      ? lines.join(' ')
-      : `${said} expected ${short(thrown.expected)}, got ${short(thrown.actual)}`;
+    said =
+      lines.length === 2 || thrown.operator === '==' || said.startsWith('The expression')
+        ? lines.join(' ')
+        : `${said} expected ${short(thrown.expected)}, got ${short(thrown.actual)}`;
   }
   const name = thrown.name || 'Error';
   return shorten(said ? `${name}: ${said}` : name, MESSAGE_LIMIT).replace(/\n/g, ' ');
@@ -95,7 +109,7 @@ function placeOf(thrown) {
 }
 
 /** Return the frames that a reader should see, outermost first. */
-function framesOf(thrown, root) {
+function framesOf(thrown) {
   const frames = [];
   for (const line of stackLines(thrown)) {
     const frame = readFrame(line);
@@ -103,7 +117,9 @@ function framesOf(thrown, root) {
   }
   const place = thrown?.name === 'SyntaxError' ? placeOf(thrown) : null;
   if (place) frames.push({ ...place, function: '<module>', source: sourceOf(place.file, place.line) });
-  return frames.length <= MOST_FRAMES ? frames : [...frames.slice(0, MOST_FRAMES / 2), ...frames.slice(-MOST_FRAMES / 2)];
+  return frames.length <= MOST_FRAMES
+    ? frames
+    : [...frames.slice(0, MOST_FRAMES / 2), ...frames.slice(-MOST_FRAMES / 2)];
 }
 
 function stackLines(thrown) {
@@ -132,13 +148,16 @@ function textOf(thrown, root, depth) {
   const lines = [headOf(thrown)];
   for (const line of stackLines(thrown)) {
     const frame = readFrame(line);
-    if (!frame || isShown(frame.file)) lines.push(frame ? line.replace(/(?:file:\/\/)?(\/[^():]*)/, (_, at) => relative(pathOf(at), root)) : line);
+    if (!frame || isShown(frame.file))
+      lines.push(frame ? line.replace(/(?:file:\/\/)?(\/[^():]*)/, (_, at) => relative(pathOf(at), root)) : line);
   }
   lines.push(...comparison(thrown));
   if (depth < MOST_CAUSES) {
     if (thrown.cause !== undefined) lines.push(indented('caused by: ', textOf(thrown.cause, root, depth + 1)));
     if (Array.isArray(thrown.errors)) {
-      thrown.errors.slice(0, MOST_CAUSES).forEach((inner, n) => lines.push(indented(`error ${n + 1}: `, textOf(inner, root, depth + 1))));
+      thrown.errors
+        .slice(0, MOST_CAUSES)
+        .forEach((inner, n) => lines.push(indented(`error ${n + 1}: `, textOf(inner, root, depth + 1))));
     }
   }
   return lines.join('\n');
@@ -157,7 +176,10 @@ function comparison(thrown) {
   if (!isAssertion(thrown) || !('actual' in thrown && 'expected' in thrown)) return [];
   if (thrown.generatedMessage && /^[+-] |!==|falsy/m.test(thrown.message)) return [];
   if (thrown.actual === undefined && thrown.expected === undefined) return [];
-  return [`  expected: ${inspect(thrown.expected, { depth: 4 })}`, `  actual:   ${inspect(thrown.actual, { depth: 4 })}`];
+  return [
+    `  expected: ${inspect(thrown.expected, { depth: 4 })}`,
+    `  actual:   ${inspect(thrown.actual, { depth: 4 })}`,
+  ];
 }
 
 const indented = (title, text) => `  ${title}${text.replace(/\n/g, '\n  ')}`;

@@ -25,8 +25,8 @@ class UsageFault extends Error {
  * A path is a file, a folder, `FILE::NAME` or `FILE:LINE`, absolute or relative to `cwd`. None at all means `cwd`.
  * @param {string[]} paths
  * @param {string} cwd
- * @returns {{requests: Map<string, {names: string[], lines: number[], whole: boolean}>, folders: string[], typed: number}}
- *     what is asked of each file; the folders that were listed; how many TypeScript files this Node.js cannot take
+ * @returns {{requests: Map<string, Request>, folders: string[], typed: number}} a `Request` is
+ *     `{names: string[], lines: number[], whole: boolean}`: what is asked of each file; the folders that were listed; how many TypeScript files this Node.js cannot take
  * @throws {UsageFault} a path does not exist, or names a test in a folder
  */
 function find(paths, cwd) {
@@ -36,7 +36,8 @@ function find(paths, cwd) {
     const status = fs.statSync(place, { throwIfNoEntry: false });
     if (status === undefined) throw new UsageFault(`no such file or folder: ${wanted}`, `paths are relative to ${cwd}`);
     if (!status.isDirectory()) ask(found, place, name, line);
-    else if (name || line) throw new UsageFault(`${wanted}: ${place} is a folder, and only a file has tests`, 'name the file');
+    else if (name || line)
+      throw new UsageFault(`${wanted}: ${place} is a folder, and only a file has tests`, 'name the file');
     else walk(place, found, new Set());
   }
   return found;
@@ -57,7 +58,9 @@ function split(wanted, cwd) {
   const colons = wanted.indexOf('::');
   if (colons > 0) return { place: path.resolve(cwd, wanted.slice(0, colons)), name: wanted.slice(colons + 2), line: 0 };
   const match = /^(.+):(\d+)$/.exec(wanted);
-  return match ? { place: path.resolve(cwd, match[1]), name: '', line: Number(match[2]) } : { place: whole, name: '', line: 0 };
+  return match
+    ? { place: path.resolve(cwd, match[1]), name: '', line: Number(match[2]) }
+    : { place: whole, name: '', line: 0 };
 }
 
 /** Take the test files below a folder: its own first, then folder by folder. */

@@ -19,7 +19,12 @@ for one in $left; do kill -9 "-$one" "$one"; done 2>/dev/null
 
 class Guardian {
   constructor() {
-    this._shell = spawn('/bin/sh', ['-c', SCRIPT], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], env: {}, cwd: '/' });
+    this._shell = spawn('/bin/sh', ['-c', SCRIPT], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+      env: {},
+      cwd: '/',
+    });
     this._shell.on('error', () => {}); // a system without a shell: hosts end by themselves
     this._shell.stdin.on('error', () => {});
     this._shell.unref();

@@ -1,7 +1,7 @@
 'use strict';
 /*
- * The entry point of a host: a process whose worker threads run tests. Its own thread never runs user code, so it always
- * answers: it starts and ends threads, says where a busy one is, and ends everything when the supervisor is gone.
+ * The entry point of a host: a process whose worker threads run tests. Its own thread never runs user code, so it
+ * always answers: it starts and ends threads, says where a busy one is, and ends everything when the supervisor is gone.
  */
 
 const fs = require('node:fs');
@@ -54,7 +54,8 @@ class Thread {
     this.awake = false;
     this.port.postMessage({ type: 'Describe' });
     setTimeout(() => {
-      if (!this.awake && threads.get(this.seat) === this) stackOf(this.worker.threadId, (text) => this._say({ type: 'Stacks', text }));
+      if (!this.awake && threads.get(this.seat) === this)
+        stackOf(this.worker.threadId, (text) => this._say({ type: 'Stacks', text }));
     }, AWAKE);
   }
 
@@ -89,12 +90,13 @@ function killOwn(pid) {
   try {
     const status = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
     if (Number(status.slice(status.lastIndexOf(')') + 4).split(' ', 1)[0]) !== process.pid) return;
-  } catch (error) {
+  } catch {
     if (fs.existsSync('/proc/self/stat')) return; // it is gone
   }
   try {
     process.kill(pid, 'SIGKILL');
-  } catch { // it is gone
+  } catch {
+    // it is gone
   }
 }
 
@@ -112,7 +114,8 @@ function killGroupButSelf() {
       const status = fs.readFileSync(`/proc/${name}/stat`, 'latin1');
       const [, , group] = status.slice(status.lastIndexOf(')') + 2).split(' ');
       if (Number(group) === process.pid) process.kill(Number(name), 'SIGKILL');
-    } catch { // it ended meanwhile
+    } catch {
+      // it ended meanwhile
     }
   }
 }

@@ -9,12 +9,18 @@ const childProcess = require('node:child_process');
 const workerThreads = require('node:worker_threads');
 
 const NAMES = {
-  Timeout: ['timer', 'timers'], Interval: ['timer', 'timers'],
-  TCPServerWrap: ['TCP server', 'TCP servers'], TCPSERVERWRAP: ['TCP server', 'TCP servers'],
+  Timeout: ['timer', 'timers'],
+  Interval: ['timer', 'timers'],
+  TCPServerWrap: ['TCP server', 'TCP servers'],
+  TCPSERVERWRAP: ['TCP server', 'TCP servers'],
   PipeServerWrap: ['server on a socket file', 'servers on socket files'],
-  TCPSocketWrap: ['TCP connection', 'TCP connections'], TCPWRAP: ['TCP connection', 'TCP connections'],
-  PipeWrap: ['pipe', 'pipes'], UDPWrap: ['UDP socket', 'UDP sockets'], UDPWRAP: ['UDP socket', 'UDP sockets'],
-  FSEventWrap: ['file watcher', 'file watchers'], StatWatcher: ['file watcher', 'file watchers'],
+  TCPSocketWrap: ['TCP connection', 'TCP connections'],
+  TCPWRAP: ['TCP connection', 'TCP connections'],
+  PipeWrap: ['pipe', 'pipes'],
+  UDPWrap: ['UDP socket', 'UDP sockets'],
+  UDPWRAP: ['UDP socket', 'UDP sockets'],
+  FSEventWrap: ['file watcher', 'file watchers'],
+  StatWatcher: ['file watcher', 'file watchers'],
   SignalWrap: ['signal listener', 'signal listeners'],
 };
 const active = process.getActiveResourcesInfo?.bind(process) ?? (() => []);
@@ -52,8 +58,10 @@ class Leaks {
       const more = number - (this._before.get(name) ?? 0);
       if (more > 0) found.push(more === 1 ? `a ${NAMES[name][0]}` : `${more} ${NAMES[name][1]}`);
     }
-    for (const [pid, command] of this._children) if (!this._oldChildren.has(pid)) found.push(`child process ${pid} (${command})`);
-    for (const [worker, name] of this._workers) if (!this._oldWorkers.has(worker)) found.push(`worker thread (${name})`);
+    for (const [pid, command] of this._children)
+      if (!this._oldChildren.has(pid)) found.push(`child process ${pid} (${command})`);
+    for (const [worker, name] of this._workers)
+      if (!this._oldWorkers.has(worker)) found.push(`worker thread (${name})`);
     return found;
   }
 
@@ -62,7 +70,8 @@ class Leaks {
     for (const pid of this._children.keys()) {
       try {
         kill(pid, 'SIGKILL');
-      } catch { // it ended meanwhile
+      } catch {
+        // it ended meanwhile
       }
     }
   }

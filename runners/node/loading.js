@@ -11,7 +11,9 @@ const { pathToFileURL } = require('node:url');
 const { readFileSync, realpathSync } = fs;
 const IDENTIFIER = '[\\p{ID_Start}$_][\\p{ID_Continue}$]*';
 const DEFINITION = new RegExp(
-  `(?:\\bfunction\\s*\\*?\\s*|\\b(?:const|let|var|class)\\s+|\\bexports\\.)(${IDENTIFIER})|\\bexport\\s+(default)\\b`, 'gu');
+  `(?:\\bfunction\\s*\\*?\\s*|\\b(?:const|let|var|class)\\s+|\\bexports\\.)(${IDENTIFIER})|\\bexport\\s+(default)\\b`,
+  'gu',
+);
 const PROPERTY = new RegExp(`^\\s*(?:async\\s+)?\\*?\\s*(${IDENTIFIER})\\s*[(:,]`, 'gmu');
 const IMPORT = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*(['"])([^'"\n]+)\1/g;
 const load = (url) => import(url);
@@ -48,7 +50,8 @@ function commonJs(namespace, file) {
   let real = file;
   try {
     real = realpathSync(file);
-  } catch { // it was removed meanwhile
+  } catch {
+    // it was removed meanwhile
   }
   const found = Module._cache[real];
   return found !== undefined && !('__esModule' in namespace && !namespace.default) ? found.exports : undefined;
@@ -59,7 +62,8 @@ const isClass = (value) => /^class\b/.test(Function.prototype.toString.call(valu
 /** Return why a function cannot be run as a test, empty if it can. */
 function problemOf(call) {
   const kind = Object.prototype.toString.call(call);
-  if (kind.includes('Generator')) return 'a generator function does nothing when it is called: make it a function or an async function';
+  if (kind.includes('Generator'))
+    return 'a generator function does nothing when it is called: make it a function or an async function';
   if (call.length === 0) return '';
   const many = call.length === 1 ? 'a parameter' : `${call.length} parameters`;
   return `it takes ${many}, and a test is called with none: give defaults, or do not export what is no test`;
@@ -92,7 +96,9 @@ function linesOf(file) {
  * the project's own files. A name is the path relative to the root.
  */
 function importsAmong(loaded, root) {
-  const own = [...loaded].filter((file) => /\.[cm]?[jt]s$/.test(file) && !file.includes(`${path.sep}node_modules${path.sep}`));
+  const own = [...loaded].filter(
+    (file) => /\.[cm]?[jt]s$/.test(file) && !file.includes(`${path.sep}node_modules${path.sep}`),
+  );
   const known = new Set(loaded);
   const nameOf = (file) => path.relative(root, file).split(path.sep).join('/');
   const files = {};
@@ -112,7 +118,11 @@ function importsAmong(loaded, root) {
 function resolved(specifier, file, known) {
   if (!/^\.{0,2}\//.test(specifier)) return null;
   const place = path.resolve(path.dirname(file), specifier);
-  return ['', '.js', '.json', '.node', '/index.js'].map((ending) => place + ending).find((candidate) => known.has(candidate)) ?? null;
+  return (
+    ['', '.js', '.json', '.node', '/index.js']
+      .map((ending) => place + ending)
+      .find((candidate) => known.has(candidate)) ?? null
+  );
 }
 
 function sourceOf(file) {

@@ -49,13 +49,20 @@ function room(size) {
 
 function write(value, depth) {
   switch (typeof value) {
-    case 'string': return writeText(value);
-    case 'number': return writeNumber(value);
-    case 'boolean': return writeByte(value ? 0xc3 : 0xc2);
-    case 'undefined': return writeByte(0xc0);
-    case 'bigint': return writeBig(value);
-    case 'object': return value === null ? writeByte(0xc0) : writeObject(value, depth);
-    default: throw new PackError(`a ${typeof value} has no MessagePack form`);
+    case 'string':
+      return writeText(value);
+    case 'number':
+      return writeNumber(value);
+    case 'boolean':
+      return writeByte(value ? 0xc3 : 0xc2);
+    case 'undefined':
+      return writeByte(0xc0);
+    case 'bigint':
+      return writeBig(value);
+    case 'object':
+      return value === null ? writeByte(0xc0) : writeObject(value, depth);
+    default:
+      throw new PackError(`a ${typeof value} has no MessagePack form`);
   }
 }
 
@@ -71,7 +78,7 @@ function writeText(text) {
   at += buffer.write(text, at, size, 'utf8');
 }
 
-/** Write the head of something of `size`: in one byte with `fix` below `limit`, else 8 (if there is such), 16 or 32 bits. */
+/** Write the head of something of `size`: one byte with `fix` below `limit`, else 8 (if there is such), 16 or 32 bits. */
 function head(size, limit, fix, narrow, wide, widest) {
   room(5);
   if (size < limit) {
@@ -101,15 +108,33 @@ function writeNumber(value) {
   room(9);
   if (value >= 0) {
     if (value < 0x80) buffer[at++] = value;
-    else if (value < 0x100) { buffer[at++] = 0xcc; buffer[at++] = value; }
-    else if (value < 0x10000) { buffer[at++] = 0xcd; at = buffer.writeUInt16BE(value, at); }
-    else if (value < 0x100000000) { buffer[at++] = 0xce; at = buffer.writeUInt32BE(value, at); }
-    else { buffer[at++] = 0xcf; at = buffer.writeBigUInt64BE(BigInt(value), at); }
+    else if (value < 0x100) {
+      buffer[at++] = 0xcc;
+      buffer[at++] = value;
+    } else if (value < 0x10000) {
+      buffer[at++] = 0xcd;
+      at = buffer.writeUInt16BE(value, at);
+    } else if (value < 0x100000000) {
+      buffer[at++] = 0xce;
+      at = buffer.writeUInt32BE(value, at);
+    } else {
+      buffer[at++] = 0xcf;
+      at = buffer.writeBigUInt64BE(BigInt(value), at);
+    }
   } else if (value >= -0x20) buffer[at++] = value + 0x100;
-  else if (value >= -0x80) { buffer[at++] = 0xd0; at = buffer.writeInt8(value, at); }
-  else if (value >= -0x8000) { buffer[at++] = 0xd1; at = buffer.writeInt16BE(value, at); }
-  else if (value >= -0x80000000) { buffer[at++] = 0xd2; at = buffer.writeInt32BE(value, at); }
-  else { buffer[at++] = 0xd3; at = buffer.writeBigInt64BE(BigInt(value), at); }
+  else if (value >= -0x80) {
+    buffer[at++] = 0xd0;
+    at = buffer.writeInt8(value, at);
+  } else if (value >= -0x8000) {
+    buffer[at++] = 0xd1;
+    at = buffer.writeInt16BE(value, at);
+  } else if (value >= -0x80000000) {
+    buffer[at++] = 0xd2;
+    at = buffer.writeInt32BE(value, at);
+  } else {
+    buffer[at++] = 0xd3;
+    at = buffer.writeBigInt64BE(BigInt(value), at);
+  }
 }
 
 function writeBig(value) {
@@ -160,7 +185,8 @@ function unpack(data) {
   try {
     value = read(reader, MAX_DEPTH + 1);
   } catch (error) {
-    if (error instanceof RangeError) throw new UnpackError(`cut off: the value does not end within its ${data.length} bytes`);
+    if (error instanceof RangeError)
+      throw new UnpackError(`cut off: the value does not end within its ${data.length} bytes`);
     throw error;
   }
   if (reader.at < data.length) throw new UnpackError(`${data.length - reader.at} bytes are left over after the value`);
@@ -181,21 +207,51 @@ function read(reader, depth) {
 function readOther(reader, type, depth) {
   const { data } = reader;
   switch (type) {
-    case 0xc0: return null;
-    case 0xc2: return false;
-    case 0xc3: return true;
-    case 0xca: reader.at += 4; return data.readFloatBE(reader.at - 4);
-    case 0xcb: reader.at += 8; return data.readDoubleBE(reader.at - 8);
-    case 0xcc: case 0xcd: case 0xce: return readSize(reader, 1 << (type - 0xcc));
-    case 0xcf: reader.at += 8; return narrowed(data.readBigUInt64BE(reader.at - 8));
-    case 0xd0: reader.at += 1; return data.readInt8(reader.at - 1);
-    case 0xd1: reader.at += 2; return data.readInt16BE(reader.at - 2);
-    case 0xd2: reader.at += 4; return data.readInt32BE(reader.at - 4);
-    case 0xd3: reader.at += 8; return narrowed(data.readBigInt64BE(reader.at - 8));
-    case 0xc4: case 0xc5: case 0xc6: return Buffer.from(taken(reader, readSize(reader, 1 << (type - 0xc4))));
-    case 0xd9: case 0xda: case 0xdb: return readText(reader, readSize(reader, 1 << (type - 0xd9)));
-    case 0xdc: case 0xdd: return readArray(reader, readSize(reader, type === 0xdc ? 2 : 4), depth);
-    case 0xde: case 0xdf: return readMap(reader, readSize(reader, type === 0xde ? 2 : 4), depth);
+    case 0xc0:
+      return null;
+    case 0xc2:
+      return false;
+    case 0xc3:
+      return true;
+    case 0xca:
+      reader.at += 4;
+      return data.readFloatBE(reader.at - 4);
+    case 0xcb:
+      reader.at += 8;
+      return data.readDoubleBE(reader.at - 8);
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+      return readSize(reader, 1 << (type - 0xcc));
+    case 0xcf:
+      reader.at += 8;
+      return narrowed(data.readBigUInt64BE(reader.at - 8));
+    case 0xd0:
+      reader.at += 1;
+      return data.readInt8(reader.at - 1);
+    case 0xd1:
+      reader.at += 2;
+      return data.readInt16BE(reader.at - 2);
+    case 0xd2:
+      reader.at += 4;
+      return data.readInt32BE(reader.at - 4);
+    case 0xd3:
+      reader.at += 8;
+      return narrowed(data.readBigInt64BE(reader.at - 8));
+    case 0xc4:
+    case 0xc5:
+    case 0xc6:
+      return Buffer.from(taken(reader, readSize(reader, 1 << (type - 0xc4))));
+    case 0xd9:
+    case 0xda:
+    case 0xdb:
+      return readText(reader, readSize(reader, 1 << (type - 0xd9)));
+    case 0xdc:
+    case 0xdd:
+      return readArray(reader, readSize(reader, type === 0xdc ? 2 : 4), depth);
+    case 0xde:
+    case 0xdf:
+      return readMap(reader, readSize(reader, type === 0xde ? 2 : 4), depth);
     default: {
       const what = type === 0xc1 ? 'no type at all' : 'an extension type';
       throw new UnpackError(`byte ${reader.at - 1} is 0x${type.toString(16)}, ${what}: the protocol has none`);
@@ -216,7 +272,9 @@ function readSize(reader, width) {
 function taken(reader, size) {
   const end = reader.at + size;
   if (end > reader.data.length) {
-    throw new UnpackError(`cut off: ${size} bytes should follow at byte ${reader.at}, ${reader.data.length - reader.at} do`);
+    throw new UnpackError(
+      `cut off: ${size} bytes should follow at byte ${reader.at}, ${reader.data.length - reader.at} do`,
+    );
   }
   reader.at = end;
   return reader.data.subarray(end - size, end);
@@ -251,7 +309,8 @@ function readMap(reader, size, depth) {
   const map = Object.create(null);
   for (let n = 0; n < size; n++) {
     const key = read(reader, depth - 1);
-    if (key !== null && typeof key === 'object') throw new UnpackError('a map has an array or a map as a key: a key is a scalar');
+    if (key !== null && typeof key === 'object')
+      throw new UnpackError('a map has an array or a map as a key: a key is a scalar');
     map[key] = read(reader, depth - 1);
   }
   return map;

@@ -11,9 +11,21 @@ const path = require('node:path');
 const { syncBuiltinESMExports } = require('node:module');
 const { pathOf } = require('./text.js');
 
-const READERS = [[fs, 'readFileSync'], [fs, 'readFile'], [fs, 'openSync'], [fs, 'open'], [fs, 'createReadStream'],
-  [fs.promises, 'readFile'], [fs.promises, 'open']];
-const LISTERS = [[fs, 'readdirSync'], [fs, 'readdir'], [fs.promises, 'readdir'], [fs, 'opendirSync']];
+const READERS = [
+  [fs, 'readFileSync'],
+  [fs, 'readFile'],
+  [fs, 'openSync'],
+  [fs, 'open'],
+  [fs, 'createReadStream'],
+  [fs.promises, 'readFile'],
+  [fs.promises, 'open'],
+];
+const LISTERS = [
+  [fs, 'readdirSync'],
+  [fs, 'readdir'],
+  [fs.promises, 'readdir'],
+  [fs, 'opendirSync'],
+];
 const IGNORED = ['/proc/', '/dev/', '/sys/', __dirname + path.sep];
 const { readdirSync, statSync } = fs;
 
@@ -51,7 +63,7 @@ class Notes {
   }
 
   _file(place, options) {
-    const flags = typeof options === 'string' ? options : options?.flag ?? options?.flags ?? '';
+    const flags = typeof options === 'string' ? options : (options?.flag ?? options?.flags ?? '');
     if (!/^(?:w|a|x|r\+)/.test(flags)) this._add(this.files, place);
   }
 
@@ -80,13 +92,30 @@ function listingOf(folder, everything) {
   let names = [];
   try {
     mtime = statSync(folder, { bigint: true }).mtimeNs;
-    names = readdirSync(folder, { withFileTypes: true }).filter((entry) => matters(folder, entry, everything)).map((entry) => entry.name);
-  } catch { // it is gone: that has no names
+    names = readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => matters(folder, entry, everything))
+      .map((entry) => entry.name);
+  } catch {
+    // it is gone: that has no names
   }
   return [folder, mtime, names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))), everything];
 }
 
-const SOURCES = ['.py', '.pth', '.so', '.pyd', '.ini', '.cfg', '.toml', '.test.js', '.test.mjs', '.test.cjs', '.test.ts', '.test.mts', '.test.cts'];
+const SOURCES = [
+  '.py',
+  '.pth',
+  '.so',
+  '.pyd',
+  '.ini',
+  '.cfg',
+  '.toml',
+  '.test.js',
+  '.test.mjs',
+  '.test.cjs',
+  '.test.ts',
+  '.test.mts',
+  '.test.cts',
+];
 
 function matters(folder, entry, everything) {
   const { name } = entry;

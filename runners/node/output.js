@@ -70,7 +70,11 @@ class Output {
     this._told += text.length;
     this._tell(name, text, this._test);
     if (this._told >= this._mostLive) {
-      this._tell(name, `\n[testd: this test printed more than ${this._mostLive} bytes; the rest is not shown]\n`, this._test);
+      this._tell(
+        name,
+        `\n[testd: this test printed more than ${this._mostLive} bytes; the rest is not shown]\n`,
+        this._test,
+      );
     }
   }
 }

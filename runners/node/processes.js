@@ -1,10 +1,11 @@
 'use strict';
 /*
- * The supervisor's side of the processes that it starts: hosts, which hold threads, and processes of mode bin. Each seat
- * is one channel: a thread of a host, or the whole of a bin process.
+ * The supervisor's side of the processes that it starts: hosts, which hold threads, and processes of mode bin. Each
+ * seat is one channel: a thread of a host, or the whole of a bin process.
  */
 
 const { spawn } = require('node:child_process');
+const { EventEmitter } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const { FrameBuffer, frame, payloadOf, typeOf } = require('./framing.js');
@@ -13,6 +14,12 @@ const { pack, unpack } = require('./msgpack.js');
 const { makeFile, readSlot, resetSlot } = require('./slots.js');
 
 const TAIL = 16 * 1024;
+/**
+ * Milliseconds to hear where a worker is before it is ended without: a thread that is busy is asked through the
+ * inspector, a process of its own answers by itself or not at all.
+ */
+const THREAD_STACKS = 2000;
+const PROCESS_STACKS = 400;
 /** Milliseconds for the pipes of a dead process to end, after its group was killed. */
 const PIPES_DEADLINE = 1000;
 
@@ -21,7 +28,8 @@ function killGroup(pid) {
   for (const target of [-pid, pid]) {
     try {
       process.kill(target, 'SIGKILL');
-    } catch { // it is gone
+    } catch {
+      // it is gone
     }
   }
 }
@@ -31,6 +39,22 @@ function options(settings) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const strips = (major === 22 && minor >= 6 && minor < 18) || (major === 23 && minor < 6);
   return [...(strips ? ['--experimental-strip-types'] : []), ...(settings.arguments ?? [])];
+}
+
+/** Start Node.js with descriptors for these many seats. What cannot even be tried ends like what cannot be started. */
+function start(argv, settings, slots, seats) {
+  try {
+    return spawn(process.execPath, argv, {
+      cwd: settings.cwd || settings.root,
+      env: settings.extend ? { ...process.env, ...settings.environment } : { ...settings.environment },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', slots, ...Array(seats).fill('pipe')],
+    });
+  } catch (error) {
+    const none = new EventEmitter();
+    setImmediate(() => none.emit('error', error));
+    return none;
+  }
 }
 
 /** A process with a control channel, a slot file and seats. */
@@ -48,40 +72,37 @@ class Started {
     this._slots = makeFile();
     this.printed = null; // is told what it prints, where somebody wants to know
     for (let seat = 0; seat < seats; seat++) resetSlot(this._slots, seat);
-    this._child = spawn(process.execPath, [...options(settings), path.join(__dirname, main), ...argument], {
-      cwd: settings.cwd || settings.root,
-      env: { ...settings.environment },
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe', this._slots, ...Array(seats).fill('pipe')],
-    });
+    const failed = (error) => this._end(null, null, `${process.execPath} cannot be started again: ${error.message}`);
+    this._child = start([...options(settings), path.join(__dirname, main), ...argument], settings, this._slots, seats);
+    this._stdio = this._child.stdio ?? []; // none where there are too many processes or descriptors
     this.pid = this._child.pid ?? 0;
     if (this.pid) guardian.add(this.pid);
-    this._child.on('error', (error) => this._end(null, null, `${process.execPath} cannot be started again: ${error.message}`));
+    this._child.on('error', failed);
     this._child.on('exit', () => this._exited());
     this._child.on('close', (status, signal) => this._end(status, signal, ''));
     this._listen();
   }
 
   _listen() {
-    const { stdio } = this._child;
     ['stdout', 'stderr'].forEach((name, n) => {
-      stdio[n + 1]?.on('data', (data) => {
+      this._stdio[n + 1]?.on('data', (data) => {
         this._tails[n] = (this._tails[n] + data.toString('utf8')).slice(-TAIL);
         this.printed?.(name, data.toString('utf8'));
       });
     });
-    for (const stream of stdio) stream?.on('error', () => {}); // its end tells
+    for (const stream of this._stdio) stream?.on('error', () => {}); // its end tells
   }
 
   /** Let `heard(whole frame, type)` have what a seat writes. */
   attach(seat, heard) {
     let incoming = new FrameBuffer();
-    const stream = this._child.stdio[FIRST_SEAT + seat];
+    const stream = this._stdio[FIRST_SEAT + seat];
     stream?.removeAllListeners('data');
     stream?.on('data', (data) => {
       try {
         for (const whole of incoming.feed(data)) heard(whole, typeOf(whole));
-      } catch (error) { // user code wrote to a descriptor that is not its own
+      } catch {
+        // user code wrote to a descriptor that is not its own
         incoming = new FrameBuffer();
         this.kill();
       }
@@ -92,11 +113,11 @@ class Started {
   /** Read no more from its seats, or go on. */
   pause(yes) {
     this._paused = yes;
-    for (const stream of this._child.stdio.slice(FIRST_SEAT)) yes ? stream?.pause() : stream?.resume();
+    for (const stream of this._stdio.slice(FIRST_SEAT)) yes ? stream?.pause() : stream?.resume();
   }
 
   send(message) {
-    const control = this._child.stdio[3];
+    const control = this._stdio[3];
     if (control?.writable) control.write(frame(pack(message)));
   }
 
@@ -122,6 +143,11 @@ class Started {
     }
   }
 
+  /** Call back when the process itself has ended. */
+  whenGone(callback) {
+    this._child.once('exit', callback);
+  }
+
   kill() {
     if (this.pid && !this._over) killGroup(this.pid);
   }
@@ -130,7 +156,7 @@ class Started {
     killGroup(this.pid); // what user code left in this group
     this.pause(false);
     this._deadline = setTimeout(() => {
-      for (const stream of this._child.stdio) stream?.destroy();
+      for (const stream of this._stdio) stream?.destroy();
     }, PIPES_DEADLINE);
   }
 
@@ -173,6 +199,7 @@ class Seat {
   constructor(host, number) {
     this.host = host;
     this.number = number;
+    this.stacksDeadline = THREAD_STACKS;
     this.taken = false;
     this.owner = null; // hears what its thread says, and how it ends
   }
@@ -215,10 +242,20 @@ class Seat {
 class BinSeat {
   constructor(settings, guardian, owner) {
     this.owner = owner;
-    const argument = [JSON.stringify({ root: settings.root, capture_limit: settings.capture_limit, output_limit: settings.output_limit })];
-    this.process = new Started({ main: 'bin.js', argument, seats: 1, settings, guardian }, ({ status, signal, problem }) => {
-      this.owner.ended({ status, signal, text: problem, outOfMemory: false, memory: 0, slot: this.process.slot(0) });
-    });
+    this.stacksDeadline = PROCESS_STACKS;
+    const argument = [
+      JSON.stringify({
+        root: settings.root,
+        capture_limit: settings.capture_limit,
+        output_limit: settings.output_limit,
+      }),
+    ];
+    this.process = new Started(
+      { main: 'bin.js', argument, seats: 1, settings, guardian },
+      ({ status, signal, problem }) => {
+        this.owner.ended({ status, signal, text: problem, outOfMemory: false, memory: 0, slot: this.process.slot(0) });
+      },
+    );
     this.process.attach(0, (whole, type) => this.owner.heard(type, whole));
   }
 

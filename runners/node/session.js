@@ -4,6 +4,7 @@
  * its own (mode bin); what it is told comes through `hear`, what it says goes to an endpoint.
  */
 
+const { writeSync } = require('node:fs');
 const path = require('node:path');
 const { collect, preload } = require('./collecting.js');
 const { Endpoint } = require('./endpoint.js');
@@ -19,14 +20,20 @@ const { locate } = require('./syntax.js');
 const nextTurn = setImmediate;
 const exit = process.exit.bind(process);
 const usage = process.resourceUsage.bind(process);
+/** The exit status of a worker that cannot go on. */
+const BROKEN = 70;
 /** Turns of the event loop that handles which a test has closed get to go away. */
 const CLOSING_TURNS = 3;
 
-const turn = () => new Promise((resolve) => { nextTurn(resolve); });
+const turn = () =>
+  new Promise((resolve) => {
+    nextTurn(resolve);
+  });
 
 class Session {
   /**
-   * @param {{fd: number, slots: number, number: number, root: string, capture_limit?: number, output_limit?: number}} settings
+   * @param {{fd: number, slots: number, number: number, root: string}} settings where it is heard, and what
+   *     `ConfigureRunner` has: `capture_limit`, `output_limit`
    * @param {(pid: number) => void} started is told of each child process that user code starts
    */
   constructor(settings, started) {
@@ -52,15 +59,33 @@ class Session {
 
   /** Take a message of the supervisor. */
   hear(message) {
+    try {
+      this._hear(message);
+    } catch (error) {
+      this._giveUp(error);
+    }
+  }
+
+  _hear(message) {
     switch (message.type) {
-      case 'Collect': return this._alone(() => collect(this, message));
-      case 'Preload': return this._alone(() => preload(this, message));
-      case 'Begin': return this._begin(message);
-      case 'Run': return this._enqueue(message);
-      case 'Finish': this._finished = true; return this._wake();
-      case 'Stop': this._stopping = true; return this._wake();
-      case 'Describe': return this._describe();
-      default: throw new Error(`the supervisor sent ${message.type}`);
+      case 'Collect':
+        return this._alone(() => collect(this, message));
+      case 'Preload':
+        return this._alone(() => preload(this, message));
+      case 'Begin':
+        return this._begin(message);
+      case 'Run':
+        return this._enqueue(message);
+      case 'Finish':
+        this._finished = true;
+        return this._wake();
+      case 'Stop':
+        this._stopping = true;
+        return this._wake();
+      case 'Describe':
+        return this._describe();
+      default:
+        throw new Error(`the supervisor sent ${message.type}`);
     }
   }
 
@@ -68,10 +93,13 @@ class Session {
   load(file) {
     let loading = this._files.get(file);
     if (loading === undefined) {
-      loading = loadFile(file).then((found) => ({ ...found, error: null }), (error) => {
-        locate(error, file);
-        return { tests: [], classes: [], error: { thrown: error } };
-      });
+      loading = loadFile(file).then(
+        (found) => ({ ...found, error: null }),
+        (error) => {
+          locate(error, file);
+          return { tests: [], classes: [], error: { thrown: error } };
+        },
+      );
       this._files.set(file, loading);
     }
     return loading;
@@ -82,7 +110,11 @@ class Session {
   /** Do something before anything else that was asked for since. */
   async _alone(work) {
     this._busy = true;
-    await work();
+    try {
+      await work();
+    } catch (error) {
+      this._giveUp(error);
+    }
     this._busy = false;
     this.slot.set(State.IDLE);
     this._wake();
@@ -91,7 +123,9 @@ class Session {
   _begin(order) {
     this._order = order;
     this._output.configure({
-      live: order.stream, limit: this.settings.capture_limit, mostLive: this.settings.output_limit,
+      live: order.stream,
+      limit: this.settings.capture_limit,
+      mostLive: this.settings.output_limit,
     });
   }
 
@@ -109,6 +143,14 @@ class Session {
   async _wake() {
     if (this._busy || this._order === null) return;
     this._busy = true;
+    try {
+      await this._work();
+    } catch (error) {
+      this._giveUp(error);
+    }
+  }
+
+  async _work() {
     let jobStarted = now();
     let job = -1;
     while (this._queue.length && !this._ended()) {
@@ -124,6 +166,18 @@ class Session {
 
   _ended() {
     return this._stopping || (this._order.maxfail > 0 && this._failures >= this._order.maxfail);
+  }
+
+  /** The runner itself cannot go on: a test has replaced or broken something that it needs. The worker's end tells. */
+  _giveUp(error) {
+    try {
+      writeSync(
+        2,
+        `testd cannot go on in this worker, a test may have replaced what JavaScript itself has: ${error?.stack}\n`,
+      );
+    } finally {
+      exit(BROKEN);
+    }
   }
 
   /** Come to the end in order: whatever the event loop still waits for is left behind. */
@@ -153,7 +207,8 @@ class Session {
     const name = id.slice(at + 2);
     const { tests, error } = await this.load(file);
     const where = { root: this.settings.root, file };
-    if (error !== null) return { verdict: 'error', duration: 0, what: describe(error.thrown, { ...where, phase: 'collect' }) };
+    if (error !== null)
+      return { verdict: 'error', duration: 0, what: describe(error.thrown, { ...where, phase: 'collect' }) };
     const test = tests.find((found) => found.name === name);
     if (test === undefined) return unfit(`${id} was not found when its file was loaded again`);
     if (test.problem) return unfit(`${id}: ${test.problem}`);
@@ -187,7 +242,8 @@ class Session {
   }
 
   _outcome(thrown, duration, leaks, where) {
-    if (!thrown.length) return { verdict: 'passed', duration, what: leaks.length ? detail({ phase: 'call', leaks }) : null };
+    if (!thrown.length)
+      return { verdict: 'passed', duration, what: leaks.length ? detail({ phase: 'call', leaks }) : null };
     const [first, ...others] = thrown;
     if (first?.name === 'Skip') {
       return { verdict: 'skipped', duration, what: detail({ phase: 'call', message: String(first.message), leaks }) };
@@ -207,9 +263,11 @@ class Session {
     let line = 0;
     const loading = this._files.get(path.resolve(this.settings.root, id.slice(0, at)));
     if (loading !== undefined) line = (await loading).tests.find((test) => test.name === name)?.line ?? 0;
-    const waiting = process.getActiveResourcesInfo?.().filter((kind) => kind !== 'MessagePort' && kind !== 'Immediate') ?? [];
-    const text = `Current thread (it waits: no code runs in it):\n  File "${id.slice(0, at)}", line ${line} in ${name}\n\n`
-      + `what keeps it waiting: ${waiting.length ? waiting.join(', ') : 'a promise that nothing can settle any more'}\n`;
+    const waiting =
+      process.getActiveResourcesInfo?.().filter((kind) => kind !== 'MessagePort' && kind !== 'Immediate') ?? [];
+    const text =
+      `Current thread (it waits: no code runs in it):\n  File "${id.slice(0, at)}", line ${line} in ${name}\n\n` +
+      `what keeps it waiting: ${waiting.length ? waiting.join(', ') : 'a promise that nothing can settle any more'}\n`;
     this.endpoint.send({ type: 'Stacks', text });
   }
 }

@@ -2,7 +2,8 @@
 /*
  * Which test runs where: a small file in memory that worker threads write and the supervisor reads.
  *
- * A worker that dies cannot say what it was doing; and a message for each test that starts would cost more than a write.
+ * A worker that dies cannot say what it was doing, and a message for each test that starts would cost more than a
+ * write.
  */
 
 const fs = require('node:fs');

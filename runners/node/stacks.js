@@ -1,7 +1,7 @@
 'use strict';
 /*
- * Where a busy thread is: its JavaScript is paused from outside, through the inspector, and its frames are read. Runs in
- * a host. The thread is about to be ended, so it is never resumed for good.
+ * Where a busy thread is: its JavaScript is paused from outside, through the inspector, and its frames are read. Runs
+ * in a host. The thread is about to be ended, so it is never resumed for good.
  */
 
 /** Milliseconds for the inspector to answer. */
@@ -30,14 +30,17 @@ function stackOf(threadId, done) {
     try {
       if (target) send({ id: 3, method: 'Debugger.disable' }); // one that stays paused cannot be ended
       session.disconnect();
-    } catch { // it ended meanwhile
+    } catch {
+      // it ended meanwhile
     }
     done(text);
   };
-  const send = (message) => session.post('NodeWorker.sendMessageToWorker', { sessionId: target, message: JSON.stringify(message) });
+  const send = (message) =>
+    session.post('NodeWorker.sendMessageToWorker', { sessionId: target, message: JSON.stringify(message) });
   const deadline = setTimeout(() => finish(''), DEADLINE);
   session.on('NodeWorker.attachedToWorker', ({ params }) => {
-    if (Number(/\[worker (\d+)\]/.exec(params.workerInfo.title)?.[1]) !== threadId) return; // its workerId is another number
+    const number = /\[worker (\d+)\]/.exec(params.workerInfo.title)?.[1]; // its `workerId` is something else
+    if (Number(number) !== threadId) return;
     target = params.sessionId;
     send({ id: 1, method: 'Debugger.enable' });
     send({ id: 2, method: 'Debugger.pause' });
@@ -55,8 +58,13 @@ function stackOf(threadId, done) {
 /** Write frames as the agent reads those of every runner: innermost first. */
 function shown(frames, scripts) {
   const { pathOf } = require('./text.js');
-  const lines = frames.slice(0, MOST_FRAMES)
-    .map((frame) => ({ file: pathOf(frame.url || scripts.get(frame.location.scriptId) || ''), line: frame.location.lineNumber + 1, name: frame.functionName || '<anonymous>' }))
+  const lines = frames
+    .slice(0, MOST_FRAMES)
+    .map((frame) => ({
+      file: pathOf(frame.url || scripts.get(frame.location.scriptId) || ''),
+      line: frame.location.lineNumber + 1,
+      name: frame.functionName || '<anonymous>',
+    }))
     .filter(({ file }) => file && !file.startsWith('node:') && !file.startsWith(__dirname))
     .map(({ file, line, name }) => `  File "${file}", line ${line} in ${name}`);
   return `Current thread (most recent call first):\n${lines.join('\n')}\n`;

@@ -8,6 +8,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
+const missing = 'elsewhere it may be missing';
+
 /**
  * Return a notice for each folder of packages that is outside the project and within reach of its files. The root of a
  * workspace (npm's, yarn's, pnpm's) shares its packages on purpose.
@@ -20,10 +22,13 @@ function strangers(loaded, root) {
     const names = packagesIn(folder);
     if (!names.length) continue;
     const used = new Set();
-    for (const file of loaded) if (file.startsWith(folder + path.sep)) used.add(packageOf(file.slice(folder.length + 1)));
-    notices.push(used.size
-      ? `${[...used].sort().join(', ')} loaded from ${folder}, which is outside the project: elsewhere it may be missing`
-      : `${folder} is outside the project, and its packages (${shown(names)}) are found by the tests: elsewhere they may be missing`);
+    for (const file of loaded)
+      if (file.startsWith(folder + path.sep)) used.add(packageOf(file.slice(folder.length + 1)));
+    notices.push(
+      used.size
+        ? `${[...used].sort().join(', ')} loaded from ${folder}, which is outside the project: ${missing}`
+        : `${folder} is outside the project, and its packages (${shown(names)}) are found by the tests: ${missing}`,
+    );
   }
   return notices;
 }
@@ -43,14 +48,18 @@ function isWorkspace(folder) {
   if (fs.existsSync(path.join(folder, 'pnpm-workspace.yaml'))) return true;
   try {
     return Boolean(JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')).workspaces);
-  } catch { // there is none, or it is none of our business
+  } catch {
+    // there is none, or it is none of our business
     return false;
   }
 }
 
 function packagesIn(folder) {
   try {
-    return fs.readdirSync(folder).filter((name) => !name.startsWith('.')).sort();
+    return fs
+      .readdirSync(folder)
+      .filter((name) => !name.startsWith('.'))
+      .sort();
   } catch {
     return [];
   }

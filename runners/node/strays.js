@@ -53,7 +53,11 @@ class Strays {
     }
     const id = (origin ?? this._last)?.id;
     const text = summarize(error);
-    this._late.push(id === undefined ? `an error that nobody handled: ${text}` : `${id} left behind an error that nobody handled: ${text}`);
+    this._late.push(
+      id === undefined
+        ? `an error that nobody handled: ${text}`
+        : `${id} left behind an error that nobody handled: ${text}`,
+    );
   }
 }
 

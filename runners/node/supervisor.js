@@ -60,8 +60,14 @@ class Supervisor {
     for (const part of [this._threads, this._collections, this._workers]) part.settings = settings;
     this._threads.warm();
     this._agent.tell({
-      type: 'Ready', pid: process.pid, protocol: PROTOCOL, version: '', python: '', implementation: 'node',
-      executable: process.execPath, runtime: `Node.js ${process.versions.node}`,
+      type: 'Ready',
+      pid: process.pid,
+      protocol: PROTOCOL,
+      version: '',
+      python: '',
+      implementation: 'node',
+      executable: process.execPath,
+      runtime: `Node.js ${process.versions.node}`,
     });
   }
 
@@ -83,7 +89,7 @@ class Supervisor {
     const left = new Set([...this._threads.processes, ...this._workers.processes]);
     const leave = () => this._agent.close(() => process.exit(0));
     for (const started of left) {
-      started._child.once('exit', () => {
+      started.whenGone(() => {
         left.delete(started);
         if (!left.size) leave();
       });

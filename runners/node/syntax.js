@@ -1,7 +1,7 @@
 'use strict';
 /*
- * Where a module does not compile: Node.js does not say it of an ES module that is imported, so it is asked to check the
- * file, and what the file imports. Runs where tests run, after such an error.
+ * Where a module does not compile: Node.js does not say it of an ES module that is imported, so it is asked to check
+ * the file, and what the file imports. Runs where tests run, after such an error.
  */
 
 const { spawnSync } = require('node:child_process');
@@ -22,9 +22,13 @@ const execPath = process.execPath;
  */
 function locate(error, file) {
   if (error?.name !== 'SyntaxError' || PLACE.test(String(error.stack).split('\n', 1)[0])) return;
-  if (/^\s+at .*\(?(?:file:\/\/|\/)/m.test(String(error.stack))) return; // thrown by code that runs
+  if (/^\s+at (?:async )?(?:.*\()?(?:file:\/\/|\/)/m.test(String(error.stack))) return; // thrown by code that runs
   for (const candidate of reached(file)) {
-    const { stderr } = spawnSync(execPath, ['--check', candidate], { encoding: 'utf8', timeout: CHECK_DEADLINE, env: {} });
+    const { stderr } = spawnSync(execPath, ['--check', candidate], {
+      encoding: 'utf8',
+      timeout: CHECK_DEADLINE,
+      env: {},
+    });
     const head = (stderr ?? '').slice(0, (stderr ?? '').indexOf('SyntaxError'));
     if (PLACE.test(head.split('\n', 1)[0])) {
       error.stack = head + error.stack;
@@ -36,10 +40,12 @@ function locate(error, file) {
 /** Yield a file and the modules that it reaches by relative imports. */
 function* reached(file) {
   const seen = new Set([file]);
-  for (const place of seen) { // grows while it is gone through
+  for (const place of seen) {
+    // grows while it is gone through
     if (seen.size > MOST_FILES || !fs.existsSync(place)) continue;
     yield place;
-    for (const [, , specifier] of fs.readFileSync(place, 'utf8').matchAll(IMPORT)) seen.add(path.resolve(path.dirname(place), specifier));
+    for (const [, , specifier] of fs.readFileSync(place, 'utf8').matchAll(IMPORT))
+      seen.add(path.resolve(path.dirname(place), specifier));
   }
 }
 

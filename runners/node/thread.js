@@ -4,6 +4,7 @@
 const workerThreads = require('node:worker_threads');
 const { port, ...settings } = workerThreads.workerData;
 workerThreads.workerData = undefined; // ours; what user code finds there is what it would find on the main thread
+require('./compiled.js').keepCompiled();
 const { Session } = require('./session.js');
 
 const session = new Session(settings, (pid) => port.postMessage({ child: pid }));

@@ -8,8 +8,10 @@
 
 const { Host } = require('./processes.js');
 
-/** KiB that a host may hold between runs before it is replaced: a thread that has ended does not give all of it back. */
+/** KiB that a host may hold between runs before it is replaced: a thread that has ended does not give back all. */
 const HOST_MEMORY = 512 * 1024;
+/** Threads that wait with files loaded, of all collections: each holds memory. */
+const MOST_LOADED = 8;
 /** Threads after which a host is replaced, whatever it holds. */
 const MOST_THREADS = 1000;
 
@@ -67,6 +69,7 @@ class Threads {
   /** Keep a thread that has loaded a collection. */
   keep(seat, collection) {
     this._loaded.push(new Ready(this, seat, collection));
+    if (this._loaded.length > MOST_LOADED) this._end(this._loaded[0]);
   }
 
   /** Nothing runs: replace hosts that are worn out, and load the files of a collection into as many threads. */
@@ -90,7 +93,8 @@ class Threads {
 
   /** Let go of threads that hold a collection, of all where it is 0. */
   drop(collection) {
-    for (const ready of this._loaded.filter((found) => !collection || found.collection === collection)) this._end(ready);
+    for (const ready of this._loaded.filter((found) => !collection || found.collection === collection))
+      this._end(ready);
   }
 
   /** Let go of every host that nobody uses, the others when they become idle. */
@@ -146,7 +150,8 @@ class Threads {
 
   _retire(host) {
     host.retired = true;
-    for (const ready of [this._empty, ...this._loaded]) if (ready !== null && ready.seat.host === host) this._end(ready);
+    for (const ready of [this._empty, ...this._loaded])
+      if (ready !== null && ready.seat.host === host) this._end(ready);
     if (host.idle) host.process.kill();
   }
 

@@ -14,8 +14,6 @@ const { State, now } = require('./slots.js');
 const LONG = 250;
 /** Milliseconds to the first test: a process of its own starts Node.js and loads a file. */
 const START_DEADLINE = 120e3;
-/** Milliseconds for a stack before a worker is ended without. */
-const STACKS_DEADLINE = 2000;
 /** Milliseconds for a thread to end: one in native code does not, and its host is killed. */
 const END_DEADLINE = 1000;
 /** Milliseconds after the last test, for functions that user code registered for the exit. */
@@ -32,7 +30,6 @@ class Worker {
     this.number = order.worker;
     this.seat = null;
     this.stream = order.stream ?? false;
-    this._memoryLimit = settings.memory_limit ?? 0;
     this._outputLimit = settings.output_limit ?? 8 * 1024 * 1024;
     this._owner = owner;
     this._cause = '';
@@ -69,14 +66,22 @@ class Worker {
   printed(name, text) {
     if (!this.stream || this._printed > this._outputLimit) return;
     this._printed += text.length;
-    this._owner.tell({ type: 'Output', worker: this.number, stream: name, text, test: this._slot()?.test ?? -1, target: '' });
+    this._owner.tell({
+      type: 'Output',
+      worker: this.number,
+      stream: name,
+      text,
+      test: this.slot?.test ?? -1,
+      target: '',
+    });
   }
 
   get running() {
-    return this._slot()?.state === State.RUNNING;
+    return this.slot?.state === State.RUNNING;
   }
 
-  _slot() {
+  /** What it does now, null while that is being written or before it has a seat. */
+  get slot() {
     return this.seat?.process.slot(this.seat.number ?? 0) ?? null;
   }
 
@@ -95,7 +100,7 @@ class Worker {
     const at = now();
     if (this._killAt) return at > this._killAt ? this.seat.process.kill() : undefined;
     if (this._endAt) return at > this._endAt ? this._endNow() : undefined;
-    const slot = this._slot();
+    const slot = this.slot;
     if (slot === null) return undefined;
     const same = this._last !== null && this._last.state === slot.state && this._last.testStarted === slot.testStarted;
     this._last = slot;
@@ -126,7 +131,7 @@ class Worker {
       this._endNow();
       return;
     }
-    this._endAt = now() + STACKS_DEADLINE;
+    this._endAt = now() + this.seat.stacksDeadline;
     this.seat.describe();
   }
 
@@ -135,8 +140,9 @@ class Worker {
     this.seat.end();
   }
 
-  get memoryLimit() {
-    return this._memoryLimit;
+  /** Whether its end has a cause of its own already. */
+  get doomed() {
+    return this._cause !== '';
   }
 
   /** Take note of what it holds, in KiB. */
@@ -158,7 +164,7 @@ class Worker {
     this.weigh(memory);
     const running = slot?.state === State.RUNNING;
     const completed = slot?.state === State.DONE;
-    const number = signal ? os.constants.signals[signal] ?? 0 : 0;
+    const number = signal ? (os.constants.signals[signal] ?? 0) : 0;
     const ours = this._cause !== '' && !completed;
     const notes = [this.seat?.process.tail() ?? '', text, this._note, explained(slot, status, completed)];
     this._owner.gone(this, {
@@ -179,8 +185,11 @@ class Worker {
 
 function explained(slot, status, completed) {
   if (completed) return '';
-  if (slot === null || slot === undefined || slot.state === State.STARTING) return 'the worker ended before its first test';
-  return status === CUT_OFF ? 'the worker could not reach testd any more: a test closed descriptors that it had not opened' : '';
+  if (slot === null || slot === undefined || slot.state === State.STARTING)
+    return 'the worker ended before its first test';
+  return status === CUT_OFF
+    ? 'the worker could not reach testd any more: a test closed descriptors that it had not opened'
+    : '';
 }
 
 module.exports = { Worker };

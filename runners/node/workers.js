@@ -1,5 +1,5 @@
 'use strict';
-/* The workers of a runner by number: how each is started, watched and told of when it has ended. Runs in the supervisor. */
+/* The workers of a runner by number: how each is started, watched, and told of at its end. Runs in the supervisor. */
 
 const { BinSeat } = require('./processes.js');
 const { Worker } = require('./worker.js');
@@ -23,7 +23,9 @@ class Workers {
   }
 
   get processes() {
-    return [...this._workers.values()].filter((worker) => worker.seat instanceof BinSeat).map((worker) => worker.seat.process);
+    return [...this._workers.values()]
+      .filter((worker) => worker.seat instanceof BinSeat)
+      .map((worker) => worker.seat.process);
   }
 
   // ── the agent's instructions ─────────────────────────────────────────────────────────────────────────────────────
@@ -105,9 +107,10 @@ class Workers {
     const here = [...this._workers.values()].filter((worker) => worker.seat?.host === host);
     const running = here.filter((worker) => worker.running);
     for (const worker of here) {
-      const known = worker._cause !== '' || (running.length === 1 && running[0] === worker) || here.length === 1;
-      if (!known) worker.lose(`the process that it was a thread of ended: ${problem || signal || `exit status ${status}`}`);
-      worker.ended({ status, signal, text: problem, outOfMemory: false, memory: host.memory, slot: worker._slot() });
+      const known = worker.doomed || (running.length === 1 && running[0] === worker) || here.length === 1;
+      if (!known)
+        worker.lose(`the process that it was a thread of ended: ${problem || signal || `exit status ${status}`}`);
+      worker.ended({ status, signal, text: problem, outOfMemory: false, memory: host.memory, slot: worker.slot });
     }
   }
 
@@ -134,7 +137,8 @@ class Workers {
   _weigh() {
     const processes = new Map();
     for (const worker of this._workers.values()) {
-      if (worker.seat !== null) processes.set(worker.seat.process, [...(processes.get(worker.seat.process) ?? []), worker]);
+      if (worker.seat !== null)
+        processes.set(worker.seat.process, [...(processes.get(worker.seat.process) ?? []), worker]);
     }
     for (const [started, workers] of processes) {
       const memory = started.memory();

@@ -59,6 +59,11 @@ class FrameBuffer:
         """Return how many bytes wait here. At the end of a stream, anything but 0 is a frame that was cut off."""
         return self._size
 
+    @property
+    def waiting(self) -> bytes:
+        """Return what waits here: where it is no frame, what it is tells who sent it."""
+        return self._joined() if self._pieces else b""
+
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Add what was read."""
         if data:

@@ -46,6 +46,7 @@ class Explanation(NamedTuple):
 
     message: str  # what was tried, and what came of it
     hint: str  # what would be right
+    passing: bool = False  # it may be otherwise in a moment
 
 
 class Launcher:

@@ -44,6 +44,7 @@ class _Reason(NamedTuple):
     pattern: str
     message: str
     hint: str
+    passing: bool = False
 
 
 #: The first that is found in what ssh printed counts.
@@ -78,11 +79,13 @@ _REASONS = (
         r"Connection refused",
         "nothing accepts connections there",
         "check the port, and that sshd runs on the host",
+        passing=True,
     ),
     _Reason(
         r"timed out|No route to host|Network is unreachable|Host is down",
         "the host cannot be reached",
         "check that it is up and that this machine's network reaches it: {ssh} true",
+        passing=True,
     ),
 )
 
@@ -138,10 +141,12 @@ class SshLauncher(Launcher):
             return Explanation(f"{runtime} on {host}: {own[1]}", _hint_for(own[1], runtime))
         if status == 255:
             ssh = " ".join([*map(quote, self._client(settings)), quote(host)])
-            for pattern, message, hint in _REASONS:
+            for pattern, message, hint, passing in _REASONS:
                 if re.search(pattern, stderr):
-                    return Explanation(f"ssh {host}: {message}", hint.replace("HOST", host).replace("{ssh}", ssh))
-            return Explanation(f"ssh {host}: the connection ended", f"this must work without a question: {ssh} true")
+                    hint = hint.replace("HOST", host).replace("{ssh}", ssh)
+                    return Explanation(f"ssh {host}: {message}", hint, passing)
+            hint = f"this must work without a question: {ssh} true"
+            return Explanation(f"ssh {host}: the connection ended", hint, passing=True)
         if status in (126, 127):
             what = "there is no" if status == 127 else "this is no program that can be run:"
             return Explanation(

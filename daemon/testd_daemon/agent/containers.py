@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
@@ -20,6 +21,7 @@ from testd_runners.docker import bind
 
 __all__ = ["Containers", "Prepared", "in_container"]
 
+_VERSION: Final = re.compile(r"\d+(?:\.\d+)?")
 #: Of a container's memory, what one worker may have.
 WORKER_SHARE: Final = 0.8
 #: Seconds after which an engine that is used is swept again: a client that is killed may have made a container.
@@ -59,11 +61,13 @@ class Containers:
         """Find out what a container of `image` would be. A warm run costs one question over the engine's socket.
 
         `options` are `engine`, `memory`, `cpus` and `network` as the configuration has them, `python` the configured
-        interpreter or empty, `environment` that of whoever asked. Raises EnvironmentFault.
+        interpreter (a version, a name, a path) or empty, `environment` that of whoever asked. Raises EnvironmentFault.
         """
         known = await self._engine(options.get("engine", ""), environment)
         identity = str((await images.pulled(known.engine, image, tell))["Id"])
-        if "/" in python:
+        if _VERSION.fullmatch(python):
+            python = f"python{python}"
+        elif "/" in python:
             python = os.path.join(self._workspace, python)
         key = (known.engine.identity, identity, python)
         found = self._images.get(key)

@@ -29,8 +29,8 @@ SOCKET_DEADLINE: Final = 5.0
 ENGINES: Final = ("docker", "podman")
 #: Variables that say which engine a client speaks with.
 MEANT_BY: Final = (
-    "CONTAINERS_CONF", "CONTAINER_CONNECTION", "CONTAINER_HOST", "DOCKER_CERT_PATH", "DOCKER_CONFIG", "DOCKER_CONTEXT",
-    "DOCKER_HOST", "DOCKER_TLS_VERIFY", "XDG_RUNTIME_DIR",
+    "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "CONTAINER_CONNECTION", "CONTAINER_HOST", "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "XDG_RUNTIME_DIR",
 )  # fmt: skip
 _SILENT: Final = re.compile(
     r"cannot connect to|connection refused|is the docker daemon running|no such host", re.IGNORECASE

@@ -37,6 +37,7 @@ _PROBE: Final = (
     "print(json.dumps([platform.python_version(),platform.python_implementation(),sys.executable,found]))"
 )
 _ABSENT: Final = re.compile(r"executable file.* not found|no such file or directory|not found in \$PATH", re.IGNORECASE)
+_NO_INIT: Final = re.compile(r"docker-init|container-init|catatonit")
 _LAYER: Final = re.compile(r"^[0-9a-f]{6,}: (?P<step>.+)$")
 
 
@@ -62,7 +63,7 @@ async def pulled(engine: Engine, name: str, tell: Callable[[str], None]) -> dict
         raise EnvironmentFault(
             f"the image {name} is not there, and it cannot be pulled" + (f": {lines[-1]}" if lines else ""),
             hint=f"build it ({engine.name} build -t {name} …), or correct its name ({engine.name} images lists them)",
-            detail=answer.error,
+            detail=answer.error if len(lines) > 1 else "",
         )
     return found
 
@@ -124,9 +125,15 @@ async def inspect(engine: Engine, name: str, identity: str, python: str, mount: 
     tried = (python,) if python else NAMES
     for candidate in tried:
         answer = await engine.ask(
-            "run", "--rm", "--network", "none", "--pull", "never", "--log-driver", "none", *mount,
+            "run", "--rm", "--init", "--network", "none", "--pull", "never", "--log-driver", "none", *mount,
             "--entrypoint", candidate, identity, "-c", _PROBE, deadline=PROBE_DEADLINE,
         )  # fmt: skip
+        if answer.status and _NO_INIT.search(answer.error):
+            raise EnvironmentFault(
+                f"{engine.name} lacks the program that is the first process of a container",
+                hint="install tini for docker, catatonit for podman",
+                detail=answer.error,
+            )
         if answer.status in (126, 127) and _ABSENT.search(answer.error):
             continue
         if answer.status in (125, 126, 127):  # the engine's own, not the interpreter's

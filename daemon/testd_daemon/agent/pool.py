@@ -20,7 +20,7 @@ from testd_daemon.agent.mirror import Mirror, Scanner
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.spec import Spec
 from testd_daemon.config.units import machine_memory
-from testd_daemon.errors import EnvironmentFault, ProcessCrashed, UsageError
+from testd_daemon.errors import EnvironmentFault, ProcessCrashed, Unreachable, UsageError
 from testd_protocol.messages import RunnerStatus
 from testd_runners import bundle
 from testd_runners.choose import choose
@@ -167,9 +167,8 @@ class Pool:
             known = launcher.explain(settings, error.status, error.stderr)
             if known is None:
                 raise
-            raise EnvironmentFault(
-                f"target {spec.target}: {known.message}", hint=known.hint, detail=error.stderr
-            ) from error
+            kind = Unreachable if known.passing else EnvironmentFault
+            raise kind(known.message, hint=known.hint, detail=error.stderr) from error
         return runner
 
     def _mirror(self, spec: Spec, launcher: Launcher, settings: LaunchSettings) -> Mirror | None:

@@ -23,7 +23,7 @@ from anyio.abc import TaskStatus
 
 from testd.framing import FrameError
 from testd_daemon.agent.runner_state import TABLE, RunnerEvent, RunnerState
-from testd_daemon.errors import DeadlineExpired, FaultError, LinkClosed, ProcessCrashed, TestdError
+from testd_daemon.errors import DeadlineExpired, EnvironmentFault, FaultError, LinkClosed, ProcessCrashed, TestdError
 from testd_daemon.link import Link
 from testd_daemon.machine import Machine
 from testd_daemon.process import Child, Patience, owned, start
@@ -198,6 +198,8 @@ class RunnerProcess:
         except TimeoutError:
             return DeadlineExpired("the start of a runner", START_DEADLINE, detail=child.stderr.text)
         except (LinkClosed, ProtocolError, FrameError) as error:
+            if isinstance(error, FrameError) and self._command.channel == "stdio":
+                return _noise(child.name, link.waiting)
             status = await _status(child)
             detail = child.stderr.text or f"{' '.join(self._command.argv)}\n{error}"
             return ProcessCrashed(child.name, status, state="starting", stderr=detail)
@@ -276,6 +278,16 @@ def fault_error(message: Fault) -> FaultError:
     """Return the exception for what a runner could not do."""
     return FaultError(
         message.code, message.message, hint=message.hint, detail=message.detail, exit_code=message.exit_code
+    )
+
+
+def _noise(name: str, data: bytes) -> TestdError:
+    """Return what is wrong with a target that speaks before its runner does."""
+    shown = data[:200].decode("utf-8", "replace")
+    return EnvironmentFault(
+        f"{name} printed something before the runner spoke: {shown.partition(chr(10))[0]!r}",
+        hint="a shell must print nothing where nobody looks: check its startup files on the target (.bashrc, .zshenv)",
+        detail=shown,
     )
 
 

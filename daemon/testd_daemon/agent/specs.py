@@ -13,7 +13,7 @@ import msgspec
 from testd_daemon.agent import environment, nodes
 from testd_daemon.agent.containers import Containers, in_container
 from testd_daemon.agent.environments import EnvironmentRequest, ensure
-from testd_daemon.agent.interpreter import Choice, Interpreter, choose, inspect
+from testd_daemon.agent.interpreter import Choice, Interpreter, choose, find
 from testd_daemon.agent.kind import Detector
 from testd_daemon.agent.spec import Spec
 from testd_daemon.config import Target
@@ -31,14 +31,16 @@ class Specs:
         self._workspace = workspace
         self._cache = cache
         self._detector = Detector()
-        self._interpreters: dict[tuple[str, int], Interpreter] = {}
+        self._interpreters: dict[tuple[str, str, int], tuple[Choice, Interpreter]] = {}
         self.containers = Containers(workspace)
 
-    async def of(self, target: Target, caller: Mapping[str, str], client: str, tell: Callable[[str], None]) -> Spec:
+    async def of(
+        self, target: Target, caller: Mapping[str, str], client: str, tell: Callable[[str], None], *, fresh: bool
+    ) -> Spec:
         """Return what a target's runner is for.
 
         `caller` is the environment of whoever asked, `client` the interpreter that it runs on; `tell` gets a line for
-        each step that takes a while.
+        each step that takes a while. `fresh`: what could not be made before is tried again.
         """
         if target.settings.docker:
             return await self._container(target, caller, tell)
@@ -46,20 +48,20 @@ class Specs:
             return self._host(target, caller)
         if target.settings.node:
             return await self._node(target, caller)
-        return await self._interpreter(target, caller, client, tell)
+        return await self._interpreter(target, caller, client, tell, fresh=fresh)
 
     async def _interpreter(
-        self, target: Target, caller: Mapping[str, str], client: str, tell: Callable[[str], None]
+        self, target: Target, caller: Mapping[str, str], client: str, tell: Callable[[str], None], *, fresh: bool
     ) -> Spec:
         """An interpreter of this machine: the caller's own for the target that is always there."""
         settings = target.settings
         source = target.sources["python"]
         choice = choose(settings.python, source, self._workspace, caller, client)
         variables = environment.for_user_code(caller, settings.passthrough, settings.environment)
-        found = await self._inspect(choice, variables)
+        choice, found = await self._find(choice, variables)
         if settings.install or settings.groups or settings.extras:
-            choice = await self._made(target, choice, found, caller, tell)
-            found = await self._inspect(choice, variables)
+            made = await self._made(target, choice, found, caller, tell, fresh=fresh)
+            choice, found = await self._find(made, variables)
         if target.name:
             variables = environment.activated(variables, choice.path)
         kind: Kind
@@ -88,6 +90,8 @@ class Specs:
         found: Interpreter,
         caller: Mapping[str, str],
         tell: Callable[[str], None],
+        *,
+        fresh: bool,
     ) -> Choice:
         """Return the interpreter of the environment that the target declares, which is made if need be."""
         settings = target.settings
@@ -96,7 +100,7 @@ class Specs:
         request = EnvironmentRequest(
             target=name, python=choice.path, version=found.version, workspace=self._workspace, cache=self._cache,
             install=settings.install, groups=settings.groups, extras=settings.extras, environment=dict(caller),
-            source=target.sources[declared],
+            source=target.sources[declared], again=fresh,
         )  # fmt: skip
         path = await ensure(request, lambda text: tell(text.removeprefix(f"{name}: ")))
         return Choice(path, f"the environment of {name}")
@@ -168,13 +172,13 @@ class Specs:
             outside=dict(caller),
         )  # fmt: skip
 
-    async def _inspect(self, choice: Choice, variables: dict[str, str]) -> Interpreter:
+    async def _find(self, choice: Choice, variables: dict[str, str]) -> tuple[Choice, Interpreter]:
         """Look at an interpreter once, and again when it has changed or had no pytest."""
         try:
-            key = (choice.path, os.stat(choice.path).st_mtime_ns)
+            key = (choice.path, choice.wanted, os.stat(choice.path).st_mtime_ns)
         except OSError as error:
             raise EnvironmentFault(f"{choice.path}: {error.strerror}", hint="remake the environment") from error
-        found = self._interpreters.get(key)
-        if found is None or not found.pytest:
-            found = self._interpreters[key] = await inspect(choice.path, variables)
-        return found
+        known = self._interpreters.get(key)
+        if known is None or not known[1].pytest:
+            known = self._interpreters[key] = await find(choice, variables)
+        return known[0], known[1]

@@ -7,6 +7,7 @@ What goes wrong on the way is the target's own: the others of the run do not not
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -33,13 +34,15 @@ from testd_daemon.agent.target_run import Limits, TargetRun
 from testd_daemon.agent.verdicts import exit_code
 from testd_daemon.agent.warm import Provision, provide
 from testd_daemon.config import Settings, Target
-from testd_daemon.errors import Bug, TestdError
+from testd_daemon.errors import Bug, TestdError, Unreachable
 from testd_protocol.messages import CollectError, Notice, Row, RunRequest, TargetReady
 
 __all__ = ["Forecast", "Result", "Services", "TargetTask"]
 
 #: Seconds for workers to end that were told to; after that their runner is killed.
 STOP_DEADLINE: Final = 5.0
+#: Seconds between attempts to reach a host again that was lost in the middle of a run.
+RECONNECT_PAUSES: Final = (1.0, 2.0, 4.0)
 
 
 class Services:
@@ -139,7 +142,9 @@ class TargetTask:
 
     async def _execute(self, caller: Mapping[str, str]) -> Result:
         services, request = self._services, self._request
-        spec = await services.specs.of(self._wanted, caller, request.python, self._tell)
+        spec = await services.specs.of(
+            self._wanted, caller, request.python, self._tell, fresh=request.fresh
+        )
         self.name = spec.target
         arguments = parse(request.paths, request.cwd, services.workspace) or parse(
             self._settings.paths, services.workspace, services.workspace
@@ -320,7 +325,7 @@ class TargetTask:
     ) -> None:
         """Put another runner in the place of one that ended."""
         try:
-            await provision.renew(spec, arguments)
+            await self._renew(target, spec, arguments, provision)
         except TestdError as error:
             target.give_up("\n".join(filter(None, (f"no runner for the rest: {error}", error.detail))))
             return
@@ -329,6 +334,20 @@ class TargetTask:
         alone = spec.mode == "bin" or not provision.collection.forkable
         if target.stranded:  # not cancelled meanwhile
             target.attach(provision.runner, provision.collection, index, alone=alone)
+
+    @staticmethod
+    async def _renew(target: TargetRun, spec: Spec, arguments: Sequence[Argument], provision: Provision) -> None:
+        """Get another runner. A host that has just gone is given a little time to come back, unless we stop."""
+        for pause in RECONNECT_PAUSES:
+            with contextlib.suppress(Unreachable):
+                return await provision.renew(spec, arguments)
+            with anyio.move_on_after(pause):
+                while target.stranded:
+                    await target.wake.wait()
+                    target.wake = anyio.Event()
+            if not target.stranded:
+                break
+        return await provision.renew(spec, arguments)
 
     def _complete(self, target: TargetRun, errors: list[TestRecord], selected: int, known: Known) -> Result:
         counts = dict(target.plan.counts)

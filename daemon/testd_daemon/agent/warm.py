@@ -55,6 +55,7 @@ class Provision:
     async def obtain(self, spec: Spec, arguments: Sequence[Argument], *, fresh: bool) -> None:
         """Get both. Raises what `Pool.acquire` and `Runner.collect` do."""
         collection: Collection | None = None
+        cold = ""
         while collection is None:
             self._runner, cold = await self._pool.acquire(spec, fresh=fresh)
             async with self._runner.lock:

@@ -63,9 +63,10 @@ async def _container(target: Target, asked: Asked) -> Found:
     engine = await engines.engine(client.name, asked.environment, asked.deadline)
     if not engine.usable:
         return msgspec.structs.replace(engine, kind="target", name=target.name, place=place)
-    image = await client.image(settings.docker)
-    facts = ["image is here" if image else f"image is not here; the first run fetches it with {client.name}"]
-    return Found(kind="target", name=target.name, place=place, usable=True if image else None, facts=facts)
+    if await client.image(settings.docker) is None:
+        facts = [f"image is not here; the first run fetches it with {client.name}"]
+        return Found(kind="target", name=target.name, place=place, usable=None, facts=facts)
+    return Found(kind="target", name=target.name, place=place, facts=["image is here"])
 
 
 async def _host(target: Target, asked: Asked) -> Found:

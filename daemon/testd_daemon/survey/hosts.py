@@ -53,8 +53,10 @@ async def check(
     if done.status:
         settings = LaunchSettings(python, "", "/", environment, {"host": host, "config": config})
         why = SshLauncher().explain(settings, done.status, done.error)
-        otherwise = (f"{python} exited with status {done.status} there", f"see: ssh {host} {python} --version")
-        return _not(found, *(why or otherwise), done.error)
+        if why is not None:
+            return _not(found, why.message, why.hint, done.error)
+        problem = f"{python} exited with status {done.status} there"
+        return _not(found, problem, f"see: ssh {host} {python} --version", done.error)
     version = done.output.rpartition("\n")[2]  # what a login prints comes before it
     if not re.match(r"3\.(8|9|\d\d)\b", version):
         return _not(

@@ -8,12 +8,13 @@ before that is in place.
 import contextlib
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
 from typing import Any
 
-__all__ = ["cache_folder", "start", "unpack"]
+__all__ = ["cache_folder", "make_own", "start", "unpack"]
 
 #: Seconds after which a bundle that nobody has started is removed.
 _UNUSED = 30 * 24 * 3600.0
@@ -24,6 +25,7 @@ def start(archive: Any, name: str, configured: str) -> None:
     """Unpack the bundle unless it is there, and be the runner; never returns."""
     cache = cache_folder(configured)
     try:
+        make_own(cache)
         folder = unpack(archive, name, os.path.join(cache, "runners"))
     except OSError as error:
         sys.exit(f"testd: the runner's code cannot be put into {cache}: {error}")
@@ -41,6 +43,16 @@ def cache_folder(configured: str) -> str:
         return os.path.abspath(os.environ["TESTD_CACHE_DIR"])
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "testd")
+
+
+def make_own(cache: str) -> None:
+    """Make the cache's folder. Code is started from it: raises OSError where others could put something there."""
+    os.makedirs(cache, mode=0o700, exist_ok=True)
+    found = os.stat(cache)
+    if found.st_uid != os.getuid():
+        raise PermissionError(f"{cache} belongs to another user")
+    if found.st_mode & stat.S_IWOTH:
+        raise PermissionError(f"everybody may write to {cache}")
 
 
 def unpack(archive: Any, name: str, place: str) -> str:

@@ -20,6 +20,8 @@ import stat
 import time
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from testd.runner.bootstrap import make_own
+
 __all__ = ["Entry", "Mirror", "MirrorError", "observe", "observed"]
 
 #: Copies of one workspace for one target: runners of `--fresh` and of runs during which files changed have their own.
@@ -68,6 +70,7 @@ class Mirror:
         name, _, project = name.partition("/")
         self._top = os.path.join(cache, "mirrors", name)
         try:
+            make_own(cache)
             os.makedirs(self._top, mode=0o700, exist_ok=True)
             self._top = os.path.realpath(self._top)  # user code that resolves its paths must not leave the root
             _sweep(os.path.dirname(self._top), keep=name)
@@ -175,21 +178,21 @@ class Mirror:
 
     def _write(self, line: "Dict[str, Any]") -> None:
         try:
-            if self._log is None:
-                self._compact()
-            self._log.write(json.dumps(line) + "\n")
-            self._log.flush()
+            log = self._log or self._compact()
+            log.write(json.dumps(line) + "\n")
+            log.flush()
         except OSError:
             self._log = None  # what was cut off in there must not hide what follows: the next one begins a new log
             raise
 
-    def _compact(self) -> None:
+    def _compact(self) -> Any:
         """Begin a new log with all that is known, and go on in it."""
         draft, index = os.path.join(self.folder, "index.new"), os.path.join(self.folder, "index")
         with open(draft, "w", encoding="ascii") as file:
             file.write(json.dumps({"entries": [[path, *entry] for path, entry in self.entries.items()]}) + "\n")
         os.replace(draft, index)
         self._log = open(index, "a", encoding="ascii")  # noqa: SIM115  it stays open
+        return self._log
 
 
 def _read_index(path: str) -> "Dict[str, Entry]":

@@ -180,6 +180,8 @@ class Stems:
                 del self._stems[name]
         self._intake.forget(stem)
         stem.ended = how
+        if stem.fault is None and stem.parent is not None and not stem.pid:  # never forked, because that one failed
+            stem.fault = stem.parent.fault
         for above in [found for found in self._stems.values() if found.parent is stem]:
             if above.fault is None:
                 above.fault = stem.fault

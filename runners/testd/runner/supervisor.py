@@ -11,7 +11,7 @@ import selectors
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 from testd.framing import FrameError
 from testd.msgpack import UnpackError
@@ -240,9 +240,17 @@ class Supervisor:
 
     def _closed(self, child: Child) -> None:
         """A channel that ends before its process was forked: its stem could not do it, or `Forked` is on its way."""
-        if child.pid or child.parent is None or child.parent.open:
+        if child.pid or child.parent is None or any(found.open for found in _below(child)):
             return
         if isinstance(child, StemChild):
             self._stems.end(child, "it was never started")
         else:
             self._workers.never_started(child)
+
+
+def _below(child: Child) -> "Iterator[Child]":
+    """Yield what a child was to be forked from, and what that was: any of them may still say what went wrong."""
+    found = child.parent
+    while found is not None:
+        yield found
+        found = found.parent

@@ -25,6 +25,7 @@ __all__ = ["Sync"]
 _PROGRESS_INTERVAL = 1.0
 _DIGEST = 32  # hexadecimal digits of SHA-256 that name content
 _PIECE = 1024 * 1024
+_PAGE = 50_000  # digests in one message: far below what a frame may hold
 #: An entry as it came: kind, mode, mtime in ns, size, content.
 _Wanted = Tuple[str, int, int, int, str]
 
@@ -141,8 +142,10 @@ class Sync:
         for digest, place in mirror.elsewhere(self._missing).items():
             if self._copy_content(digest, place):
                 del self._missing[digest]
-        if self._missing:
-            self._agent.tell({"type": "FilesWanted", "id": self._id, "digests": list(self._missing)})
+        wanted = list(self._missing)
+        for start in range(0, len(wanted), _PAGE):
+            page = wanted[start : start + _PAGE]
+            self._agent.tell({"type": "FilesWanted", "id": self._id, "digests": page})
 
     def _is_there(self, path: str, wanted: "_Wanted") -> bool:
         entry = self._mirror.entries.get(path)

@@ -20,7 +20,7 @@ from environment_parts import Installer, request, running, wheel
 import interpreters
 from testd_daemon.agent.environments import DEADLINE, EnvironmentRequest, Failure, Made, builder, ensure, known, sweep
 from testd_daemon.agent.environments.ensure import _has_pip
-from testd_daemon.agent.environments.lock import try_lock
+from testd_daemon.agent.environments.lock import held, try_lock
 from testd_daemon.errors import EnvironmentFault
 
 #: Seconds within which everything here has happened, on a machine that does other things as well.
@@ -84,7 +84,7 @@ def test_an_environment_for_every_interpreter(tmp_path: Path, offline: tuple[str
     wanted = request(tmp_path, target=f"py{version}", python=base, version=full, install=offline)
     python, told = make(wanted)
     assert says(python, "import sys, tiny, small; print(sys.version.split()[0], small.VERSION)") == f"{full} 2.0"
-    assert told[0].startswith(f"py{version}: making an environment with ")
+    assert told[0] == f"py{version}: making an environment with uv", "uv belongs to the group test"
     assert any(line.startswith(f"py{version}: installing --no-index ") for line in told)
     assert told[-1].startswith(f"py{version}: the environment is ready")
     assert make(wanted) == (python, [])
@@ -215,12 +215,49 @@ def test_a_builder_that_is_killed_leaves_nothing_that_counts_and_what_it_started
     orphan = installer.pid
     assert known(wanted) is None
     installer.behave()
-    python, told = make(wanted)
+    python, _ = make(wanted)
     assert not running(orphan)
-    assert told[0].startswith("py: waiting for another process")
     assert installer.calls == ["venv", "pip", "venv", "pip"]
     assert os.access(python, os.X_OK)
     assert isinstance(known(wanted), Made)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next builder ends it")
+def test_what_a_killed_builder_started_ends_at_once(tmp_path: Path, installer: Installer) -> None:
+    """It went on by itself until somebody wanted the same environment."""
+    installer.hang()
+    process = other_process(request(tmp_path, install=("tiny",), environment=installer.environment))
+    until(lambda: installer.pid)
+    process.kill()
+    process.wait()
+    until(lambda: not running(installer.pid))
+
+
+#: Takes a lock, starts something that inherits it, and is gone.
+DYING = """
+import os, subprocess, sys
+from testd_daemon.agent.environments.lock import try_lock
+lock = try_lock(sys.argv[1])
+child = subprocess.Popen(
+    ["sleep", "1000"], pass_fds=[lock.descriptor], env={**os.environ, **lock.environment}, stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+)
+print(child.pid, flush=True)
+os._exit(0)
+"""
+
+
+def test_an_orphan_that_still_holds_the_lock_is_ended(tmp_path: Path) -> None:
+    """On its way to its end, or where nothing ends it with its parent."""
+    path = str(tmp_path / "x.lock")
+    orphan = int(subprocess.run([sys.executable, "-c", DYING, path], capture_output=True, check=True).stdout)
+    assert try_lock(path) is None
+
+    async def take() -> None:
+        async with held(path, name="x", deadline=PATIENCE, waiting=lambda pid: None):
+            assert not running(orphan)
+
+    anyio.run(take)
 
 
 def test_one_that_is_cancelled_leaves_no_process_and_no_folder(tmp_path: Path, installer: Installer) -> None:

@@ -97,6 +97,7 @@ def test_a_run_is_submitted_with_what_was_asked_and_reported(cli):
         "update_snapshots": True,
         "targets": ["one"],
         "python": sys.executable,
+            "require": None,
     }
 
 

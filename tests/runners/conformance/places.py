@@ -9,8 +9,8 @@ import pytest
 from launched import Place
 from projects import JAVASCRIPT
 
-from container_engine import Engine
 import nodes
+from container_engine import Engine
 from interpreters import found
 from ssh_hosts import Hosts
 from testd_runners.docker import LAUNCH_LABEL

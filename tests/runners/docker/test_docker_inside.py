@@ -102,6 +102,23 @@ def test_has_half_a_processor():
     assert any(text in str(detail) for text in ("no memory was left of the 96 MiB", "MiB, more than its limit of"))
 
 
+def test_a_collection_that_takes_too_much_memory_is_named(contained: Contained) -> None:
+    contained.configure(docker=image(contained), memory="96MiB")
+    text = "TAKEN = [bytes([n + 1]) * 20_000_000 for n in range(50)]\n\ndef test_it():\n    pass\n"
+    contained.write("test_large.py", text)
+    told = contained.run()
+    assert told.code != 0
+    assert not told.verdicts
+    assert "the kernel killed it: no memory was left of the 96 MiB" in told.reason
+
+
+def test_a_distributions_own_python_and_pytest(contained: Contained) -> None:
+    contained.configure(docker=contained.engine.image("debian"), python="3")
+    contained.write("test_it.py", "import sys\n\ndef test_it():\n    assert sys.executable == '/usr/bin/python3'\n")
+    told = contained.run()
+    assert told.verdicts == {"test_it.py::test_it": "passed"}, told.reason
+
+
 def test_the_environment_is_the_images_and_what_is_configured(contained: Contained) -> None:
     contained.write(
         "testd.toml",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "every_node: the case runs on every Node.js that is found, not on the newest alone")
+    config.addinivalue_line("markers", "every_node: run on every Node.js that is found, not on the newest alone")
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +31,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(version: str, tmp_path: Path, code: Path) -> Iterator[Project]:
+def project(version: str, tmp_path: Path, code: Path) -> Project:
     root = tmp_path / "project"
     root.mkdir()
-    yield Project(root, nodes.found()[version], code)
+    return Project(root, nodes.found()[version], code)

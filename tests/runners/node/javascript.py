@@ -20,7 +20,9 @@ from testd_protocol.messages import (
     Outcome,
     Output,
     RunJob,
+    Started,
     StartWorker,
+    StopWorker,
     WorkerExited,
 )
 
@@ -91,6 +93,30 @@ class Runner:
         named = {self.ids[said.test].rpartition("::")[2]: said for said in before if isinstance(said, Outcome)}
         output = "".join(said.text for said in before if isinstance(said, Output))
         return Came(named, exited, output, before)
+
+    def came_side_by_side(self, workers: list[int]) -> list[Came]:
+        """Return what several workers said that run at once: the outcome of a single test each, and what it printed."""
+        before: list[Any] = []
+        exits = [self.launched.until(WorkerExited, before) for _ in workers]
+        found = []
+        for worker in workers:
+            said = [one for one in before if isinstance(one, Outcome) and one.job == worker + 1]
+            printed = "".join(one.text for one in before if isinstance(one, Output) and one.worker == worker)
+            (exited,) = [one for one in exits if one.worker == worker]
+            found.append(Came({self.ids[one.test].rpartition("::")[2]: one for one in said}, exited, printed, before))
+        return found
+
+    def interrupted(self, *names: str, **more: Any) -> Came:
+        """Run tests of which the last never ends, and stop the worker as soon as it has come to that."""
+        worker = self.order(list(names), **more)
+        before: list[Any] = []
+        for _ in names[:-1]:
+            before.append(self.launched.until(Outcome, before))
+        self.launched.until(Started, before, that=lambda said: said.worker == worker)
+        self.launched.send(StopWorker(worker=worker, grace=0.1))
+        came = self.came(worker)
+        output = "".join(said.text for said in before if isinstance(said, Output))
+        return came._replace(output=output + came.output, messages=before + came.messages)
 
     def run(self, *names: str, **more: Any) -> Came:
         """Run tests by their names, all of them if none is given, in one worker."""

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from javascript import Project
 
+from testd_runners.choose import choose
+from testd_runners.launcher import LaunchSettings
+
 
 @pytest.mark.every_node
 def test_every_export_that_is_a_function_is_a_test(project: Project) -> None:
@@ -89,7 +92,8 @@ def test_files_that_do_not_load_are_errors_and_the_rest_is_there(project: Projec
         assert "exit status 3" in errors["f.test.mjs"].detail.message
         assert errors["e.test.mjs"].detail.message == "TypeError: at its top"
         assert errors["e.test.mjs"].detail.frames[-1].file == "e.test.mjs"
-        assert (errors["b.test.mjs"].detail.frames[-1].file, errors["b.test.mjs"].detail.frames[-1].line) == ("b.test.mjs", 2)
+        place = errors["b.test.mjs"].detail.frames[-1]
+        assert (place.file, place.line) == ("b.test.mjs", 2)
         assert (errors["g.test.js"].verdict, errors["g.test.js"].detail.message) == ("skipped", "on Tuesdays only")
         assert runner.run("fine").verdicts() == {"fine": "passed"}
 
@@ -150,8 +154,36 @@ def test_packages_above_the_project_are_noticed(project: Project, tmp_path: Path
         project.write(a_test_mjs="export const one = () => {};\n")
         with project.collected() as other:
             assert other.last is not None
-            assert f"{tmp_path / 'node_modules'} is outside the project, and its packages (other, picked)" in other.last.notices[0]
+            outside = f"{tmp_path / 'node_modules'} is outside the project, and its packages (other, picked)"
+            assert outside in other.last.notices[0]
         (tmp_path / "package.json").write_text('{"workspaces": ["project"]}')
         with project.collected() as other:
             assert other.last is not None
             assert other.last.notices == []
+
+
+def test_what_cannot_be_started_is_told(project: Project, tmp_path: Path) -> None:
+    project.write(a_test_mjs="export const one = () => {};\n")
+    with project.runner(arguments=["--no-such-option"]) as runner:
+        fault = runner.fault()
+        assert (fault.code, fault.message) == ("collect", "the thread that collects the tests ended: exit status 9")
+        assert "bad option: --no-such-option" in fault.detail
+    with project.runner(cwd=str(tmp_path / "gone")) as runner:
+        fault = runner.fault()
+        assert "cannot be started again" in fault.message
+    with project.runner(environment={"TOO_LONG": "x" * 3_000_000}) as runner:
+        fault = runner.fault()
+        assert "E2BIG" in fault.message
+
+
+def test_a_runtime_that_is_no_node_says_so(project: Project) -> None:
+    launcher = choose("node")
+    settings = LaunchSettings("/old/node", "/cache/testd-1", "/work", {"A": "1", "NODE_OPTIONS": "--bad"})
+    command = launcher.command(settings)
+    assert command.argv == ("/old/node", "/cache/testd-1/node/main.js", "--fd", "{channel}")
+    assert (command.env, command.cwd, command.channel) == ({"A": "1"}, "/work", "socketpair")
+    told = "testd runs tests on Node.js 18 and later; /old/node is 16.20.0\n"
+    explained = launcher.explain(settings, 4, told)
+    assert explained is not None
+    assert explained.message == told.strip()
+    assert launcher.explain(settings, 1, "out of memory") is None

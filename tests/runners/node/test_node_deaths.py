@@ -18,7 +18,7 @@ HOSTILE = """
     export const fine = () => {};
     export const exits = () => process.exit(7);
     export const exits_well = () => process.exit(0);
-    export const aborts = () => process.abort();
+    export const aborts = () => { process.kill(process.pid, 'SIGABRT'); for (;;); };
     export const spins = () => { for (;;); };
     export const waits = () => new Promise(() => {});
     export const blocks = () => { execSync('sleep 1000'); };
@@ -28,7 +28,8 @@ HOSTILE = """
     export const says_pid = () => { console.log(`pid ${process.pid}`); };
     export const closes = () => { for (let fd = 3; fd < 20; fd++) { try { closeSync(fd); } catch {} } };
     export const breaks_builtins = () => {
-      Array.prototype.map = Map.prototype.get = JSON.stringify = process.exit = globalThis.setImmediate = () => { throw new Error('broken'); };
+      const broken = () => { throw new Error('broken'); };
+      Array.prototype.map = Map.prototype.get = JSON.stringify = process.exit = globalThis.setImmediate = broken;
     };
 """
 
@@ -66,7 +67,7 @@ def test_the_end_of_the_process_names_its_signal(hostile: Project, alone: bool) 
 def test_a_test_that_never_ends_is_ended_and_it_is_told_where_it_was(hostile: Project) -> None:
     with hostile.collected() as runner:
         for name, line, why in (("spins", 8, "most recent call first"), ("waits", 9, "nothing can settle")):
-            exited = runner.run("fine", name, timeout=0.3).exited
+            exited = runner.run("fine", name, timeout=0.5).exited
             assert (exited.cause, runner.ids[exited.test]) == ("timeout", f"a.test.mjs::{name}")
             assert f", line {line} in {name}" in exited.stacks
             assert why in exited.stacks
@@ -75,7 +76,7 @@ def test_a_test_that_never_ends_is_ended_and_it_is_told_where_it_was(hostile: Pr
 
 def test_a_thread_that_cannot_be_ended_takes_its_host_along(hostile: Project) -> None:
     with hostile.collected() as runner:
-        exited = runner.run("fine", "blocks", timeout=0.3).exited
+        exited = runner.run("fine", "blocks", timeout=0.5).exited
         assert (exited.cause, runner.ids[exited.test]) == ("timeout", "a.test.mjs::blocks")
         assert runner.run("fine").exited.completed
 
@@ -83,7 +84,7 @@ def test_a_thread_that_cannot_be_ended_takes_its_host_along(hostile: Project) ->
 @pytest.mark.parametrize("name", ["spins", "waits", "blocks"])
 def test_a_process_of_its_own_that_never_ends_is_killed(hostile: Project, name: str) -> None:
     with hostile.collected() as runner:
-        exited = runner.run("fine", name, timeout=0.3, alone=True).exited
+        exited = runner.run("fine", name, timeout=0.5, alone=True).exited
         assert (exited.cause, runner.ids[exited.test]) == ("timeout", f"a.test.mjs::{name}")
 
 
@@ -108,10 +109,8 @@ def test_two_threads_of_a_host_do_not_harm_each_other(hostile: Project) -> None:
 def test_when_a_host_dies_with_several_tests_none_is_blamed(hostile: Project) -> None:
     with hostile.collected() as runner:
         spinning = runner.order(["spins"])
-        exits: list[WorkerExited] = []
         aborting = runner.order(["aborts"])
-        for _ in range(2):
-            exits.append(runner.launched.until(WorkerExited))
+        exits = [runner.launched.until(WorkerExited) for _ in range(2)]
         assert {exited.worker for exited in exits} == {spinning, aborting}
         assert {exited.cause for exited in exits} == {"lost"}
         assert {runner.ids[exited.test].rpartition("::")[2] for exited in exits} == {"spins", "aborts"}
@@ -120,10 +119,10 @@ def test_when_a_host_dies_with_several_tests_none_is_blamed(hostile: Project) ->
 @pytest.mark.parametrize("alone", [False, True], ids=["worker", "bin"])
 def test_broken_builtins_and_closed_descriptors_are_not_a_pass(hostile: Project, alone: bool) -> None:
     with hostile.collected() as runner:
-        came = runner.run("fine", "breaks_builtins", "recurses", alone=alone)
-        assert came.outcomes["fine"].verdict == "passed"
-        assert came.outcomes["breaks_builtins"].verdict == "passed"
-        assert came.outcomes["recurses"].verdict == "failed"
+        assert runner.run("fine", "recurses", alone=alone).verdicts() == {"fine": "passed", "recurses": "failed"}
+        came = runner.run("breaks_builtins", "recurses", alone=alone)
+        assert "recurses" not in came.outcomes or came.outcomes["recurses"].verdict == "failed"
+        assert "recurses" in came.outcomes or not came.exited.completed
         exited = runner.run("fine", "closes", alone=alone).exited
         assert not exited.completed
         assert runner.run("fine", alone=alone).exited.completed

@@ -16,7 +16,7 @@ from agent_driver import AgentDriver, RunResult
 
 from ssh_hosts import Hosts
 from testd_daemon.agent.mirror.mirror import mirror_name
-from testd_protocol.messages import TargetUnavailable
+from testd_protocol.messages import RunCompleted
 
 #: Long before any test: what was written just now is not trusted to be what was loaded.
 LONG_AGO = 1_600_000_000
@@ -58,13 +58,12 @@ class Project:
     def run(self, *paths: str, target: str = "build1", **more: Any) -> RunResult:
         return self.agent.run(*paths, targets=[target], **more)
 
-    def unavailable(self, target: str = "build1") -> TargetUnavailable:
+    def unavailable(self, target: str = "build1") -> RunCompleted:
         """Run, and return why the target could not be used."""
         result = self.run(target=target)
         assert not result.rows
-        (found,) = result.of(TargetUnavailable)
-        assert found.target == target
-        return found
+        assert result.completed.exit_code in (3, 4)
+        return result.completed
 
     def copies(self, host: str = "build1") -> list[Path]:
         """Return the copies of the workspace on a host."""

@@ -23,7 +23,7 @@ def some_test(project: Project) -> None:
 def test_a_host_that_does_not_exist(project: Project) -> None:
     project.configure(build1={"ssh": "nowhere.invalid"})
     found = project.unavailable()
-    assert found.message == "target build1: ssh nowhere.invalid: there is no such host"
+    assert found.reason == "ssh nowhere.invalid: there is no such host"
     assert "~/.ssh/config" in found.hint
     assert "Could not resolve hostname" in found.detail
 
@@ -38,7 +38,7 @@ def test_a_key_that_the_host_does_not_know(project: Project, tmp_path: Path) -> 
     config.write_text(project.hosts.config.read_text().replace(str(project.hosts.key), str(other)))
     project.configure(build1={"ssh_config": str(config)})
     found = project.unavailable()
-    assert found.message == "target build1: ssh build1: the host does not accept any of your keys"
+    assert found.reason == "ssh build1: the host does not accept any of your keys"
     assert f"ssh -F {config} build1 true" in found.hint
 
 
@@ -49,7 +49,7 @@ def test_a_host_whose_key_is_not_known(project: Project, tmp_path: Path) -> None
     config.write_text(text.replace(str(project.hosts.known), str(tmp_path / "known")))
     project.configure(build1={"ssh_config": str(config)})
     found = project.unavailable()
-    assert found.message == "target build1: ssh build1: the host's key is not known"
+    assert found.reason == "ssh build1: the host's key is not known"
     assert found.hint == f"check and accept it once by hand: ssh -F {config} build1"
 
 
@@ -57,7 +57,7 @@ def test_a_host_whose_key_has_changed(project: Project) -> None:
     project.hosts["build2"].new_key()
     try:
         found = project.unavailable("build2")
-        assert found.message == "target build2: ssh build2: the host's key is not the one that is known"
+        assert found.reason == "ssh build2: the host's key is not the one that is known"
         assert "ssh-keygen -R build2" in found.hint
         assert "IDENTIFICATION HAS CHANGED" in found.detail
     finally:
@@ -69,7 +69,7 @@ def test_a_host_on_which_nothing_listens(project: Project) -> None:
     project.hosts["build2"].stop_sshd()
     try:
         found = project.unavailable("build2")
-        assert found.message == "target build2: ssh build2: nothing accepts connections there"
+        assert found.reason == "ssh build2: nothing accepts connections there"
         assert "sshd runs" in found.hint
     finally:
         project.hosts["build2"].start_sshd()
@@ -79,7 +79,7 @@ def test_a_host_on_which_nothing_listens(project: Project) -> None:
 def test_a_configuration_that_is_not_there(project: Project, tmp_path: Path) -> None:
     project.configure(build1={"ssh_config": str(tmp_path / "none")})
     found = project.unavailable()
-    assert found.message == "target build1: ssh build1: ssh cannot use what it was configured with"
+    assert found.reason == "ssh build1: ssh cannot use what it was configured with"
     assert str(tmp_path / "none") in found.detail
 
 
@@ -87,7 +87,7 @@ def test_a_configuration_that_is_not_there(project: Project, tmp_path: Path) -> 
 def test_a_host_without_that_python(project: Project, python: str) -> None:
     project.configure(build1={"python": python})
     found = project.unavailable()
-    assert found.message == f"target build1: ssh build1: there is no {python}"
+    assert found.reason == f"ssh build1: there is no {python}"
     assert "install Python 3.8 or later there" in found.hint
 
 
@@ -109,14 +109,14 @@ exec(sys.argv[sys.argv.index("-c") + 1])
 """
     project.configure(build1={"python": script(project, "python2", fake)})
     found = project.unavailable()
-    assert "on build1: Python 3.8 or later is needed, this is 2.7.18" in found.message
+    assert "on build1: Python 3.8 or later is needed, this is 2.7.18" in found.reason
     assert "install a newer one there" in found.hint
 
 
 def test_what_is_no_python_at_all(project: Project) -> None:
     project.configure(build1={"python": script(project, "noise", "#!/bin/sh\necho something else >&2; exit 3\n")})
     found = project.unavailable()
-    assert "exited with status 3 while starting" in found.message
+    assert "exited with status 3 while starting" in found.reason
     assert "something else" in found.detail
 
 
@@ -124,7 +124,7 @@ def test_a_shell_that_prints_before_the_runner_speaks(project: Project) -> None:
     text = f"#!/bin/sh\necho 'Welcome to build1'\nexec {sys.executable} \"$@\"\n"
     project.configure(build1={"python": script(project, "chatty", text)})
     found = project.unavailable()
-    assert "printed something before the runner spoke: 'Welcome to build1" in found.message
+    assert "printed something before the runner spoke: 'Welcome to build1" in found.reason
     assert "startup files" in found.hint
 
 
@@ -133,14 +133,14 @@ def test_an_environment_without_pytest(project: Project) -> None:
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", text.replace("environment = '@'", 'environment = {PYTHONNOUSERSITE = "1"}'))
     found = project.unavailable()
-    assert "pytest" in found.message
-    assert "/usr/bin/python3" in f"{found.message} {found.hint} {found.detail}"
+    assert "pytest" in found.reason
+    assert "/usr/bin/python3" in f"{found.reason} {found.hint} {found.detail}"
 
 
 def test_a_cache_that_cannot_be_used(project: Project) -> None:
     project.configure(build1={"host_cache": "/proc/nothing"})
     found = project.unavailable()
-    assert "the runner's code cannot be put into /proc/nothing" in found.message
+    assert "the runner's code cannot be put into /proc/nothing" in found.reason
     assert "host_cache" in found.hint
 
 
@@ -162,8 +162,8 @@ def test_a_full_disk_leaves_the_files_that_were_there(project: Project, small: H
     (root,) = project.copies("small")
     data.write_text("b" * 8_000_000)
     found = project.unavailable("small")
-    assert "the workspace's files cannot be written" in found.message
-    assert "No space left on device" in found.message
+    assert "the workspace's files cannot be written" in found.reason
+    assert "No space left on device" in found.reason
     assert "host_cache" in found.hint
     assert (root / "data").read_text() == "a" * 100_000
     assert stat.S_ISREG((root / "test_it.py").stat().st_mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def test_it_runs_there_and_is_warm_the_next_time(project: Project) -> None:
         "test_it.py",
         "import os, socket, lib\n"
         "def test_value():\n    assert lib.VALUE == 1\n"
-        "def test_elsewhere():\n    print(os.getcwd())\n    assert not os.path.exists(" + repr(str(project.root)) + ")\n"
+        f"def test_elsewhere():\n    assert not os.path.exists({str(project.root)!r})\n"
         "def test_fails():\n    assert lib.VALUE == 2\n",
     )
     first = project.run()
@@ -33,7 +34,7 @@ def test_it_runs_there_and_is_warm_the_next_time(project: Project) -> None:
     assert reason(first) == "cold: first run"
     detail = first.row("test_fails").detail
     assert detail is not None
-    assert (detail.frames[-1].file, detail.frames[-1].line) == ("test_it.py", 8)
+    assert (detail.frames[-1].file, detail.frames[-1].line) == ("test_it.py", 7)
     assert str(project.hosts["build1"].home) not in detail.text
     second = project.run()
     assert second.verdicts == first.verdicts
@@ -177,6 +178,38 @@ def _rows(report: Any) -> list[Any]:
 
     event = _events.decode(report.body)
     return event.rows if isinstance(event, Outcomes) else []
+
+
+def test_a_large_file_travels_whole(project: Project) -> None:
+    data = project.write("data.bin", "0123456789abcdef" * (20 * 65536) + "end")
+    project.write(
+        "test_it.py",
+        "import hashlib\ndef test_it():\n"
+        f"    assert hashlib.sha256(open('data.bin', 'rb').read()).hexdigest() == "
+        f"{hashlib.sha256(data.read_bytes()).hexdigest()!r}\n",
+    )
+    assert data.stat().st_size > 16 * 1024 * 1024  # more than a frame may hold
+    assert project.run().verdicts == {"test_it": "passed"}
+
+
+def test_a_new_daemon_finds_what_the_last_one_sent(project: Project) -> None:
+    project.write("test_it.py", "def test_it():\n    pass\n")
+    assert project.run().verdicts == {"test_it": "passed"}
+    (copy,) = project.copies()
+    before = (copy / "test_it.py").stat().st_ino
+    project.close()
+    assert not project.hosts["build1"].left()
+    assert project.run().verdicts == {"test_it": "passed"}
+    assert project.copies() == [copy]
+    assert (copy / "test_it.py").stat().st_ino == before
+
+
+def test_fresh_is_a_runner_and_a_copy_of_its_own(project: Project) -> None:
+    project.write("test_it.py", "def test_it():\n    pass\n")
+    assert project.run().verdicts == {"test_it": "passed"}
+    assert project.run(fresh=True).verdicts == {"test_it": "passed"}
+    assert len(project.copies()) == 2
+    assert project.run().ready.warm
 
 
 def test_output_is_live(project: Project) -> None:

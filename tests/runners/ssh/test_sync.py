@@ -313,9 +313,10 @@ def test_a_sync_cut_off_in_the_middle_is_completed_by_the_next_runner(
         place(source, path)
 
     first.list(file("a", "2"), file("b", "2b"))
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(sync_module, "_place", killed)
-        first.write("2", "2b")
+        with pytest.raises(Killed):
+            first.write("2", "2b")
     assert first.tree() == {"a": "2", "b": "1b"}
     first.close()
     again = Side(tmp_path / "cache")
@@ -403,14 +404,38 @@ def test_workspaces_do_not_meet(open_side: Callable[..., Side]) -> None:
 def test_too_many_copies_are_refused(open_side: Callable[..., Side], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_module, "_MOST_COPIES", 2)
     open_side(), open_side()
-    with pytest.raises(MirrorError, match="all 2 copies of the workspace in .* are in use"):
+    with pytest.raises(MirrorError, match=r"all 2 copies of the workspace in .* are in use"):
         open_side()
 
 
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(MirrorError, match="cannot be used for the workspace's files: .*Not a directory"):
+    with pytest.raises(MirrorError, match=r"cannot be used for the workspace's files: .*File exists"):
         Mirror(str(tmp_path / "cache"), "n1/project")
+
+
+def test_a_cache_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    """Code is started from there: it must be nobody else's."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    with pytest.raises(MirrorError, match="everybody may write to"):
+        Mirror(str(tmp_path / "cache"), "n1/project")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user")
+def test_a_cache_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    os.chown(tmp_path / "cache", 65534, 65534)
+    with pytest.raises(MirrorError, match="belongs to another user"):
+        Mirror(str(tmp_path / "cache"), "n1/project")
+
+
+def test_many_digests_are_asked_for_in_pages(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_module, "_PAGE", 2)
+    side.list(*(file(name, name) for name in "abcde"))
+    assert [len(message["digests"]) for message in side.told] == [2, 2, 1]
+    side.write(*"abcde")
+    assert side.tree() == {name: name for name in "abcde"}
 
 
 def test_copies_that_nobody_used_for_long_go(open_side: Callable[..., Side], monkeypatch: pytest.MonkeyPatch) -> None:

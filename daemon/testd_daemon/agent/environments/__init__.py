@@ -10,6 +10,7 @@ Run in the agent. Kept below the cache folder, one for each interpreter and cont
     build.py              carrying them out
     lock.py               one builder at a time
     store.py              what is kept, what failed, what goes
+    failing.py            why it could not be made, and whether to try again
     ensure.py             all of it together
 """
 

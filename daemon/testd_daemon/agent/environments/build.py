@@ -5,9 +5,11 @@ What a step prints is kept for the case that it fails, and lines that say how fa
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -30,6 +32,19 @@ _PROGRESS: Final = re.compile(
 )
 #: The longest line that is passed on, in characters.
 _LONGEST: Final = 160
+
+
+#: Ends with the process that started it (PR_SET_PDEATHSIG), and then is the command: also where that one was killed.
+_GUARD: Final = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("whoever wanted this is gone")
+try:
+    os.execv(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    sys.exit("%s: %s" % (sys.argv[2], error.strerror))
+"""
 
 
 class StepFailed(TestdError):
@@ -56,8 +71,8 @@ async def perform(
     try:
         try:
             child = start(
-                step.argv, name=name, env={**environment, **lock.environment}, cwd=cwd, pass_fds=[lock.descriptor],
-                stdout=writing, stderr=writing,
+                _guarded(step.argv), name=name, env={**environment, **lock.environment}, cwd=cwd,
+                pass_fds=[lock.descriptor], stdout=writing, stderr=writing,
             )  # fmt: skip
         finally:
             os.close(writing)
@@ -70,6 +85,15 @@ async def perform(
         os.close(reading)
     if child.status:
         raise StepFailed(step, child.status, tail.text)
+
+
+def _guarded(argv: Sequence[str]) -> list[str]:
+    """Return a command that does not outlive this process. Elsewhere than on Linux the next builder has to end it."""
+    if not os.access(argv[0], os.X_OK):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    if sys.platform != "linux":
+        return list(argv)
+    return [sys.executable, "-ISc", _GUARD, str(os.getpid()), *argv]
 
 
 async def _drain(reading: int, tail: Tail, tell: Callable[[str], None]) -> None:

@@ -26,6 +26,8 @@ _FOR_UV: Final = {
     "index-url": "UV_INDEX_URL", "extra-index-url": "UV_EXTRA_INDEX_URL", "find-links": "UV_FIND_LINKS",
     "cert": "SSL_CERT_FILE", "trusted-host": "UV_INSECURE_HOST",
 }  # fmt: skip
+#: pip's files for everybody on this machine.
+_MACHINE_SETTINGS: Final = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf")
 #: Where a uv that has an index of its own says so.
 _UV_INDEX: Final = (
     "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX",
@@ -116,7 +118,7 @@ def _pip_settings(caller: Mapping[str, str]) -> dict[str, str]:
     """Return pip's settings, in pip's order: the machine's file, the user's, PIP_CONFIG_FILE, then the variables."""
     home = caller.get("HOME") or os.path.expanduser("~")
     config = caller.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    paths = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", f"{home}/.pip/pip.conf", f"{config}/pip/pip.conf"]
+    paths = [*_MACHINE_SETTINGS, f"{home}/.pip/pip.conf", f"{config}/pip/pip.conf"]
     own = caller.get("PIP_CONFIG_FILE", "")
     parser = configparser.RawConfigParser()
     try:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from testd_daemon.agent.environments import declaration, store
 from testd_daemon.agent.environments.build import StepFailed, perform
 from testd_daemon.agent.environments.builder import Builder, Step, choose
 from testd_daemon.agent.environments.declaration import Declaration
+from testd_daemon.agent.environments.failing import explain, is_network, stop_if_hopeless, surroundings, unwritable
 from testd_daemon.agent.environments.lock import Lock, held
 from testd_daemon.agent.environments.request import EnvironmentRequest
 from testd_daemon.agent.environments.store import Failure, Made, Place
@@ -29,19 +28,9 @@ __all__ = ["ensure", "known"]
 ATTEMPTS: Final = 3
 #: Seconds that an interpreter may take to say whether it has a pip.
 PROBE_DEADLINE: Final = 20.0
-#: Seconds after which a failure is tried again that the network is to blame for.
-PASSING: Final = 30.0
 #: The oldest pip that installs into an environment other than its own, and the oldest Python that is supported.
 _LEAST_PIP: Final = (22, 3)
 _LEAST_PYTHON: Final = (3, 8)
-_NETWORK: Final = re.compile(
-    r"NewConnectionError|Temporary failure in name resolution|Name or service not known|Network is unreachable"
-    r"|Connection (refused|reset)|ConnectTimeout|Read ?timed out|Max retries exceeded|dns error|tcp connect error"
-    r"|error sending request|operation timed out|failed to lookup address|No route to host|proxy",
-    re.IGNORECASE,
-)
-_NO_ROOM: Final = re.compile(r"No space left on device|os error 28|Disk quota exceeded")
-_NO_ENSUREPIP: Final = re.compile(r"ensurepip is not|No module named '?ensurepip|No module named '?venv")
 
 
 async def ensure(request: EnvironmentRequest, tell: Callable[[str], None]) -> str:
@@ -80,7 +69,7 @@ async def _made(request: EnvironmentRequest, wanted: Declaration, place: Place, 
         ) as lock:
             return place.whole() is not None or await _make(request, wanted, place, lock, say)
     except OSError as error:
-        raise _unwritable(request, error) from error
+        raise unwritable(request, error) from error
     except DeadlineExpired as error:
         raise EnvironmentFault(f"no environment: {error.message}", hint=error.hint) from error
 
@@ -108,8 +97,8 @@ async def _make(
 ) -> bool:
     """Make an environment. Returns False, with nothing left of it, where its declaration has changed meanwhile."""
     builder = await anyio.to_thread.run_sync(choose, request.environment)
-    surroundings = _surroundings(builder)
-    _stop_if_hopeless(request, place.failure(), surroundings)
+    around = surroundings(builder)
+    stop_if_hopeless(request, place.failure(), around)
     began = time.monotonic()
     done = False
     try:
@@ -125,7 +114,7 @@ async def _make(
         place.finish(made)
         done = True
     except (StepFailed, TimeoutError) as error:
-        failure = _explain(request, builder, error, surroundings)
+        failure = explain(request, error, around)
         place.fail(failure)
         raise EnvironmentFault(failure.message, hint=failure.hint, detail=failure.detail) from error
     finally:
@@ -156,7 +145,7 @@ async def _perform(
     try:
         await perform(step, name=name, cwd=request.workspace, environment=builder.environment, lock=lock, tell=say)
     except StepFailed as error:
-        if not builder.uv or not _NETWORK.search(error.detail):
+        if not builder.uv or not is_network(error.detail):
             raise
         say("the package index cannot be reached; trying what uv has kept of it")
         offline = {**builder.environment, "UV_OFFLINE": "1"}
@@ -174,59 +163,3 @@ async def _has_pip(python: str, environment: dict[str, str]) -> bool:
         version = done.stdout.decode("ascii", "replace").split(".")
         return done.returncode == 0 and (int(version[0]), int(version[1])) >= _LEAST_PIP
     return False
-
-
-# ── what went wrong ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _stop_if_hopeless(request: EnvironmentRequest, failure: Failure | None, surroundings: str) -> None:
-    """Raise what was raised the last time, if nothing has changed since."""
-    if failure is None or request.again or failure.surroundings != surroundings:
-        return
-    age = max(0.0, time.time() - failure.at)
-    if failure.passing and age > PASSING:
-        return
-    said = f"{age:.0f} s" if age < 120 else f"{age / 60:.0f} min" if age < 7200 else f"{age / 3600:.0f} h"
-    raise EnvironmentFault(
-        f"{failure.message} (tried {said} ago, and nothing has changed since)", hint=failure.hint, detail=failure.detail
-    )
-
-
-def _surroundings(builder: Builder) -> str:
-    """Return a text that changes when the installer or what steers it does: its settings, proxies, certificates."""
-    names = ("PIP_", "UV_", "SSL_", "REQUESTS_", "CURL_")
-    steering = sorted(
-        (name, value)
-        for name, value in builder.environment.items()
-        if name.startswith(names) or name.lower().endswith("_proxy")
-    )
-    return hashlib.blake2b(repr((builder.uv, steering)).encode(), digest_size=10).hexdigest()
-
-
-def _explain(
-    request: EnvironmentRequest, builder: Builder, error: StepFailed | TimeoutError, surroundings: str
-) -> Failure:
-    detail = error.detail if isinstance(error, StepFailed) else ""
-    said = error.message if isinstance(error, StepFailed) else f"making it took longer than {request.deadline:g} s"
-    where = f" ({request.source})" if request.source else ""
-    passing = bool(_NETWORK.search(detail)) or isinstance(error, TimeoutError)
-    if _NO_ROOM.search(detail):
-        passing = True
-        hint = f"there is no room in {request.cache}: make some, or set TESTD_CACHE_DIR to another folder"
-    elif _NO_ENSUREPIP.search(detail):
-        hint = f"{request.python} has no pip of its own and cannot make one: install uv, or the system's python3-venv"
-    elif passing:
-        hint = "the package index cannot be reached: connect, or name an environment that you have with python"
-    else:
-        hint = f"change what the target declares{where}; `testd run --fresh` tries once more"
-    return Failure(
-        message=f"no environment: {said}", hint=hint, detail=detail, surroundings=surroundings,
-        at=time.time(), passing=passing,
-    )  # fmt: skip
-
-
-def _unwritable(request: EnvironmentRequest, error: OSError) -> EnvironmentFault:
-    return EnvironmentFault(
-        f"no environment: {error}",
-        hint=f"check {request.python} and {request.cache}, or set TESTD_CACHE_DIR to another folder",
-    )

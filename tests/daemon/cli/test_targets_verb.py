@@ -196,6 +196,22 @@ def test_each_configured_target_and_whether_it_would_run(machine):
     assert targets["js"]["version"] == "22.1.0"
 
 
+@pytest.mark.parametrize(
+    ("image", "usable", "said"),
+    [
+        ("echo '[{}]'", True, "image is here"),
+        ("echo no such image >&2; exit 1", None, "image is not here; the first run"),
+    ],
+)
+def test_a_container_and_whether_its_image_is_there(machine, image, usable, said):
+    program(machine.bin / "docker", f'case "$1" in version) {ANSWERS};; image) {image};; *) exit 1;; esac')
+    configure(machine, '[tool.testd.targets.box]\ndocker = "python:3.12"\n')
+    status, found = looked(machine)
+    box = one(found["targets"], name="box")
+    assert (status, box["usable"]) == (0, usable)
+    assert box["facts"][0].startswith(said)
+
+
 def test_a_target_without_pytest_says_how_it_gets_one(machine):
     program(machine.bin / "python3.99", """printf '["3.99.1", "CPython", false, false]'""")
     configure(machine, '[tool.pytest.ini_options]\n[tool.testd.targets.bare]\npython = "3.99"\n')
