@@ -33,7 +33,7 @@ from table import Row, insert, markdown, write
 
 __all__ = ["main"]
 
-SCENARIOS = ("floor", "client", "rerun", "many", "cold", "crashes", "throughput", "idle", "memory")
+SCENARIOS = ("floor", "client", "rerun", "matrix", "many", "cold", "crashes", "throughput", "idle", "memory")
 
 
 def main() -> int:

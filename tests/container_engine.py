@@ -62,15 +62,26 @@ class Engine:
         """Return the name of an image of this kind (`container_images.IMAGES`), made where it is not there."""
         python = interpreters.found()[version] if version else ""
         digest = container_images.recipe_digest(kind, python)
-        name = f"testd-test/{kind}:{version or 'latest'}-{digest}"
+        stem = f"{version or 'any'}-"
+        name = f"testd-test/{kind}:{stem}{digest}"
         if not self.run("image", "ls", "--quiet", name):
-            packed = test_cache() / "images" / f"{kind}-{digest}.tar"
+            packed = test_cache() / "images" / f"{kind}-{stem}{digest}.tar"
             if not packed.exists():
                 if kind == "debian":
                     install("debootstrap", program="debootstrap")
                 container_images.write_archive(kind, python, packed)
             self.run("import", str(packed), name)
+            self._forget(kind, stem, digest)
         return name
+
+    def _forget(self, kind: str, stem: str, digest: str) -> None:
+        """Remove what was made of the same by an earlier recipe."""
+        for packed in (test_cache() / "images").glob(f"{kind}-{stem}*.tar"):
+            if digest not in packed.name:
+                packed.unlink(missing_ok=True)
+        for name in self.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"testd-test/{kind}").split():
+            if f":{stem}" in name and digest not in name:
+                self.run("image", "rm", name, check=False)
 
     def containers(self, *filters: str, running: bool = False) -> list[str]:
         """Return the names of containers, stopped ones included unless only what is `running` counts."""
@@ -213,7 +224,7 @@ class Dockerd(Engine):
             with contextlib.suppress(psutil.Error):
                 process.kill()
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        for mount in reversed([path for path in mounts if path.startswith((f"{self._folder}/", f"{self._data}/"))]):
+        for mount in reversed([path for path in mounts if path == str(self._data) or path.startswith((f"{self._folder}/", f"{self._data}/"))]):
             subprocess.run(["umount", "--lazy", mount], check=False, timeout=STOP_DEADLINE)
 
 

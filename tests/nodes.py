@@ -1,7 +1,8 @@
 """The Node.js versions that tests run on: those on this machine, and npm's `node` packages in a cache of the tests.
 
 `TESTD_TEST_NODES` (`18,20,22`) names those that have to be here: one that is missing and cannot be installed fails,
-nothing is skipped. Without it, what is found is used, and what is missing is installed where npm is.
+nothing is skipped; `nodes` in `TESTD_TEST_NEEDS` means all that are supported. Without them, what is found is used,
+what is missing is installed where npm is, and the rest is told as left out.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import functools
 import os
 import shutil
 import subprocess
-import warnings
 from pathlib import Path
 
 #: The major versions that the runner is tried on.
 SUPPORTED = ("18", "20", "22")
 #: Seconds for npm to fetch one version.
 INSTALL_DEADLINE = 600
+#: Version → why it is left out, once `found` has looked.
+left_out: dict[str, str] = {}
 
 
 def cache() -> Path:
@@ -33,6 +35,8 @@ def found() -> dict[str, str]:
         AssertionError: one that `TESTD_TEST_NODES` asks for is not here and cannot be installed.
     """
     wanted = [name.strip() for name in os.environ.get("TESTD_TEST_NODES", "").split(",") if name.strip()]
+    if "nodes" in os.environ.get("TESTD_TEST_NEEDS", "").split(","):
+        wanted = wanted or list(SUPPORTED)
     here: dict[str, str] = {}
     problems: dict[str, str] = {}
     for version in wanted or SUPPORTED:
@@ -40,10 +44,8 @@ def found() -> dict[str, str]:
         if path:
             here[version] = path
     missing = [version for version in wanted if version not in here]
-    assert not missing, f"TESTD_TEST_NODES asks for Node.js {', '.join(missing)}: {problems[missing[0]]}"
-    left_out = [version for version in SUPPORTED if not wanted and version not in here]
-    if left_out:
-        warnings.warn(f"Node.js {', '.join(left_out)} left out: {problems[left_out[0]]}", stacklevel=2)
+    assert not missing, f"the tests need Node.js {', '.join(missing)}: {problems[missing[0]]}"
+    left_out.update({version: problems[version] for version in SUPPORTED if not wanted and version not in here})
     return here
 
 

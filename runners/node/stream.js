@@ -67,12 +67,26 @@ class AgentStream {
   }
 
   _read(data) {
+    let frames;
     try {
-      for (const whole of this._incoming.feed(data)) this._take(whole);
+      frames = this._incoming.feed(data);
     } catch (error) {
-      this.fault('internal', `the agent sent what is no message: ${error.message}`);
-      if (error instanceof FrameError) this._owner.end();
+      if (!(error instanceof FrameError)) throw error;
+      this._refuse(error);
+      this._owner.end();
+      return;
     }
+    for (const whole of frames) {
+      try {
+        this._take(whole);
+      } catch (error) {
+        this._refuse(error);
+      }
+    }
+  }
+
+  _refuse(error) {
+    this.fault('internal', `the agent sent what is no message: ${error.message}`, { detail: String(error.stack) });
   }
 
   _take(whole) {

@@ -22,7 +22,7 @@ const execPath = process.execPath;
  */
 function locate(error, file) {
   if (error?.name !== 'SyntaxError' || PLACE.test(String(error.stack).split('\n', 1)[0])) return;
-  if (/^\s+at (?:async )?(?:.*\()?(?:file:\/\/|\/)/m.test(String(error.stack))) return; // thrown by code that runs
+  if (isThrown(String(error.stack))) return;
   for (const candidate of reached(file)) {
     const { stderr } = spawnSync(execPath, ['--check', candidate], {
       encoding: 'utf8',
@@ -35,6 +35,12 @@ function locate(error, file) {
       return;
     }
   }
+}
+
+/** Whether the stack of an error has a frame of user code: then it was thrown by code that runs. */
+function isThrown(stack) {
+  const frames = stack.split('\n').filter((line) => /^\s+at (?:async )?(?:.*\()?(?:file:\/\/|\/)/.test(line));
+  return frames.some((line) => !line.includes(__dirname));
 }
 
 /** Yield a file and the modules that it reaches by relative imports. */

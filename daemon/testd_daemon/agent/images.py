@@ -134,9 +134,9 @@ async def inspect(engine: Engine, name: str, identity: str, python: str, mount: 
                 hint="install tini for docker, catatonit for podman",
                 detail=answer.error,
             )
-        if answer.status in (126, 127) and _ABSENT.search(answer.error):
+        if answer.status in (126, 127) and _ABSENT.search(answer.error) and "shared librar" not in answer.error:
             continue
-        if answer.status in (125, 126, 127):  # the engine's own, not the interpreter's
+        if answer.status == 125:  # the engine's own, not the interpreter's
             raise engine.fault(answer, f"{engine.name} cannot start a container of {name}")
         return _read(name, identity, candidate, answer)
     raise EnvironmentFault(

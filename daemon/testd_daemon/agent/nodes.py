@@ -81,7 +81,7 @@ async def find(wanted: str, source: str, workspace: str, environment: Mapping[st
         raise UsageError(
             f"{source}: {what} in the workspace's node_modules, on PATH, or in the folders of nvm, fnm, volta, n, "
             "nodenv, asdf and mise",
-            hint="install it (such as: npm install --save-dev node@22), or give its path",
+            hint=f"install it (such as: npm install --save-dev node@{version[1] if version else 22}), or give its path",
         )
     return found[0]
 

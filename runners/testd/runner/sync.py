@@ -291,15 +291,20 @@ def _checked(path: str) -> str:
 
 
 def _make_folder(path: str, mode: int) -> None:
-    """Make sure that a real folder is there."""
-    try:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            os.unlink(path)
-            os.mkdir(path)
-    except (FileNotFoundError, NotADirectoryError):
-        _make_folder(os.path.dirname(path), 0o755)
-        os.mkdir(path)
+    """Make sure that a real folder is there, with this mode."""
+    _ensure_folder(path)
     os.chmod(path, mode | stat.S_IRWXU)  # what is in it must be replaceable
+
+
+def _ensure_folder(path: str) -> None:
+    """Make sure that a real folder is there; one that is stays as it is."""
+    try:
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            return
+        os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        _ensure_folder(os.path.dirname(path))
+    os.mkdir(path)
 
 
 def _remove(path: str) -> None:
@@ -330,7 +335,7 @@ def _place(source: str, path: str) -> None:
     try:
         os.replace(source, path)
     except (IsADirectoryError, FileNotFoundError, NotADirectoryError):
-        _make_folder(os.path.dirname(path), 0o755)
+        _ensure_folder(os.path.dirname(path))
         _remove(path)
         os.replace(source, path)
 

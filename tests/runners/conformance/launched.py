@@ -55,6 +55,7 @@ class Place(NamedTuple):
     environment: Mapping[str, str] = {}  # what the command needs beside the tests' own
     extend: bool = False  # user code has the environment of the place
     project: Project = PYTHON  # in the language that it runs
+    alone: bool = False  # each worker is a new process (mode bin)
     #: What a launch has left behind, waiting for it to go; and what runs, if that is not below the process here.
     left: Callable[[str], list[str]] = lambda launch_id: []
     inside: Callable[[str], list[str]] = lambda launch_id: []
@@ -100,6 +101,7 @@ class Launched:
         self._buffer = FrameBuffer()
         self._messages: list[Any] = []
         self._paths: list[Path] = []
+        self._ids: list[str] = []
         self._root = str(root)
         self._scanner = None if launcher.shares_disk else Scanner(self._root)
         where = str(root) if launcher.shares_disk else ""
@@ -192,13 +194,16 @@ class Launched:
         self.send(Collect(collection=number, paths=list(paths)))
         pages: list[Any] = []
         last = self.until(Collected, pages, that=lambda page: page.done)
-        return [item.id for page in (*pages, last) if isinstance(page, Collected) for item in page.items]
+        self._ids = [item.id for page in (*pages, last) if isinstance(page, Collected) for item in page.items]
+        return self._ids
 
     def work(self, tests: list[int], *, worker: int = 1, collection: int = 1, finish: bool = True, **more: Any) -> None:
         """Start a worker and give it one job, whose number is the worker's times ten."""
+        ids = [self._ids[test] for test in tests] if self._place.alone else []
+        paths = sorted({found.partition("::")[0] for found in ids})
         self.send(
-            StartWorker(worker=worker, collection=collection, **more),
-            RunJob(job=worker * 10, worker=worker, tests=tests),
+            StartWorker(worker=worker, collection=collection, paths=paths, **more),
+            RunJob(job=worker * 10, worker=worker, tests=tests, ids=ids),
         )
         if finish:
             self.send(FinishWorker(worker=worker))

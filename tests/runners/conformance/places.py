@@ -39,13 +39,14 @@ class Local:
 
 
 class Nodes:
-    """Every Node.js."""
+    """Every Node.js, with workers that are threads and with workers that are processes."""
 
     def names(self, versions: list[str]) -> list[str]:
-        return list(nodes.found())
+        return [f"{version}-{mode}" for version in nodes.found() for mode in ("worker", "bin")]
 
     def place(self, name: str, request: pytest.FixtureRequest) -> Place:
-        return Place("node", nodes.found()[name], name, project=JAVASCRIPT)
+        version, _, mode = name.partition("-")
+        return Place("node", nodes.found()[version], version, project=JAVASCRIPT, alone=mode == "bin")
 
 
 class Containers:

@@ -65,8 +65,8 @@ export function crashes() {
   for (;;);
 }
 
-export function hangs() {
-  for (;;);
+export async function hangs() {
+  await new Promise(() => {});
 }
 
 export function is_large() {

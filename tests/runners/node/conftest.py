@@ -25,6 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_node: run on every Node.js that is found, not on the newest alone")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for version, reason in nodes.left_out.items():
+        terminalreporter.write_line(f"left out: the tests on Node.js {version}: {reason}", yellow=True)
+
+
 @pytest.fixture(scope="session")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("code")

@@ -104,7 +104,7 @@ def change(root: Path, what: str, name: str, text: str, other: str) -> None:
         elif what == "link":
             path.symlink_to(other)
         elif what == "mode":
-            path.chmod(0o755 if text else 0o644)
+            path.chmod(0o755 if text else 0o700 if path.is_dir() else 0o644)
         elif what == "move":
             path.rename(root / other)
         else:

@@ -167,6 +167,12 @@ def test_one_kind_becomes_another(side: Side, before: list[Any], after: list[Any
     assert side.tree() == expected
 
 
+def test_a_folder_keeps_its_mode_when_another_is_made_in_it(side: Side) -> None:
+    """Making a folder gave the one above it the usual mode again."""
+    side.bring(folder("a", 0o700), folder("a/b", 0o750), file("a/b/c", "1"), texts=("1",))
+    assert [stat.S_IMODE(os.stat(side.root / path).st_mode) for path in ("a", "a/b")] == [0o700, 0o750]
+
+
 def test_equal_content_in_many_places_comes_once(side: Side) -> None:
     answer = side.list(file("a", "same"), file("b", "same", mode=0o600), file("c", "same", mtime=MTIME + 5))
     assert answer["digests"] == [digest("same")]
