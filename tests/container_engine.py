@@ -224,7 +224,8 @@ class Dockerd(Engine):
             with contextlib.suppress(psutil.Error):
                 process.kill()
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        for mount in reversed([path for path in mounts if path == str(self._data) or path.startswith((f"{self._folder}/", f"{self._data}/"))]):
+        ours = tuple(f"{folder}/" for folder in (self._folder, self._data))
+        for mount in reversed([path for path in mounts if f"{path}/".startswith(ours)]):
             subprocess.run(["umount", "--lazy", mount], check=False, timeout=STOP_DEADLINE)
 
 

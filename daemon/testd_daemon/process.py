@@ -10,15 +10,20 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Final
 
 import anyio
 
 from testd_daemon.errors import describe_status
 
-__all__ = ["Child", "Patience", "Tail", "become_subreaper", "descendants", "kill_all", "owned", "start", "stop_all"]
+__all__ = [
+    "Child", "Patience", "Tail", "become_subreaper", "children_of_this", "descendants", "end_children", "kill_all",
+    "owned", "start", "stop_all",
+]  # fmt: skip
 
 #: Where there is no pidfd: how often to look whether a child has ended.
 POLL_INTERVAL: Final = 0.02
@@ -259,6 +264,30 @@ def kill_all(pids: Iterable[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+
+
+def end_children(deadline: float) -> None:
+    """Kill and reap every child of this process, with what it leaves behind in turn, for at most `deadline` seconds.
+
+    For a subreaper at its own end: whatever was adopted dies with it. Linux only; elsewhere nothing is adopted.
+    """
+    give_up = time.monotonic() + deadline
+    while (found := children_of_this()) and time.monotonic() < give_up:
+        kill_all(found)
+        for pid in found:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.002)
+
+
+def children_of_this() -> set[int]:
+    """List this process's children, adopted ones included; none where the system has no such list."""
+    found: set[int] = set()
+    with contextlib.suppress(OSError):
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(OSError):
+                found.update(int(pid) for pid in (task / "children").read_text("ascii").split())
+    return found
 
 
 def become_subreaper() -> bool:

@@ -8,9 +8,12 @@ import sys
 import anyio
 
 from testd_daemon.agent.agent import serve
-from testd_daemon.process import become_subreaper
+from testd_daemon.process import become_subreaper, end_children
 
 __all__ = ["main"]
+
+#: Seconds for what runners left behind to be gone.
+CHILDREN_DEADLINE = 0.5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 4
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the client's to pass on
     become_subreaper()
-    anyio.run(serve, int(arguments[1]))
+    try:
+        anyio.run(serve, int(arguments[1]))
+    finally:
+        end_children(CHILDREN_DEADLINE)
     return 0
 
 

@@ -15,7 +15,6 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from itertools import count
-from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
@@ -26,7 +25,7 @@ from testd_daemon.agent.runner_state import TABLE, RunnerEvent, RunnerState
 from testd_daemon.errors import DeadlineExpired, EnvironmentFault, FaultError, LinkClosed, ProcessCrashed, TestdError
 from testd_daemon.link import Link
 from testd_daemon.machine import Machine
-from testd_daemon.process import Child, Patience, owned, start
+from testd_daemon.process import Child, Patience, children_of_this, owned, start
 from testd_protocol.framing import ProtocolError, Unknown, decoder, encode
 from testd_protocol.messages import ConfigureRunner, Fault, Message, Ping, Ready, RunnerMessage
 from testd_runners.launcher import Command, with_channel
@@ -299,11 +298,7 @@ async def _status(child: Child) -> int | None:
 
 def _sweep(session: int) -> None:
     """Kill and reap what a runner that was killed has left: its orphans are ours, and still in its session."""
-    try:
-        texts = [(task / "children").read_text("ascii") for task in Path("/proc/self/task").iterdir()]
-    except OSError:  # no such files: the stems end by themselves when their channels close
-        return
-    for pid in map(int, " ".join(texts).split()):
+    for pid in children_of_this():
         with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
             if os.getsid(pid) == session:
                 os.kill(pid, signal.SIGKILL)

@@ -142,9 +142,7 @@ class TargetTask:
 
     async def _execute(self, caller: Mapping[str, str]) -> Result:
         services, request = self._services, self._request
-        spec = await services.specs.of(
-            self._wanted, caller, request.python, self._tell, fresh=request.fresh
-        )
+        spec = await services.specs.of(self._wanted, caller, request.python, self._tell, fresh=request.fresh)
         self.name = spec.target
         arguments = parse(request.paths, request.cwd, services.workspace) or parse(
             self._settings.paths, services.workspace, services.workspace
@@ -275,7 +273,7 @@ class TargetTask:
             TargetReady(
                 target=spec.target, warm=provision.warm, reason=provision.reason, mode="bin" if alone else "worker",
                 kind=spec.kind, jobs=workers, python=runner.ready.python if runner.ready is not None else "",
-                framework=collection.framework,
+                framework=collection.framework, host=spec.options.get("host") or spec.options.get("image", ""),
             )
         )  # fmt: skip
 

@@ -139,10 +139,12 @@ class Runs:
 
     async def find(self, run: str) -> Run | RunRow | None:
         """Look up a run by its id; the empty id means the newest."""
-        if run in self._live:
-            return self._live[run]
-        row = await self.journal.call(lambda store: store.find(run))
-        return self._live.get(row.run, row) if row is not None else None
+        while run not in self._live:
+            row = await self.journal.call(lambda store: store.find(run))
+            if row is None or row.finished_at is not None or row.run in self._live:
+                return self._live.get(row.run, row) if row is not None else None
+            # It has ended since the journal was asked: now the journal has its end.
+        return self._live[run]
 
     def cancel(self, run: Run, reason: str) -> None:
         """End a run early: by its agent, which names what did not run, or here if none has had it."""

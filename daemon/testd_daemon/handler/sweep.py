@@ -11,11 +11,10 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import anyio
 
-from testd_daemon.process import become_subreaper, descendants, kill_all
+from testd_daemon.process import become_subreaper, children_of_this, descendants, kill_all
 
 __all__ = ["sweep_orphans"]
 
@@ -35,16 +34,8 @@ async def sweep_orphans(ours: Callable[[], set[int]], grace: float) -> None:
 def _strays(ours: set[int]) -> list[int]:
     """List the children that are not ours and still run; those that have ended are reaped on the way."""
     alive = []
-    for pid in _children() - ours:
+    for pid in children_of_this() - ours:
         with contextlib.suppress(ChildProcessError):
             if os.waitpid(pid, os.WNOHANG)[0] == 0:
                 alive.append(pid)
     return alive
-
-
-def _children() -> set[int]:
-    found: set[int] = set()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):
-            found.update(int(pid) for pid in (task / "children").read_text().split())
-    return found

@@ -41,6 +41,7 @@ def serve(reader: int, writer: int) -> int:
     processes.adopt(prctl)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the client's to pass on
     supervisor = Supervisor(reader, writer)
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.end())  # who dies of it leaves orphans behind
     try:
         return supervisor.run()
     finally:
@@ -112,6 +113,10 @@ class Supervisor:
             self._agent.give_up()
             left = 0.0
         return left if timeout is None else min(timeout, left)
+
+    def end(self) -> None:
+        """Leave the loop as soon as what is being done is done."""
+        self._running = False
 
     def _read_agent(self) -> None:
         self._heard = time.monotonic()
@@ -185,7 +190,7 @@ class Supervisor:
         return True
 
     def _shutdown(self, message: "Dict[str, Any]") -> None:
-        self._running = False
+        self.end()
 
     def kill_all(self) -> None:
         """Kill every process that was started here, and what these left behind: first all, then reap."""
