@@ -132,6 +132,15 @@ def test_nothing_survives_the_agents_end(busy: Driver) -> None:
     assert survivors(processes, PATIENCE) == []
 
 
+def test_a_runner_that_is_asked_by_a_signal_to_end_leaves_nothing(busy: Driver) -> None:
+    """It died of it, and what a test had started in a session of its own went on."""
+    processes = family(busy)
+    busy.process.send_signal(signal.SIGTERM)
+    assert busy.process.wait(PATIENCE) == 0
+    assert survivors(processes, PATIENCE) == []
+    busy.stop()
+
+
 def test_a_killed_runner_takes_its_stems_and_workers_along(busy: Driver) -> None:
     ours = [p for p in family(busy) if p.pid == busy.process.pid or "testd" in " ".join(p.cmdline())]
     left = [p for p in family(busy) if p not in ours]
