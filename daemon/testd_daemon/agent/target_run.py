@@ -94,10 +94,12 @@ class TargetRun:
         self._position = {found: position for position, found in enumerate(index) if found >= 0}
         if self._scheduler.state is State.NEW:
             self._perform(self._scheduler.begin())
-            return
-        gone = [position for position in self.plan.unsettled() if index[position] < 0]
-        self._perform(self._scheduler.missing(gone, "the test was not found when its file was collected again"))
-        self._perform(self._scheduler.resume())
+        else:
+            gone = [position for position in self.plan.unsettled() if index[position] < 0]
+            self._perform(self._scheduler.missing(gone, "the test was not found when its file was collected again"))
+            self._perform(self._scheduler.resume())
+        if runner.gone.is_set() and not self.done:  # it ended before it knew whom to tell
+            self.runner_lost(runner.lost)
 
     def cancel(self, reason: str) -> None:
         """Stop; what has not run is cancelled."""

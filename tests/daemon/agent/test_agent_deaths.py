@@ -124,8 +124,11 @@ def test_a_runner_that_is_killed_between_runs_is_replaced_and_it_is_said(project
         assert not survivors([process], PATIENCE)
     second = driver.run()
     assert second.completed.exit_code == 0
-    assert not second.ready.warm
-    assert "SIGKILL" in second.ready.reason
+    assert set(second.verdicts.values()) == {"passed"}
+    if second.ready.warm:  # the run was quicker than the news, and heard of it in the middle
+        assert "the runner ended; its tests go on in another one" in second.notices
+    else:
+        assert "SIGKILL" in second.ready.reason
 
 
 def test_a_test_that_kills_every_runner_is_found_out(project: Make, agent: StartAgent) -> None:
