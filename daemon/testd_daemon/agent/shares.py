@@ -5,10 +5,9 @@ Each target that is at work on this machine gets an equal share; when one is thr
 
 from __future__ import annotations
 
-import os
 from typing import Protocol
 
-__all__ = ["Member", "Shares", "processors"]
+__all__ = ["Member", "Shares"]
 
 
 class Member(Protocol):
@@ -38,11 +37,3 @@ class Shares:
     def share(self, limit: int) -> int:
         """Return how many workers one member may have where `limit` is what all may have together."""
         return max(1, limit // max(1, len(self._members)))
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1

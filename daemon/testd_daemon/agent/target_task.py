@@ -18,6 +18,7 @@ from typing import Final
 import anyio
 import msgspec
 
+from testd.runner.processes import processors
 from testd_daemon.agent import jobs
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.history import History, Known, RunRecord, TestRecord
@@ -27,7 +28,7 @@ from testd_daemon.agent.reporter import Reporter
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.scheduler import Scheduler
 from testd_daemon.agent.selection import Argument, parse, select
-from testd_daemon.agent.shares import Shares, processors
+from testd_daemon.agent.shares import Shares
 from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.specs import Specs
 from testd_daemon.agent.target_run import Limits, TargetRun
