@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,11 @@ from ssh_hosts import Hosts, NoHosts, hosts
 # How long an example takes, or is drawn, depends on what else the machine does: neither is a fault.
 settings.register_profile("testd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("testd")
+
+# A script that starts the tests in the background makes them ignore interrupts, and what they start would inherit that.
+# A handler, other than the order to ignore, is not inherited.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: What would change how a daemon under test behaves, or where it looks.
 _NOT_INHERITED = ("TESTD_", "PYTEST_", "XDG_", "VIRTUAL_ENV", "NOTIFY_SOCKET", "LISTEN_", "WATCHDOG_")

@@ -1,30 +1,15 @@
-"""What a verb takes: argparse, with errors that name what would be right.
+"""What a verb takes, as its module declares it, and the quick way to read it.
 
-Runs in the client, on the quick path: imports argparse and little that argparse does not.
+Runs in the client, on the quick path: a command line of operands and plain switches is read here, because argparse
+costs as much as the rest of the client's imports. Everything else goes to argparse, in `parser.py`.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-
-from testd_daemon.errors import UsageError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import NoReturn
-
-#: pytest's own options that people try first; testd hands them over from the configuration.
-_PYTEST_OPTIONS = (
-    "-m", "-p", "-r", "-c", "-o", "-W", "--tb", "--strict-markers", "--import-mode", "--cov", "--durations",
-    "--doctest-modules", "--runxfail", "--rootdir", "--confcutdir", "--deselect", "--ignore",
-)  # fmt: skip
-_INSTEAD = {
-    "-n": "-j", "--numprocesses": "--jobs", "--ff": "--last-failed", "--failed-first": "--last-failed",
-    "--exitfirst": "-x", "--capture": "-s", "--junit-xml": "--junitxml", "--snapshot-update": "--update-snapshots",
-    "--workers": "--jobs", "--no-capture": "-s", "--nocapture": "-s",
-}  # fmt: skip
+    from typing import Any
 
 
 class Operands:
@@ -43,70 +28,104 @@ class Operands:
         return many if self.least else f"[{many}]"
 
 
-class _Formatter(argparse.HelpFormatter):
-    """Help in a width that is found without importing shutil (and with it every compression module)."""
+class Options:
+    """What a command line says: an attribute for each option, and `operands`, a list."""
 
-    def __init__(self, prog: str, *_: object, **__: object) -> None:
-        try:
-            width = os.get_terminal_size().columns
-        except OSError:
-            width = 100
-        super().__init__(prog, max_help_position=30, width=max(40, min(width, 100)))
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
-class Parser(argparse.ArgumentParser):
-    """The parser of one verb. Options and operands may come in any order; `--` ends the options."""
+class Option:
+    """One option, in argparse's words."""
+
+    def __init__(self, flags: tuple[str, ...], settings: dict[str, Any]) -> None:
+        """Keep what `add_argument` of argparse would take."""
+        self.flags = flags
+        self.settings = settings
+        action = settings.get("action", "store")
+        self.default = settings.get("default", False if action == "store_true" else None)
+        name = next((flag for flag in flags if flag.startswith("--")), flags[0])
+        self.name: str = settings.get("dest") or name.lstrip("-").replace("-", "_")
+
+    def switch(self, options: Options) -> bool:
+        """Set the option, if it takes no value. Returns whether that could be done."""
+        action = self.settings.get("action")
+        if action == "store_true":
+            setattr(options, self.name, True)
+        elif action == "store_const":
+            setattr(options, self.name, self.settings["const"])
+        elif action == "count":
+            setattr(options, self.name, getattr(options, self.name) + 1)
+        else:
+            return False
+        return True
+
+
+class Group:
+    """Options under a title in the help."""
+
+    def __init__(self, title: str) -> None:
+        """Begin without any."""
+        self.title = title
+        self.options: list[Option] = []
+
+    def add_argument(self, *flags: str, **settings: Any) -> None:
+        """Declare an option, as argparse's method of the name does."""
+        self.options.append(Option(flags, settings))
+
+
+class Parser(Group):
+    """The arguments of one verb. Options and operands may come in any order; `--` ends the options."""
 
     def __init__(self, verb: str, summary: str, operands: Operands | None, epilog: str = "") -> None:
-        """Make a parser for `testd VERB`; the verb's module adds the options."""
-        usage = f"testd {verb} [OPTIONS]" + (f" {operands.usage()}" if operands else "")
-        about = summary[0].upper() + summary[1:] + "." + (f" {operands.name}: {operands.summary}." if operands else "")
-        super().__init__(
-            f"testd {verb}", usage, about, epilog, formatter_class=_Formatter, allow_abbrev=False, add_help=False
-        )
-        self.add_argument("-h", "--help", action="help", help="show this")
-        self._verb = verb
-        self._operands = operands
+        """Begin to declare `testd VERB`; the verb's module adds the options."""
+        super().__init__("")
+        self.verb = verb
+        self.summary = summary
+        self.operands = operands
+        self.epilog = epilog
+        self.groups: list[Group] = [self]
 
-    def parse(self, arguments: list[str]) -> argparse.Namespace:
-        """Parse what follows the verb; `operands` of the result is a list. Raises UsageError."""
-        options, after = arguments, []
-        if "--" in arguments:
-            cut = arguments.index("--")
-            options, after = arguments[:cut], arguments[cut + 1 :]
-        parsed, rest = self.parse_known_args(options)
-        unknown = [word for word in rest if word.startswith("-") and word != "-"]
-        if unknown:
-            raise self._unknown(unknown[0])
-        parsed.operands = rest + after
-        self._count(parsed.operands)
-        return parsed
+    def add_argument_group(self, title: str) -> Group:
+        """Declare a group of options."""
+        group = Group(title)
+        self.groups.append(group)
+        return group
 
-    def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print and exit with."""
-        text = message.replace("argument ", "", 1) if message.startswith("argument ") else message
-        raise UsageError(f"{self._verb}: {text}", hint=f"`{self.prog} --help` shows what it takes.")
+    def parse(self, arguments: list[str]) -> Options:
+        """Parse what follows the verb. Raises UsageError."""
+        options = self._quickly(arguments)
+        if options is None:
+            from testd_daemon.cli.parser import FullParser
 
-    def _count(self, operands: list[str]) -> None:
-        wanted = self._operands or Operands("", 0, 0, "")
-        if len(operands) < wanted.least:
-            raise UsageError(f"{self._verb}: {wanted.name} is missing", hint=f"It is {wanted.summary}.")
-        if wanted.most is not None and len(operands) > wanted.most:
-            extra = operands[wanted.most]
-            takes = f"at most {wanted.most} {wanted.name}" if wanted.most else "options only"
-            raise UsageError(f"{self._verb}: unexpected argument: {extra}", hint=f"It takes {takes}.")
+            options = FullParser(self).parse(arguments, Options())
+        return options
 
-    def _unknown(self, word: str) -> UsageError:
-        name = word.partition("=")[0]
-        short = name[:2] if not name.startswith("--") else name
-        known = [option for action in self._actions for option in action.option_strings]
-        near = next((_INSTEAD[each] for each in (name, short) if _INSTEAD.get(each) in known), "")
-        if not near and "-k" in known and any(each in _PYTEST_OPTIONS for each in (name, short)):
-            hint = f'Options of pytest go into the configuration: pytest_args = ["{word}"] under [tool.testd]. '
-        else:
-            near = near or nearest(name, [option for option in known if option.startswith("--")])
-            hint = f"Did you mean {near}? " if near else ""
-        return UsageError(f"{self._verb}: unknown option: {word}", hint=f"{hint}`{self.prog} --help` lists them all.")
+    def flags(self) -> dict[str, Option]:
+        """Return every declared option by each of its flags."""
+        return {flag: option for group in self.groups for option in group.options for flag in option.flags}
+
+    def _quickly(self, arguments: list[str]) -> Options | None:
+        """Read a command line that has nothing but operands and switches, each a word of its own; else None."""
+        declared = self.flags()
+        options = Options()
+        for option in declared.values():
+            if not hasattr(options, option.name):  # of several options for one value, the first has the default
+                setattr(options, option.name, option.default)
+        operands = []
+        for word in arguments:
+            if not word.startswith("-"):
+                operands.append(word)
+            elif word not in declared or not declared[word].switch(options):
+                return None
+        wanted = self.operands
+        least, most = (wanted.least, wanted.most) if wanted else (0, 0)
+        if len(operands) < least or (most is not None and len(operands) > most):
+            return None
+        options.operands = operands
+        return options
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
@@ -124,9 +143,7 @@ def one_of(*allowed: str) -> Callable[[str], str]:
         if text in allowed:
             return text
         near = nearest(text, allowed)
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not {' or '.join(allowed)}" + (f" (did you mean {near}?)" if near else "")
-        )
+        raise _wrong(f"{text!r} is not {' or '.join(allowed)}" + (f" (did you mean {near}?)" if near else ""))
 
     return check
 
@@ -138,9 +155,9 @@ def at_least(least: int) -> Callable[[str], int]:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+            raise _wrong(f"{text!r} is not a whole number") from None
         if value < least:
-            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+            raise _wrong(f"{value} is less than {least}")
         return value
 
     return check
@@ -151,10 +168,17 @@ def duration(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+        raise _wrong(f"{text!r} is not a number of seconds") from None
     if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0 on")
+        raise _wrong(f"{text} is not a number of seconds from 0 on")
     return value
 
 
-__all__ = ["Operands", "Parser", "at_least", "duration", "nearest", "one_of"]
+def _wrong(text: str) -> Exception:
+    """Make the error that argparse expects of a type."""
+    from argparse import ArgumentTypeError
+
+    return ArgumentTypeError(text)
+
+
+__all__ = ["Operands", "Options", "Parser", "at_least", "duration", "nearest", "one_of"]

@@ -15,9 +15,8 @@ from testd_daemon.client.sync import Client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
 
 OPERANDS = Operands("RUN", 0, 1, "a run's id as `testd status` shows it; none: the newest run")
 EPILOG = "Exit status: the run's. Ctrl-C ends the following, not the run."
@@ -33,7 +32,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("-q", "--quiet", action="count", default=0, help="failures and one line")
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Follow the run and return its exit status."""
     cwd = here()
     with Interrupts() as interrupts, Client.connect(start=False) as client:

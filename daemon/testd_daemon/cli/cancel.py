@@ -13,10 +13,9 @@ from testd_daemon.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from typing import Any
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
 
 OPERANDS = Operands("RUN", 0, 1, "a run's id as `testd status` shows it; none: the only run that goes on")
 
@@ -25,7 +24,7 @@ def arguments(parser: Parser) -> None:
     """Add what `testd cancel` takes: nothing besides the run."""
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Ask for the run's end; `testd attach` shows how it ends."""
     with Client.connect(start=False) as client:
         runs = client.status()["runs"]

@@ -13,9 +13,8 @@ from testd_daemon.runtime import child_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
 
 OPERANDS = None
 
@@ -25,7 +24,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--idle-exit", type=duration, metavar="S", help="end after S idle seconds; 0: never")
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Become the handler. Does not return."""
     command = [sys.executable, "-m", "testd_daemon.handler"]
     if options.idle_exit is not None:

@@ -17,9 +17,8 @@ from testd_daemon.reports import safe, words
 from testd_daemon.reports.terminal import Terminal, standard_output
 
 if TYPE_CHECKING:
-    from argparse import Namespace
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
     from testd_daemon.cli.checkup import Section
 
 OPERANDS: Operands | None = None
@@ -33,7 +32,7 @@ def arguments(parser: Parser) -> None:
                         help="json: one object, as in docs/json-events.md")  # fmt: skip
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Check everything and show it. Returns 1 where there is a problem."""
     from testd_daemon.cli.checkup import check_up  # the configuration, the agent's choosers: not for --help
 

@@ -77,11 +77,10 @@ def _dispatch(arguments: list[str]) -> int:
     verb = arguments[0]
     if verb not in VERBS:
         raise _unknown(verb)
-    from importlib import import_module
-
     from testd_daemon.cli.arguments import Parser
 
-    module = import_module(VERBS[verb][0])
+    __import__(VERBS[verb][0])  # importlib's own function imports warnings and more
+    module = sys.modules[VERBS[verb][0]]
     parser = Parser(verb, VERBS[verb][1], module.OPERANDS, getattr(module, "EPILOG", ""))
     module.arguments(parser)
     return int(module.main(parser.parse(arguments[1:])))

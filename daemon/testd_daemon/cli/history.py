@@ -18,11 +18,10 @@ from testd_daemon.reports.terminal import standard_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
     from testd_daemon.reports.terminal import Terminal
 
     Entry = Mapping[str, Any]
@@ -37,7 +36,7 @@ def arguments(parser: Parser) -> None:
                         help="json: one entry a line (docs/json-events.md)")  # fmt: skip
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Show the history. Starts the daemon where none runs: the workspace's agent keeps it."""
     root, _ = workspace.find(here())
     test = options.operands[0] if options.operands else ""

@@ -1,19 +1,21 @@
 """Ctrl-C and SIGTERM while a run is followed: the first asks, the second leaves.
 
-Runs in the client, on the quick path: imports signal. A handler only notes what came; the loop that follows the run
-looks at it between two events, where nothing can be torn in half. Before there is a run, the first one leaves at once.
+Runs in the client, on the quick path, and so takes the C module of signals: `signal` makes enumerations at its import,
+which costs more than following a small run does. A handler only notes what came; the loop that follows the run looks
+at it between two events, where nothing can be torn in half. Before there is a run, the first one leaves at once.
 """
 
 from __future__ import annotations
 
-import signal
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from types import FrameType
     from typing import Any
 
     from typing_extensions import Self
+else:
+    import _signal as signal
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

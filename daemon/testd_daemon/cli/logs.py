@@ -14,10 +14,9 @@ from testd_daemon.cli.arguments import at_least
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from typing import BinaryIO
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
 
 OPERANDS = None
 EPILOG = "Ctrl-C ends following."
@@ -33,7 +32,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--path", action="store_true", help="only say which file it is")
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Show the log's end."""
     path = runtime.folders().log
     if options.path:

@@ -12,12 +12,11 @@ from testd_daemon.reports.terminal import describe, standard_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from testd_daemon.cli.arguments import Options
     from testd_daemon.reports.base import Report
 
 
-def make_report(options: Namespace, workspace: str, cwd: str) -> Report:
+def make_report(options: Options, workspace: str, cwd: str) -> Report:
     """Make the report that `--format`, `--junitxml`, `-v` and `-q` ask for. Raises UsageError."""
     terminal = standard_output(os.environ)
     main: Report

@@ -19,11 +19,10 @@ from testd_daemon.errors import TestdError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
     from testd_daemon.reports.base import Report
 
 OPERANDS = Operands("PATH", 0, None, "folders, files, FILE:LINE or node ids; none: what the project configures")
@@ -73,7 +72,7 @@ def arguments(parser: Parser) -> None:
     report.add_argument("-q", "--quiet", action="count", default=0, help="failures and one line")
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Submit the run and follow it. Returns its exit status."""
     if options.detach and options.no_daemon:
         raise UsageError("--detach needs a daemon", hint="Leave out --detach or --no-daemon.")
@@ -91,7 +90,7 @@ def main(options: Namespace) -> int:
             return error.exit_code
 
 
-def make_request(options: Namespace) -> dict[str, Any]:
+def make_request(options: Options) -> dict[str, Any]:
     """Make a `RunRequest` of the options and of where the command was given."""
     cwd = here()
     paths = [_readable(path) for path in options.operands]
@@ -117,7 +116,7 @@ def make_request(options: Namespace) -> dict[str, Any]:
     }
 
 
-def _run(options: Namespace, request: dict[str, Any], report: Report, interrupts: Interrupts) -> int:
+def _run(options: Options, request: dict[str, Any], report: Report, interrupts: Interrupts) -> int:
     with _connect(private=options.no_daemon) as client:
         run = client.submit(request)
         if options.format == "json" or not options.detach:

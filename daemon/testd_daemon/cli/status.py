@@ -16,11 +16,10 @@ from testd_daemon.reports.terminal import standard_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
     from testd_daemon.reports.terminal import Terminal
 
     Part = Mapping[str, Any]
@@ -35,7 +34,7 @@ def arguments(parser: Parser) -> None:
                         help="json: one object, as in docs/json-events.md")  # fmt: skip
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Show the status; that no daemon runs is an answer, not an error."""
     report: dict[str, Any] | None = None
     client = running_daemon()

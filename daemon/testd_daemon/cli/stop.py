@@ -15,9 +15,8 @@ from testd_daemon.runtime import folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
 
 OPERANDS = None
 #: A handler ends its agents, they their runners, those their workers; each of these waits has a shorter deadline.
@@ -28,7 +27,7 @@ def arguments(parser: Parser) -> None:
     """Add what `testd stop` takes: nothing."""
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Stop the daemon. That none runs is what was wanted."""
     try:
         client = running_daemon()

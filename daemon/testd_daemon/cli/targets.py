@@ -15,10 +15,9 @@ from testd_daemon.reports import safe
 from testd_daemon.reports.terminal import standard_output
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
-    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.arguments import Options, Parser
     from testd_daemon.config import Target
     from testd_daemon.errors import TestdError
     from testd_daemon.reports.terminal import Terminal
@@ -42,7 +41,7 @@ def arguments(parser: Parser) -> None:
                         help="json: one object, as in docs/json-events.md")  # fmt: skip
 
 
-def main(options: Namespace) -> int:
+def main(options: Options) -> int:
     """Look at everything and show it. Returns 1 where a configured target is not usable."""
     import anyio
 

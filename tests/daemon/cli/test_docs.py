@@ -19,7 +19,7 @@ def options_of(verb):
     module = import_module(VERBS[verb][0])
     parser = Parser(verb, VERBS[verb][1], module.OPERANDS)
     module.arguments(parser)
-    return {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
+    return set(parser.flags())
 
 
 @pytest.mark.parametrize("verb", VERBS)
