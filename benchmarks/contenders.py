@@ -17,7 +17,7 @@ from house import House
 from measuring import Contender, MeasureError, Sample
 from suites import Prepared
 
-__all__ = ["clocked", "counts", "handler_of", "karva", "loop_seconds", "plain", "same", "warm", "xdist"]
+__all__ = ["counts", "forked", "handler_of", "karva", "loop_seconds", "plain", "same", "warm", "xdist"]
 
 _ANY_VERDICT = frozenset({0, 1})
 _PYTEST_COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed)\b")
@@ -30,20 +30,18 @@ def plain(suite: Prepared, paths: Sequence[str] = ()) -> Contender:
     return _contender("pytest", command, suite)
 
 
-def clocked(suite: Prepared) -> Contender:
-    """Plain pytest that tells how long its test loop took; see `loop_seconds`."""
-    command = [str(suite.python), "-m", "pytest", "-q", "-p", "loop_clock"]
+def forked(suite: Prepared, paths: Sequence[str] = ()) -> Contender:
+    """Plain pytest whose collection is divided over forked processes; see `forked_loop` and `loop_seconds`."""
+    command = [str(suite.python), "-m", "pytest", "-q", "-p", "forked_loop", *paths]
     environment = {**suite.environ(), "PYTHONPATH": str(Path(__file__).parent)}
-    return Contender(
-        name="pytest, clocked", command=command, cwd=suite.project, environment=environment, exit_codes=_ANY_VERDICT
-    )
+    return Contender(name="floor", command=command, cwd=suite.project, environment=environment, exit_codes=_ANY_VERDICT)
 
 
 def loop_seconds(sample: Sample) -> float:
-    """Return what the plugin of a `clocked` run printed. Raises MeasureError."""
+    """Return what the plugin of a `forked` run printed. Raises MeasureError."""
     found = re.search(r"^test loop: ([0-9.]+) s$", sample.output, re.MULTILINE)
     if found is None:
-        raise MeasureError(f"pytest, clocked: no time of the test loop in its output:\n{sample.output[-2000:]}")
+        raise MeasureError(f"floor: no time of the test loop in its output:\n{sample.output[-2000:]}")
     return float(found[1])
 
 

@@ -7,7 +7,7 @@ import os
 import statistics
 from collections.abc import Iterable, Iterator
 
-from contenders import clocked, karva, loop_seconds, plain, same, warm, xdist
+from contenders import forked, karva, loop_seconds, plain, same, warm, xdist
 from context import Context, race
 from measuring import Contender, MeasureError, Sample, Series, interleave, run
 from table import Row
@@ -49,13 +49,11 @@ def _case(context: Context, name: str, paths: tuple[str, ...], goal: float, riva
             met = False if tool == "testd" else None
             yield Row(scenario="B2", case=name, what=tool, value="-", met=met, note=f"not timed: {difference}")
         equal = [contender for contender in contenders if contender.name in samples and contender.name not in differing]
-        clock = [] if paths else [clocked(suite)]
-        series = interleave([*equal, *clock], context.rounds)
-    loop = series.pop("pytest, clocked", None)
+        series = interleave([*equal, forked(suite, paths)], context.rounds)
+    loop = series.pop("floor")
     case = " ".join([name, *paths]) or name
     yield from race("B2", case, series, {"testd": (rivals, goal)})
-    if loop is not None:
-        yield _floor(case, loop, series["pytest"])
+    yield _floor(case, loop, series["pytest"])
     if {"karva", "testd"} <= series.keys():
         ratio = series["testd"].median / series["karva"].median
         yield Row(
@@ -71,17 +69,16 @@ def _case(context: Context, name: str, paths: tuple[str, ...], goal: float, riva
 
 
 def _floor(case: str, loop: Series, pytest: Series) -> Row:
-    """What would be left of plain pytest if only its test loop ran, perfectly divided over the processors."""
-    cores = os.cpu_count() or 1
+    """What is left of plain pytest if its collected tests are divided over the processors and nothing else is done."""
     seconds = statistics.median(loop_seconds(sample) for sample in loop.samples)
     return Row(
         scenario="B2",
         case=case,
         what="floor",
-        value=f"{seconds / cores:.3f} s",
-        ratio=seconds / cores / pytest.median,
+        value=f"{seconds:.3f} s",
+        ratio=seconds / pytest.median,
         against="pytest",
-        note=f"pytest's own test loop takes {seconds:.2f} s: divided by {cores} processors, without anything around it",
+        note=f"the collection forked, pytest's own protocol in {os.cpu_count()} processes, nothing around it",
     )
 
 

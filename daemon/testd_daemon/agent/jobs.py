@@ -18,9 +18,9 @@ __all__ = ["Durations", "cut", "expected", "useful_workers"]
 #: Seconds that a test is thought to take where nothing is known of any.
 UNKNOWN: Final = 0.005
 #: Seconds of work that make another worker worth its start (fork, session fixtures, end).
-WORTH_A_WORKER: Final = 0.15
+WORTH_A_WORKER: Final = 0.05
 #: A piece of a file that was cut is not shorter than this: a job costs a message and module fixtures.
-SHORTEST_PIECE: Final = 0.05
+SHORTEST_PIECE: Final = 0.02
 #: A file that is longer than this part of an even share of the run is cut.
 LONGEST_SHARE: Final = 0.5
 

@@ -27,6 +27,8 @@ __all__ = ["Event", "Scheduler", "State"]
 
 #: Seconds of work that a worker should have ahead of it; more would be work that no other worker can take.
 AHEAD: Final = 0.1
+#: No more than this part of an even share of the run: in a short one a worker would take everything at its start.
+AHEAD_SHARE: Final = 0.25
 #: Workers that die one after the other without getting anywhere, before the rest of the run is given up.
 FUTILE_STARTS: Final = 3
 #: Runners, or collections of theirs, that are lost in a row without an outcome before the rest of a run is given up.
@@ -103,6 +105,7 @@ class Scheduler:
         self._queue = deque(tuple(job) for job in jobs)
         self._durations = durations
         self._limit = max(1, workers)
+        self._ahead = min(AHEAD, AHEAD_SHARE * sum(map(self._weight, self._queue)) / self._limit)
         self._maxfail = maxfail
         self._single = single
         self._numbers = count(1) if numbers is None else numbers
@@ -161,7 +164,7 @@ class Scheduler:
                 return self._stop(f"stopped after {self._plan.bad} failure{'s' * (self._plan.bad != 1)}", worker)
         if position in self._suspects and self.state is State.RUNNING and not self._suspected():
             return [] if self._adrift else self._fill()
-        if not worker.finishing and (worker.ahead < AHEAD or worker.open <= 1):
+        if not worker.finishing and (worker.ahead < self._ahead or worker.open <= 1):
             return self._feed(worker)
         return ()
 
@@ -284,7 +287,7 @@ class Scheduler:
             return self._strand()
         actions: list[Action] = []
         for worker in list(self._workers.values()):
-            if not worker.finishing and (worker.ahead < AHEAD or worker.open <= 1) and self._queue:
+            if not worker.finishing and (worker.ahead < self._ahead or worker.open <= 1) and self._queue:
                 actions += self._feed(worker)
         limit = 1 if self._suspected() else self._limit  # what ends a runner is to be caught alone
         while self._queue and len(self._workers) < limit:
@@ -298,7 +301,7 @@ class Scheduler:
         """Give a worker jobs until it has enough ahead; tell it when there are none."""
         actions: list[Action] = []
         single = self._single or self._suspected()  # nor is a death that comes late to be put down to the next test
-        while self._queue and (worker.ahead < AHEAD or worker.open <= 1):
+        while self._queue and (worker.ahead < self._ahead or worker.open <= 1):
             if single and worker.jobs:
                 break
             tests = self._open_tests(self._queue.popleft())
@@ -307,7 +310,7 @@ class Scheduler:
             number = next(self._numbers)
             worker.jobs.append((number, tests))
             worker.open += len(tests)
-            worker.ahead += self._durations.total([self._plan.ids[test] for test in tests])
+            worker.ahead += self._weight(tests)
             self._job_worker[number] = worker
             actions.append(Assign(worker.number, number, tests))
         if not self._queue or (single and worker.jobs):
@@ -370,6 +373,10 @@ class Scheduler:
     ) -> Settle:
         self._plan.settle(position, verdict)
         return Settle(position, verdict, slot, exit, reason)  # type: ignore[arg-type]  # the callers' literals
+
+    def _weight(self, tests: Sequence[int]) -> float:
+        """Return the seconds that these tests are expected to take."""
+        return self._durations.total([self._plan.ids[test] for test in tests])
 
     def _take_back(self, worker: _Worker) -> list[Sequence[int]]:
         """Return what is left of a worker's jobs and forget them."""

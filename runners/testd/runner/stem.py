@@ -9,7 +9,6 @@ worker), `Select`. A stem tells `Forked` and `Reaped`, and sends what the agent 
 """
 
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -17,7 +16,7 @@ import sys
 import threading
 from typing import Any, Dict, Iterator, List, Optional
 
-from testd.runner import processes, suites
+from testd.runner import garbage, processes, suites
 from testd.runner.channel import Channel, ChannelClosed, high
 from testd.runner.dependencies import Dependencies
 from testd.runner.imports import ImportRecord
@@ -85,6 +84,7 @@ class Stem:
     def begin(self) -> None:
         """Reach the checkpoint *started*."""
         self._set_path()
+        garbage.install()
         self._imports.install()
         self._dependencies.start()
         with self._telling_faults(0):
@@ -113,7 +113,7 @@ class Stem:
             self._find_directory()
             found = self._suite.collect(paths)
             self._dependencies.stop()
-            self._settle()
+            garbage.freeze()
             self._tell_dependencies()
             self._tell_collection(found)
             self._leisure, self._patience = self._use_leisure(), _IDLE
@@ -149,13 +149,6 @@ class Stem:
                 os.chdir(folder)
             except OSError as error:
                 raise SuiteFault("environment", f"the working directory {folder} is gone: {error.strerror}") from error
-
-    def _settle(self) -> None:
-        """Clear away what is garbage, and keep what stays out of the collector's way: forks then share its memory."""
-        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-        gc.collect()
-        sys.unraisablehook = hook
-        gc.freeze()
 
     # ── serving ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -306,7 +299,7 @@ class Stem:
         self._tell_modules()
         yield
         yield from self._suite.prepare()
-        gc.freeze()
+        garbage.freeze()
 
     def _tell_modules(self) -> None:
         files, imports = self._imports.drain()

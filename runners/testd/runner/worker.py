@@ -6,7 +6,6 @@ last test of a job waits for the next job or for `FinishWorker`.
 
 import contextlib
 import faulthandler
-import gc
 import os
 import resource
 import signal
@@ -17,7 +16,7 @@ from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from testd.framing import frame
 from testd.msgpack import packb
-from testd.runner import processes
+from testd.runner import garbage, processes
 from testd.runner.channel import Channel, ChannelClosed
 from testd.runner.imports import ImportRecord
 from testd.runner.settings import WorkerSettings
@@ -62,7 +61,6 @@ class Worker:
         processes.offer()
         self._imports.forget()
         self._settings.stopping = lambda: self._slot.stopping
-        gc.unfreeze()  # tests see, and can collect, the objects of their modules
         self._suite.open(self._settings)
         completed = True
         try:
@@ -74,7 +72,7 @@ class Worker:
             self._close()
             raise
         self._slot.closing(_monotonic())
-        gc.freeze()  # pytest collects garbage several times at its end: that would copy all memory shared with the stem
+        garbage.keep_frozen()
         self._close()
         return completed
 

@@ -52,10 +52,16 @@ def test_a_worker_gets_its_next_job_before_the_last_test_of_this_one() -> None:
 
 
 def test_quick_jobs_are_given_ahead_by_their_time() -> None:
-    _, scheduler = schedule([[n] for n in range(10)], seconds=0.03)
+    _, scheduler = schedule([[n] for n in range(20)], seconds=0.03)
     assigned = [action.tests for action in scheduler.begin() if isinstance(action, Assign)]
     assert assigned == [(0,), (1,), (2,), (3,)]
     assert scheduler.outcome(2, 0, "passed") == [Assign(1, 6, (4,))]
+
+
+def test_in_a_short_run_no_worker_takes_everything_at_its_start() -> None:
+    _, scheduler = schedule([[n] for n in range(16)], workers=2, seconds=0.005)
+    given = [(action.worker, action.tests) for action in scheduler.begin() if isinstance(action, Assign)]
+    assert [worker for worker, _ in given] == [1, 1, 4, 4]
 
 
 def test_two_workers_share_the_queue() -> None:

@@ -409,10 +409,17 @@ def test_the_collector_sees_what_the_suite_made_when_it_was_loaded(tmp_path: Pat
     """What the stem keeps out of the collector's way was never freed, and not in `gc.get_objects()`."""
     text = """
 import gc, weakref
+from gc import collect
 class Cycle: pass
-cycle, kept = Cycle(), Cycle()
-cycle.itself = cycle
+cycle, other, kept = Cycle(), Cycle(), Cycle()
+cycle.itself, other.itself = cycle, other
 kept.items = []
+def test_freed_by_name():
+    global other
+    seen = weakref.ref(other)
+    del other
+    collect()
+    assert seen() is None
 def test_freed():
     global cycle
     seen = weakref.ref(cycle)
@@ -424,6 +431,7 @@ def test_count(): assert gc.get_freeze_count() == 0
 """
     with runner(write(tmp_path, test_g=text)) as driver:
         assert {name: outcome["verdict"] for name, outcome in driver.run_all().items()} == {
+            "test_freed_by_name": "passed",
             "test_freed": "passed",
             "test_listed": "passed",
             "test_count": "passed",

@@ -1,0 +1,56 @@
+"""The garbage collector where processes are forked: what a stem has loaded is kept out of the collector's way.
+
+A collection writes to every object that it looks at, and the kernel then copies what a worker shared with its stem: a
+quarter of a suite's time. So the objects are frozen, for the collections that run by themselves; when they run is
+nothing that a program can count on. Code that asks (`gc.collect()` and the functions that list objects) gets the answer
+that it would get anywhere else: the first such call lets everything thaw.
+
+Runs in stems and in the workers that are forked from them.
+"""
+
+import functools
+import gc
+import sys
+from typing import Any, Callable
+
+__all__ = ["freeze", "install", "keep_frozen"]
+
+#: The functions whose answers depend on what is frozen.
+_ASKING = ("collect", "freeze", "get_freeze_count", "get_objects", "get_referrers", "unfreeze")
+_collect, _freeze, _unfreeze = gc.collect, gc.freeze, gc.unfreeze
+_thaws = False  # whether something is frozen that user code does not know of
+
+
+def install() -> None:
+    """Hear who asks. Comes before user code, which may import the functions by name."""
+    for name in _ASKING:
+        setattr(gc, name, _thawing(getattr(gc, name)))
+
+
+def freeze() -> None:
+    """Clear away what is garbage, and keep the rest out of the collector's way until user code asks."""
+    global _thaws
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # finalizers that fail are the loaded code's affair
+    _collect()
+    sys.unraisablehook = hook
+    _freeze()
+    _thaws = True
+
+
+def keep_frozen() -> None:
+    """Freeze everything for good: a framework collects garbage several times at its end, for nobody's use."""
+    global _thaws
+    _freeze()
+    _thaws = False
+
+
+def _thawing(function: "Callable[..., Any]") -> "Callable[..., Any]":
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        global _thaws
+        if _thaws:
+            _thaws = False
+            _unfreeze()
+        return function(*args, **kwargs)
+
+    return call
