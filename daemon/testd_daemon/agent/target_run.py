@@ -180,6 +180,8 @@ class TargetRun:
     def progress(self, message: Started | Output) -> None:
         """A worker has something to show."""
         position = self._position.get(message.test, -1) if isinstance(message.test, int) else -1
+        if isinstance(message, Started) and (position < 0 or not self.plan.is_open(position)):
+            return  # it was looked at between its outcome and what came next
         name = self.plan.ids[position] if position >= 0 else ""
         slot = self._slots.get(message.worker, 0)
         self._reporter.event(msgspec.structs.replace(message, test=name, worker=slot, target=self._target))
