@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from testd_daemon.cli.arguments import Parser
+from testd_daemon.cli.entry import parse
 from testd_daemon.cli.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,7 +79,7 @@ def test_every_command_line_is_understood(page):
         parser = Parser(verb, VERBS[verb][1], module.OPERANDS)
         module.arguments(parser)
         if "[" not in " ".join(arguments):
-            parser.parse(arguments)  # raises UsageError where an option is unknown
+            parse(parser, arguments)  # raises UsageError where an option is unknown
 
 
 def test_the_readme_has_command_lines_and_every_verb():

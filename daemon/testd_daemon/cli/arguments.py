@@ -94,21 +94,12 @@ class Parser(Group):
         self.groups.append(group)
         return group
 
-    def parse(self, arguments: list[str]) -> Options:
-        """Parse what follows the verb. Raises UsageError."""
-        options = self._quickly(arguments)
-        if options is None:
-            from testd_daemon.cli.parser import FullParser
-
-            options = FullParser(self).parse(arguments, Options())
-        return options
-
     def flags(self) -> dict[str, Option]:
         """Return every declared option by each of its flags."""
         return {flag: option for group in self.groups for option in group.options for flag in option.flags}
 
-    def _quickly(self, arguments: list[str]) -> Options | None:
-        """Read a command line that has nothing but operands and switches, each a word of its own; else None."""
+    def quickly(self, arguments: list[str]) -> Options | None:
+        """Read what follows the verb if it is nothing but operands and switches, each a word of its own; else None."""
         declared = self.flags()
         options = Options()
         for option in declared.values():

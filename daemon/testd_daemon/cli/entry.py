@@ -12,6 +12,10 @@ import sys
 from testd_daemon.cli.verbs import VERBS, help_text
 from testd_daemon.errors import Bug, TestdError, UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from testd_daemon.cli.arguments import Options, Parser
+
 #: Exit statuses are pytest's.
 INTERRUPTED, INTERNAL_ERROR, USAGE_ERROR = 2, 3, 4
 
@@ -83,7 +87,17 @@ def _dispatch(arguments: list[str]) -> int:
     module = sys.modules[VERBS[verb][0]]
     parser = Parser(verb, VERBS[verb][1], module.OPERANDS, getattr(module, "EPILOG", ""))
     module.arguments(parser)
-    return int(module.main(parser.parse(arguments[1:])))
+    return int(module.main(parse(parser, arguments[1:])))
+
+
+def parse(declared: Parser, arguments: list[str]) -> Options:
+    """Parse what follows a verb. Raises UsageError."""
+    options = declared.quickly(arguments)
+    if options is None:
+        from testd_daemon.cli.parser import FullParser
+
+        options = FullParser(declared).parse(arguments)
+    return options
 
 
 def _unknown(word: str) -> UsageError:
@@ -158,4 +172,4 @@ def _discard_output() -> None:
     os.close(nowhere)
 
 
-__all__ = ["INTERNAL_ERROR", "INTERRUPTED", "USAGE_ERROR", "main", "script"]
+__all__ = ["INTERNAL_ERROR", "INTERRUPTED", "USAGE_ERROR", "main", "parse", "script"]

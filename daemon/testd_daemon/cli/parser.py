@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 
-from testd_daemon.cli.arguments import Operands, nearest
+from testd_daemon.cli.arguments import Operands, Options, nearest
 from testd_daemon.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from testd_daemon.cli.arguments import Options, Parser
+    from testd_daemon.cli.arguments import Parser
 
 #: pytest's own options that people try first; testd hands them over from the configuration.
 _PYTEST_OPTIONS = (
@@ -60,13 +60,13 @@ class FullParser(argparse.ArgumentParser):
                 into.add_argument(*option.flags, **option.settings)
         self._declared = declared
 
-    def parse(self, arguments: list[str], into: Options) -> Options:
+    def parse(self, arguments: list[str]) -> Options:
         """Parse what follows the verb; `operands` of the result is a list. Raises UsageError."""
         options, after = arguments, []
         if "--" in arguments:
             cut = arguments.index("--")
             options, after = arguments[:cut], arguments[cut + 1 :]
-        parsed, rest = self.parse_known_args(options, into)
+        parsed, rest = self.parse_known_args(options, Options())
         unknown = [word for word in rest if word.startswith("-") and word != "-"]
         if unknown:
             raise self._unknown(unknown[0])

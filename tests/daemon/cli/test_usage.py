@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import shlex
 import subprocess
+from importlib import import_module
 
 import pytest
 from fake_handler import DEADLINE
 
 from testd_daemon.cli import entry
 from testd_daemon.cli.arguments import Operands, Parser, at_least, duration, nearest, one_of
+from testd_daemon.cli.parser import FullParser
 from testd_daemon.cli.verbs import VERBS
 from testd_daemon.errors import Bug, UsageError
 
@@ -104,14 +106,32 @@ def parser(operands=None):
 
 
 def test_options_and_operands_mix_and_two_dashes_end_options():
-    parsed = parser(Operands("PATH", 0, None, "paths")).parse(["a", "-x", "b", "-k", "e", "c", "--", "-x", "--", "d"])
+    line = ["a", "-x", "b", "-k", "e", "c", "--", "-x", "--", "d"]
+    parsed = entry.parse(parser(Operands("PATH", 0, None, "paths")), line)
     assert parsed.operands == ["a", "b", "c", "-x", "--", "d"]
     assert (parsed.x, parsed.k) == (True, "e")
 
 
+def test_operands_and_switches_alone_need_no_argparse_and_say_the_same():
+    declared = parser(Operands("PATH", 0, None, "paths"))
+    for line in ([], ["a"], ["-x"], ["a", "-x", "b"]):
+        quick, full = declared.quickly(line), FullParser(declared).parse(line)
+        assert vars(quick) == vars(full)
+    for line in (["-k", "e"], ["--", "a"], ["-xk"], ["-"], ["--nothing"], ["--help"]):
+        assert declared.quickly(line) is None
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_the_same_defaults_with_and_without_argparse(verb):
+    module = import_module(VERBS[verb][0])
+    declared = Parser(verb, VERBS[verb][1], Operands("WORD", 0, None, "words"))
+    module.arguments(declared)
+    assert vars(declared.quickly(["word"])) == vars(FullParser(declared).parse(["word"]))
+
+
 def test_a_missing_operand_is_told():
     with pytest.raises(UsageError, match="RUN is missing"):
-        parser(Operands("RUN", 1, 1, "a run's id")).parse([])
+        entry.parse(parser(Operands("RUN", 1, 1, "a run's id")), [])
 
 
 @pytest.mark.parametrize(("word", "near"), [("staus", "status"), ("xyz", "")])
