@@ -42,7 +42,7 @@ class Context:
 def race(
     scenario: str, case: str, series: Mapping[str, Series], goals: Mapping[str, tuple[list[str], float]]
 ) -> list[Row]:
-    """Return a row for each contender; `goals` maps a contender to those it is measured by and the ratio allowed."""
+    """Return a row for each contender; `goals`: by whom one is measured, and the ratio allowed (0: any)."""
     rows = []
     for name, found in series.items():
         rivals, limit = goals.get(name, ([], 0.0))
@@ -60,7 +60,7 @@ def race(
                 ratio=ratio,
                 against=best or "",
                 goal=f"≤ {limit:g}" if limit else "",
-                met=ratio <= limit if ratio is not None else None,
+                met=ratio <= limit if ratio is not None and limit else None,
                 note=_said(found),
             )
         )

@@ -1,4 +1,4 @@
-"""The benchmarks: testd beside plain pytest, `pytest -n 2` and karva, on the same suites in the same minutes.
+"""The benchmarks: testd beside pytest, `pytest -n 2`, karva and others, on the same suites in the same minutes.
 
     python benchmarks/run.py                        everything (an hour on two slow cores)
     python benchmarks/run.py --quick                fewer suites and rounds (about ten minutes)
@@ -33,7 +33,21 @@ from table import Row, insert, markdown, write
 
 __all__ = ["main"]
 
-SCENARIOS = ("floor", "client", "rerun", "matrix", "many", "cold", "crashes", "throughput", "idle", "memory")
+SCENARIOS = (
+    "floor",
+    "client",
+    "rerun",
+    "matrix",
+    "node",
+    "ssh",
+    "docker",
+    "many",
+    "cold",
+    "crashes",
+    "throughput",
+    "idle",
+    "memory",
+)
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))  
 
 from container_engine import Engine, NoEngine, engine
 from house import House
+from podman_engine import podman
 from ssh_hosts import Hosts, NoHosts, hosts
 
 # How long an example takes, or is drawn, depends on what else the machine does: neither is a fault.
@@ -73,6 +74,17 @@ def container_engine() -> Iterator[Engine]:
             found = stack.enter_context(engine())
         except NoEngine as error:
             _leave_out("engine", f"no container engine: {error}")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def podman_engine() -> Iterator[Engine]:
+    """A real podman."""
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(podman())
+        except NoEngine as error:
+            _leave_out("podman", f"no podman: {error}")
         yield found
 
 

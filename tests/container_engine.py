@@ -23,7 +23,7 @@ import psutil
 import container_images
 import interpreters
 
-__all__ = ["Dockerd", "Engine", "NoEngine", "engine", "install", "test_cache"]
+__all__ = ["Dockerd", "Engine", "NoEngine", "data_folder", "engine", "install", "take_off", "test_cache"]
 
 START_DEADLINE = 60.0
 STOP_DEADLINE = 30.0
@@ -46,16 +46,18 @@ def test_cache() -> Path:
 class Engine:
     """An engine that answers. `environment` is what a client needs to reach it."""
 
+    program = "docker"
+
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
 
     def run(self, *arguments: str, check: bool = True) -> str:
-        """Run a command of docker's and return what it prints."""
+        """Run a command of the client and return what it prints."""
         done = subprocess.run(
-            ["docker", *arguments], env={**os.environ, **self.environment}, capture_output=True, text=True,
+            [self.program, *arguments], env={**os.environ, **self.environment}, capture_output=True, text=True,
             timeout=COMMAND_DEADLINE, check=False,
         )  # fmt: skip
-        assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+        assert not check or done.returncode == 0, f"{self.program} {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
 
     def image(self, kind: str, version: str = "") -> str:
@@ -124,7 +126,7 @@ def engine() -> Iterator[Engine]:
     install(*_PACKAGES, program="dockerd")
     install("iptables", program="iptables")
     with (
-        _data_folder() as data,
+        data_folder("docker") as data,
         tempfile.TemporaryDirectory(prefix="testd-dockerd-") as folder,
         Dockerd(data, Path(folder)) as found,
     ):
@@ -143,9 +145,9 @@ def _users_own() -> Engine:
 
 
 @contextlib.contextmanager
-def _data_folder() -> Iterator[Path]:
+def data_folder(engine_name: str) -> Iterator[Path]:
     """Take a data folder that no other test session uses: its images stay for the next one."""
-    top = test_cache() / "docker"
+    top = test_cache() / engine_name
     top.mkdir(parents=True, exist_ok=True)
     for number in range(100):
         with open(top / f"{number}.lock", "w", encoding="ascii") as lock:
@@ -156,6 +158,14 @@ def _data_folder() -> Iterator[Path]:
             yield top / str(number)
             return
     raise NoEngine(f"100 engines run already: {top}")
+
+
+@contextlib.contextmanager
+def _one_at_a_time(top: Path) -> Iterator[None]:
+    """Let one engine start at a time: they make the same bridge."""
+    with open(top / "start.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class Dockerd(Engine):
@@ -188,14 +198,19 @@ class Dockerd(Engine):
         folder = self._folder
         argv = ["setpriv", "--pdeathsig", "TERM", "dockerd", "--host", f"unix://{folder}/docker.sock"]
         argv += ["--data-root", str(self._data), "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
-        with (folder / "log").open("ab") as log:
+        argv += ["--iptables=false", "--ip6tables=false"]  # the machine has one set of chains: engines would share them
+        with _one_at_a_time(self._data.parent), (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+            self._await_answer()
+
+    def _await_answer(self) -> None:
+        assert self._process is not None
         give_up = time.monotonic() + START_DEADLINE
         while not self.run("version", "--format", "{{.Server.Version}}", check=False):
             if self._process.poll() is not None or time.monotonic() > give_up:
-                log_text = (folder / "log").read_text("utf-8", "replace")
+                log_text = (self._folder / "log").read_text("utf-8", "replace")
                 raise NoEngine(f"dockerd does not start: {log_text[-1500:]}")
             time.sleep(_LOOK)
 
@@ -223,10 +238,15 @@ class Dockerd(Engine):
         for process in [*(child for found in left for child in _below(found)), *left]:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        ours = tuple(f"{folder}/" for folder in (self._folder, self._data))
-        for mount in reversed([path for path in mounts if f"{path}/".startswith(ours)]):
-            subprocess.run(["umount", "--lazy", mount], check=False, timeout=STOP_DEADLINE)
+        take_off(self._folder, self._data)
+
+
+def take_off(*folders: Path) -> None:
+    """Take off what is mounted in these folders."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    ours = tuple(f"{folder}/" for folder in folders)
+    for mount in reversed([path for path in mounts if f"{path}/".startswith(ours)]):
+        subprocess.run(["umount", "--lazy", mount], check=False, timeout=STOP_DEADLINE)
 
 
 def _words(process: psutil.Process) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Final
 
 import anyio
 
-from testd_daemon.process import Patience, owned, start
+from testd_daemon.process import Patience, owned, reap_adopted, start
 
 __all__ = ["MOST", "Finished", "run"]
 
@@ -57,6 +57,7 @@ async def run(
                 tasks.cancel_scope.cancel()  # something that left its group may hold the pipe open
             _take(reading, output)
             await anyio.lowlevel.checkpoint()  # descriptor 2 is at its end: one more turn for who reads it
+    reap_adopted()
     assert child.status is not None
     return Finished(child.status, output.decode("utf-8", "replace").strip(), child.stderr.text)
 

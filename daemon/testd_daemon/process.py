@@ -22,12 +22,14 @@ from testd_daemon.errors import describe_status
 
 __all__ = [
     "Child", "Patience", "Tail", "become_subreaper", "children_of_this", "descendants", "end_children", "kill_all",
-    "owned", "start", "stop_all",
+    "owned", "reap_adopted", "start", "stop_all",
 ]  # fmt: skip
 
 #: Where there is no pidfd: how often to look whether a child has ended.
 POLL_INTERVAL: Final = 0.02
 PR_SET_CHILD_SUBREAPER: Final = 36
+#: Reads at a time: one that writes without end must not keep everybody else waiting.
+_READS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Patience:
     ask: float = 2.0  # for a child that was asked to end in order
     term: float = 1.0  # after SIGTERM: for its handlers and atexit hooks
     kill: float = 5.0  # after SIGKILL: only a process stuck in the kernel needs longer
+
+
+#: Children that were started here and not reaped yet, by process id.
+_own: set[int] = set()
 
 
 class Tail:
@@ -70,7 +76,9 @@ class Child:
         self._process = process
         self.name = name
         self.pid = process.pid
+        _own.add(self.pid)
         self.stderr = Tail()
+        self._log: Callable[[bytes], None] | None = None
 
     @property
     def status(self) -> int | None:
@@ -104,13 +112,18 @@ class Child:
         return self.status
 
     def reap(self) -> bool:
-        """Reap the process if it has ended; say whether it is gone. What it left in its group is killed first."""
+        """Reap the process if it has ended; say whether it is gone. What it left in its group is killed first.
+
+        Its last words are in `stderr` then: its end may be noticed before they are.
+        """
         if self.status is not None:
             return True
         if not self._has_ended():
             return False
         self.signal(signal.SIGKILL)  # before the reaping: until then the group's number cannot be used again
         self._process.wait()
+        _own.discard(self.pid)
+        self._take_stderr()
         return True
 
     def _has_ended(self) -> bool:
@@ -139,18 +152,27 @@ class Child:
         """Read its descriptor 2 to the end: the tail is kept, and each piece given to `log`."""
         stream = self._process.stderr
         assert stream is not None, "started without stderr=subprocess.PIPE"
+        self._log = log
+        while self._take_stderr():
+            await anyio.wait_readable(stream.fileno())
+
+    def _take_stderr(self) -> bool:
+        """Take what is in the pipe from its descriptor 2; say whether more may come."""
+        stream = self._process.stderr
+        if stream is None or stream.closed:
+            return False
         os.set_blocking(stream.fileno(), False)
-        while True:
+        for _ in range(_READS):
             try:
                 data = os.read(stream.fileno(), 64 * 1024)
             except BlockingIOError:
-                await anyio.wait_readable(stream.fileno())
-                continue
+                return True
             if not data:
-                return
+                return False
             self.stderr.feed(data)
-            if log is not None:
-                log(data)
+            if self._log is not None:
+                self._log(data)
+        return True
 
     def close_pipes(self) -> None:
         """Give back the pipes."""
@@ -278,6 +300,18 @@ def end_children(deadline: float) -> None:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         time.sleep(0.002)
+
+
+def reap_adopted() -> None:
+    """Reap what this process has adopted and what has ended since: an engine's client leaves such processes behind.
+
+    Children that somebody here waits for are left to them: those of `start`, and those that stayed in our session.
+    """
+    session = os.getsid(0)
+    for pid in children_of_this() - _own:
+        with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
+            if os.getsid(pid) != session:
+                os.waitpid(pid, os.WNOHANG)
 
 
 def children_of_this() -> set[int]:

@@ -60,6 +60,7 @@ class Ready(Message, frozen=True, kw_only=True):
     root: str = ""  # runners: where the workspace is, if it is mirrored
     processors: int = 0  # runners: how many they may use; 0: not known
     runtime: str = ""  # runners: what runs user code, where that is no Python: Node.js 22.1.0
+    memory: int = 0  # runners: of the machine that they run on; 0: not known
 
 
 class Report(Message, frozen=True, kw_only=True):

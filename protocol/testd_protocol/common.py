@@ -28,6 +28,7 @@ class Pong(Message, frozen=True, kw_only=True):
     """Answer a `Ping`."""
 
     id: int  # the one of the `Ping`
+    memory: int = 0  # runners: what it and all that it started hold; 0: not told
 
 
 class Shutdown(Message, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ __all__ = [
     "RunnerStatus",
     "Section",
     "Stat",
+    "Stranger",
     "Stream",
     "Verdict",
 ]
@@ -218,3 +219,11 @@ class Outdated(msgspec.Struct, frozen=True, array_like=True):
     checkpoint: Literal["started", "configured", "collected"]  # whose
     collection: int  # its number
     path: str  # as the target sees it
+
+
+class Stranger(msgspec.Struct, frozen=True, array_like=True):
+    """A folder outside of project and environment from which modules were loaded: `[folder, way, modules]`."""
+
+    folder: str  # as the target sees it
+    way: str  # how it got into reach, for people: PYTHONPATH; empty: not known
+    modules: list[str]  # the first parts of their names, sorted

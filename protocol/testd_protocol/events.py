@@ -15,6 +15,7 @@ __all__ = [
     "Outcomes",
     "Output",
     "Planned",
+    "Preparing",
     "RunCompleted",
     "RunEvent",
     "Started",
@@ -94,6 +95,15 @@ class RunCompleted(Message, frozen=True, kw_only=True):
     detail: str = ""  # more lines: a traceback, the tail of stderr
 
 
+class Preparing(Message, frozen=True, kw_only=True):
+    """What a target does before it is ready, where that takes a while. Comes again and again; the newest counts."""
+
+    target: str  # its name
+    text: str  # a few words: 1,200 of 5,000 files
+    done: int = 0  # of `total`; how many there are so far
+    total: int = 0  # 0: nothing that is counted
+
+
 class TargetUnavailable(Message, frozen=True, kw_only=True):
     """A target could not start on the run, or stopped being usable. The run goes on without it."""
 
@@ -104,4 +114,6 @@ class TargetUnavailable(Message, frozen=True, kw_only=True):
     required: bool = False  # the run fails for it
 
 
-RunEvent = TargetReady | Planned | Notice | Started | Output | Outcomes | RunCompleted | TargetUnavailable
+RunEvent = (
+    TargetReady | Planned | Notice | Started | Output | Outcomes | RunCompleted | TargetUnavailable | Preparing
+)

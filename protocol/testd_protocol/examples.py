@@ -84,7 +84,7 @@ EXAMPLES: dict[str, m.Message] = {
         (
             # every link
             m.Ping(id=1),
-            m.Pong(id=4294967296),
+            m.Pong(id=4294967296, memory=70000),
             m.Shutdown(reason="idle for 3 hours"),
             m.Unsupported(of="Dance"),
             m.Fault(
@@ -132,6 +132,7 @@ EXAMPLES: dict[str, m.Message] = {
                 host="build1",
             ),
             m.Planned(tests=62000, expected=7.5, deselected=127, targets={"py3.12": 62000, "build1": None}),
+            m.Preparing(target="build1", text="1,200 of 5,000 files", done=1200, total=5000),
             m.Notice(level="warning", text="3 threads: no fork", target="py3.12", detail="ThreadPool-0"),
             m.Started(test="tests/test_it.py::test_slow", worker=2, seconds=5.0, target="py3.12"),
             m.Output(worker=2, stream="stderr", text="…\n", test=128, target="py3.12"),
@@ -172,6 +173,7 @@ EXAMPLES: dict[str, m.Message] = {
                 root="/home/eve/.cache/testd/mirrors/project-1a2b3c4d5e6f7a8b/0/project",
                 runtime="Node.js 22.1.0",
                 processors=8,
+                memory=16777216,
             ),
             m.Report(
                 run="r-1f3a",
@@ -231,7 +233,7 @@ EXAMPLES: dict[str, m.Message] = {
             ),
             m.WriteFiles(id=6, contents=[m.Content(_DIGEST, b"\x00\xff", False), m.Content(_DIGEST, b"\n")]),
             m.FilesWanted(id=6, digests=[_DIGEST]),
-            m.FilesReceived(id=6, size=65536),
+            m.FilesReceived(id=6, size=65536, files=128),
             m.FilesSynced(
                 id=6,
                 changed=["tests/ü.py"],
@@ -248,6 +250,7 @@ EXAMPLES: dict[str, m.Message] = {
                 framework="pytest 9.0.1",
                 maxfail=3,
                 notices=["unknown mark: slwo"],
+                strangers=[m.Stranger("/home/eve/lib", "PYTHONPATH", ["helpers", "tools"])],
             ),
             m.Dependencies(
                 checkpoint="configured",
@@ -258,7 +261,13 @@ EXAMPLES: dict[str, m.Message] = {
                 ],
                 directories=[m.Directory("/home/eve/project/tests", 1763500000000000000, ["sub", "test_it.py"], True)],
             ),
-            m.Modules(collection=1, files={"it": "/home/eve/project/it.py"}, imports={"test_it": ["it"]}, worker=3),
+            m.Modules(
+                collection=1,
+                files={"it": "/home/eve/project/it.py"},
+                imports={"test_it": ["it"]},
+                worker=3,
+                strangers=[m.Stranger("/home/eve/lib", "", ["late"])],
+            ),
             m.Selected(id=5, tests=[0, 1, 300]),
             m.Outcome(job=12, test=300, verdict="failed", duration=0.25, memory=70000, detail=_DETAIL),
             m.JobCompleted(job=12, worker=3),

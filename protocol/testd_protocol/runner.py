@@ -20,6 +20,7 @@ from testd_protocol.documents import (
     Mode,
     Outdated,
     Stat,
+    Stranger,
     Verdict,
 )
 from testd_protocol.events import Output, Started
@@ -178,6 +179,7 @@ class Collected(Message, frozen=True, kw_only=True):
     framework: str = ""  # pytest 9.0.1; testd exports
     maxfail: int = 0  # from the project's own configuration
     notices: list[str] = []  # for people, one line each
+    strangers: list[Stranger] = []  # what was loaded from outside of project and environment
 
 
 class Dependencies(Message, frozen=True, kw_only=True):
@@ -199,6 +201,7 @@ class Modules(Message, frozen=True, kw_only=True):
     files: dict[str, str]  # module → path as the target sees it
     imports: dict[str, list[str]]  # importer → what it imported
     worker: int = 0  # who loaded them; 0: the stem
+    strangers: list[Stranger] = []  # a worker: what of them came from outside of project and environment
 
 
 class Selected(Message, frozen=True, kw_only=True):
@@ -253,6 +256,7 @@ class FilesReceived(Message, frozen=True, kw_only=True):
 
     id: int  # of the `SyncFiles`
     size: int  # bytes of content so far
+    files: int = 0  # how many contents are complete
 
 
 class FilesSynced(Message, frozen=True, kw_only=True):

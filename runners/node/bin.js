@@ -8,6 +8,7 @@ const { CONTROL, FIRST_SEAT, SLOTS } = require('./layout.js');
 require('./compiled.js').keepCompiled();
 const { Session } = require('./session.js');
 
+process.debugPort = 0; // where the supervisor asks a busy process where it is: any free port
 const settings = JSON.parse(process.argv[2]);
 process.argv.splice(2, 1);
 const session = new Session({ ...settings, fd: FIRST_SEAT, slots: SLOTS, number: 0 }, () => {});

@@ -9,6 +9,7 @@ const { EventEmitter } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const { FrameBuffer, frame, payloadOf, typeOf } = require('./framing.js');
+const { stackOfBusy } = require('./inspected.js');
 const { FIRST_SEAT, SEATS } = require('./layout.js');
 const { pack, unpack } = require('./msgpack.js');
 const { makeFile, readSlot, resetSlot } = require('./slots.js');
@@ -16,10 +17,11 @@ const { makeFile, readSlot, resetSlot } = require('./slots.js');
 const TAIL = 16 * 1024;
 /**
  * Milliseconds to hear where a worker is before it is ended without: a thread that is busy is asked through the
- * inspector, a process of its own answers by itself or not at all.
+ * inspector, a process of its own answers by itself, or is asked in the same way when it does not.
  */
 const THREAD_STACKS = 2000;
-const PROCESS_STACKS = 400;
+const PROCESS_ANSWER = 400;
+const PROCESS_STACKS = 3000;
 /** Milliseconds for the pipes of a dead process to end, after its group was killed. */
 const PIPES_DEADLINE = 1000;
 
@@ -71,6 +73,7 @@ class Started {
     this._tails = ['', ''];
     this._slots = makeFile();
     this.printed = null; // is told what it prints, where somebody wants to know
+    this.overhear = null; // gets what it writes to its error output first, and returns what of that is its own
     for (let seat = 0; seat < seats; seat++) resetSlot(this._slots, seat);
     const failed = (error) => this._end(null, null, `${process.execPath} cannot be started again: ${error.message}`);
     this._child = start([...options(settings), path.join(__dirname, main), ...argument], settings, this._slots, seats);
@@ -86,8 +89,10 @@ class Started {
   _listen() {
     ['stdout', 'stderr'].forEach((name, n) => {
       this._stdio[n + 1]?.on('data', (data) => {
-        this._tails[n] = (this._tails[n] + data.toString('utf8')).slice(-TAIL);
-        this.printed?.(name, data.toString('utf8'));
+        const text = n === 1 && this.overhear !== null ? this.overhear(data.toString('utf8')) : data.toString('utf8');
+        if (!text) return;
+        this._tails[n] = (this._tails[n] + text).slice(-TAIL);
+        this.printed?.(name, text);
       });
     });
     for (const stream of this._stdio) stream?.on('error', () => {}); // its end tells
@@ -242,7 +247,8 @@ class Seat {
 class BinSeat {
   constructor(settings, guardian, owner) {
     this.owner = owner;
-    this.stacksDeadline = PROCESS_STACKS;
+    this.stacksDeadline = PROCESS_ANSWER + PROCESS_STACKS;
+    this._answer = null; // the time that it has to say where it is
     const argument = [
       JSON.stringify({
         root: settings.root,
@@ -253,10 +259,14 @@ class BinSeat {
     this.process = new Started(
       { main: 'bin.js', argument, seats: 1, settings, guardian },
       ({ status, signal, problem }) => {
+        clearTimeout(this._answer);
         this.owner.ended({ status, signal, text: problem, outOfMemory: false, memory: 0, slot: this.process.slot(0) });
       },
     );
-    this.process.attach(0, (whole, type) => this.owner.heard(type, whole));
+    this.process.attach(0, (whole, type) => {
+      if (type === 'Stacks') clearTimeout(this._answer);
+      this.owner.heard(type, whole);
+    });
   }
 
   tell(message) {
@@ -265,9 +275,15 @@ class BinSeat {
 
   describe() {
     this.tell({ type: 'Describe' });
+    this._answer = setTimeout(() => {
+      stackOfBusy(this.process, PROCESS_STACKS, (text) => {
+        if (text) this.owner.heard('Stacks', frame(pack({ type: 'Stacks', text })));
+      });
+    }, PROCESS_ANSWER);
   }
 
   end() {
+    clearTimeout(this._answer);
     this.process.kill();
   }
 }

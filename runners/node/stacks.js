@@ -70,4 +70,4 @@ function shown(frames, scripts) {
   return `Current thread (most recent call first):\n${lines.join('\n')}\n`;
 }
 
-module.exports = { stackOf };
+module.exports = { shown, stackOf };

@@ -7,6 +7,8 @@ const { Worker } = require('./worker.js');
 /** Milliseconds between two looks at deadlines, and how many of these go by between two looks at memory. */
 const WATCH_INTERVAL = 50;
 const MEMORY_TURNS = 5;
+/** Milliseconds after a run until threads are prepared for the next: what has to be told comes first, on any machine. */
+const LEISURE = 20;
 
 class Workers {
   constructor(agent, threads, collections, guardian) {
@@ -99,7 +101,7 @@ class Workers {
     if (this._workers.size) return;
     clearInterval(this._timer);
     this._timer = null;
-    setImmediate(() => this._prepare()); // what was told goes out first
+    setTimeout(() => this._prepare(), LEISURE);
   }
 
   /** A host is gone: the only one of its workers that ran a test has done it, of several none can be blamed. */

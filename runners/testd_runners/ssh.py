@@ -19,7 +19,7 @@ from typing import List, NamedTuple, Optional
 
 from testd_runners.launcher import Command, Explanation, Launcher, LaunchSettings
 
-__all__ = ["SshLauncher"]
+__all__ = ["SshLauncher", "remote_word"]
 
 #: Seconds for the connection to be made.
 CONNECT_TIMEOUT = 10
@@ -113,7 +113,7 @@ class SshLauncher(Launcher):
             "-o", "ControlMaster=no",
             "-o", "RemoteCommand=none",
             "--", _host(options.get("host", "")),
-            f"exec {_word(settings.runtime or 'python3')} -I -c '{_FIRST}'",
+            f"exec {remote_word(settings.runtime or 'python3')} -I -c '{_FIRST}'",
         ]  # fmt: skip
         name, data = settings.archive
         header = f"{len(data)} {name.rpartition('.')[0] or name} {options.get('cache', '')}\n"
@@ -177,7 +177,7 @@ def _host(host: str) -> str:
     return host
 
 
-def _word(path: str) -> str:
+def remote_word(path: str) -> str:
     """Quote a path for any login shell; a leading ~/ stays one's home there."""
     if path.startswith("~/"):
         return "~/" + quote(path[2:])

@@ -50,6 +50,18 @@ def test_a_child_that_ends_is_reaped_with_its_status():
     anyio.run(main)
 
 
+def test_the_last_words_are_there_when_the_end_is_known():
+    """An end was told without what ssh had said about it: the pipe was read in the loop's next round only."""
+
+    async def main():
+        child = python("import sys; sys.exit('last words')")
+        await child.wait()  # nobody drains it
+        assert child.stderr.text == "last words"
+        child.close_pipes()
+
+    anyio.run(main)
+
+
 def test_several_wait_for_the_same_child():
     async def main():
         child = python("input()", stdin=subprocess.PIPE)
@@ -200,3 +212,28 @@ def test_a_subreaper_gets_the_orphans():
         finally:
             os._exit(3)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+#: Adopts an orphan with a session of its own, has a child that it waits for itself, and reaps only the first.
+ADOPTS = """
+import sys, time
+from testd_daemon.process import become_subreaper, children_of_this, reap_adopted, start
+
+become_subreaper()
+own = start(["true"], name="own")
+leaves = start(["sh", "-c", "setsid true & exit 0"], name="leaves")
+give_up = time.monotonic() + 60
+while not leaves.reap() or children_of_this() != {own.pid}:
+    reap_adopted()
+    assert time.monotonic() < give_up, children_of_this()
+while not own.reap():
+    pass
+assert (own.status, leaves.status) == (0, 0), (own.status, leaves.status)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no subreapers elsewhere")
+def test_what_was_adopted_is_reaped_and_who_waits_for_a_child_still_gets_it():
+    """Each container that podman ran left zombies behind, for as long as the agent lived."""
+    done = subprocess.run([sys.executable, "-c", ADOPTS], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr

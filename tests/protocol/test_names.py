@@ -33,6 +33,7 @@ MESSAGES = [
     "Ping",
     "Planned",
     "Pong",
+    "Preparing",
     "Probe",
     "Ready",
     "Report",
@@ -76,6 +77,7 @@ DOCUMENTS = [
     "RunnerStatus",
     "Section",
     "Stat",
+    "Stranger",
     "Stream",
     "Verdict",
 ]

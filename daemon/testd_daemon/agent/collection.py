@@ -12,7 +12,8 @@ from functools import cached_property
 from testd_daemon.agent.freshness import Record
 from testd_daemon.agent.modules import ModuleGraph
 from testd_daemon.agent.selection import Argument, FileIndex, covers
-from testd_protocol.messages import Collected, CollectError
+from testd_daemon.agent.strangers import Strangers
+from testd_protocol.messages import Collected, CollectError, Modules
 
 __all__ = ["Collection"]
 
@@ -38,6 +39,7 @@ class Collection:
         self.since = 0.0  # wall clock, when it was complete
         self.record = Record()
         self.modules = ModuleGraph()
+        self.strangers = Strangers()
         self.users = 0
         self.retired = False  # to be dropped as soon as nobody uses it
 
@@ -50,7 +52,13 @@ class Collection:
             self.deselected = page.deselected
             self.forkable, self.reason = page.forkable, page.reason
             self.framework, self.maxfail, self.notices = page.framework, page.maxfail, page.notices
+            self.strangers.add(page.strangers)
             self.since = time.time()
+
+    def learn(self, message: Modules) -> None:
+        """Take what a stem or a worker loaded."""
+        self.modules.add(message)
+        self.strangers.add(message.strangers)
 
     @cached_property
     def root(self) -> str:

@@ -85,6 +85,7 @@ class Containers:
         engine = find(name, environment)
         known = self._engines.get(engine.identity)
         if known is None:
+            await engine.check_place()
             known = self._engines[engine.identity] = _Known(engine, await _users(engine))
             self.ledger.note(engine)
         if time.monotonic() - known.swept > SWEEP_INTERVAL:

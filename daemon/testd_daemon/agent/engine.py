@@ -14,11 +14,11 @@ import shutil
 import socket
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-import anyio
 import anyio.to_thread
 
+from testd_daemon import command
 from testd_daemon.errors import EnvironmentFault
 
 __all__ = ["Answer", "Engine", "find"]
@@ -32,6 +32,9 @@ MEANT_BY: Final = (
     "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "CONTAINER_CONNECTION", "CONTAINER_HOST", "DOCKER_CERT_PATH",
     "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "XDG_RUNTIME_DIR",
 )  # fmt: skip
+#: Schemes of an engine that is reached by a network, and the names under which that is this machine after all.
+_BY_NETWORK: Final = ("ssh", "tcp", "http", "https")
+_THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 _SILENT: Final = re.compile(
     r"cannot connect to|connection refused|is the docker daemon running|no such host", re.IGNORECASE
 )
@@ -54,7 +57,7 @@ class Engine:
         self.name = name
         self.program = program
         self.environment = dict(environment)
-        self._endpoint: str | None = None
+        self._host: str | None = None  # where docker's client looks for it: unix:///var/run/docker.sock
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -70,18 +73,17 @@ class Engine:
 
     async def ask(self, *arguments: str, deadline: float = ASK_DEADLINE) -> Answer:
         """Run a command and return what it said. Raises EnvironmentFault where it gives no answer in time."""
-        command = f"{self.name} {' '.join(arguments)}"
+        shown = f"{self.name} {' '.join(arguments)}"
         try:
-            with anyio.fail_after(deadline):
-                done = await anyio.run_process([self.program, *arguments], env=self.environment, check=False)
+            done = await command.run([self.program, *arguments], deadline=deadline, env=self.environment)
         except TimeoutError:
             raise EnvironmentFault(
-                f"{self.name} gave no answer for {deadline:g} s", hint=f"see what it does: {command}"
+                f"{self.name} gave no answer for {deadline:g} s", hint=f"see what it does: {shown}"
             ) from None
         except OSError as error:
             text = f"{self.program} cannot be started: {error.strerror}"
             raise EnvironmentFault(text, hint="install it anew") from error
-        return Answer(done.returncode, _text(done.stdout), _text(done.stderr))
+        return Answer(done.status, done.output, done.error.strip())
 
     async def image(self, name: str) -> dict[str, Any] | None:
         """Return what the engine knows of an image, None where it does not have it. Raises EnvironmentFault."""
@@ -99,19 +101,38 @@ class Engine:
 
     async def _socket(self) -> str:
         """Return the path of the engine's socket, empty where it has none: asking there takes 2 ms, the client 20."""
-        if self._endpoint is None:
-            self._endpoint = ""
+        host = await self._endpoint()
+        return host.removeprefix("unix://") if host.startswith("unix://") else ""
+
+    async def _endpoint(self) -> str:
+        """Return where the client looks for the engine, empty where it does not say."""
+        if self._host is None:
             if self.name == "docker":
                 answer = await self.ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-                if answer.out.startswith("unix://"):
-                    self._endpoint = answer.out.removeprefix("unix://")
-        return self._endpoint
+                self._host = answer.out if answer.status == 0 else ""
+            else:
+                self._host = self.environment.get("CONTAINER_HOST", "")
+        return self._host
+
+    async def check_place(self) -> None:
+        """See that the engine is on this machine: elsewhere the workspace is not there to be mounted.
+
+        Raises EnvironmentFault. An address of this machine itself is let through, whatever is behind it.
+        """
+        found = urlsplit(await self._endpoint())
+        if found.scheme in _BY_NETWORK and found.hostname not in _THIS_MACHINE:
+            variable = "DOCKER_HOST" if self.name == "docker" else "CONTAINER_HOST"
+            raise EnvironmentFault(
+                f"the {self.name} engine at {self._host} is on another machine, where the workspace cannot be mounted",
+                hint=f'run on that machine by ssh (ssh = "{found.hostname}"), or use an engine of this one: '
+                f"unset {variable}, or choose another context",
+            )
 
     @property
     def where(self) -> str:
         """Where the engine was looked for, as a user would write it."""
-        if self._endpoint:
-            return f"unix://{self._endpoint}"
+        if self._host:
+            return self._host
         return self.environment.get("DOCKER_HOST", "") if self.name == "docker" else ""
 
     def unusable(self, answer: Answer) -> tuple[str, str] | None:
@@ -168,7 +189,3 @@ def _get(path: str, url: str) -> dict[str, Any] | None:
     if response.status != 200:
         raise ValueError(f"{url}: {response.status}")
     return found
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace").strip()

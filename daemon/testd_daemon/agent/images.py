@@ -37,7 +37,9 @@ _PROBE: Final = (
     "print(json.dumps([platform.python_version(),platform.python_implementation(),sys.executable,found]))"
 )
 _ABSENT: Final = re.compile(r"executable file.* not found|no such file or directory|not found in \$PATH", re.IGNORECASE)
-_NO_INIT: Final = re.compile(r"docker-init|container-init|catatonit")
+#: What catatonit says when it is there and the interpreter is not.
+_NOT_STARTED: Final = re.compile(r"failed to exec pid1: No such file or directory")
+_NO_INIT: Final = re.compile(r"docker-init|container-init|could not find .catatonit")
 _LAYER: Final = re.compile(r"^[0-9a-f]{6,}: (?P<step>.+)$")
 
 
@@ -128,6 +130,8 @@ async def inspect(engine: Engine, name: str, identity: str, python: str, mount: 
             "run", "--rm", "--init", "--network", "none", "--pull", "never", "--log-driver", "none", *mount,
             "--entrypoint", candidate, identity, "-c", _PROBE, deadline=PROBE_DEADLINE,
         )  # fmt: skip
+        if answer.status and _NOT_STARTED.search(answer.error):
+            continue
         if answer.status and _NO_INIT.search(answer.error):
             raise EnvironmentFault(
                 f"{engine.name} lacks the program that is the first process of a container",

@@ -23,7 +23,7 @@ __all__ = ["LEAST", "Choice", "Interpreter", "ask", "choose", "find", "inspect"]
 PROBE_DEADLINE: Final = 20.0
 #: The oldest version that runs tests.
 LEAST: Final = (3, 8)
-_VERSION: Final = re.compile(r"(?:python|py|cpython-?)?((\d+)\.(\d+))(\.\d+)?(t?)", re.IGNORECASE)
+_VERSION: Final = re.compile(r"(?:python|py|cpython-?|(pypy)-?)?(\d+\.\d+)(\.\d+)?(t?)", re.IGNORECASE)
 #: Understood by every Python there is, so that an old one can be told by its version.
 _PROBE: Final = """
 import json, platform, sys
@@ -44,7 +44,7 @@ class Choice(msgspec.Struct, frozen=True):
 
     path: str
     source: str
-    wanted: str = ""  # the version that was asked for: another one of it would do
+    wanted: str = ""  # the version that was asked for (3.12, 3.13t, pypy3.10): another one of it would do
 
 
 class Interpreter(msgspec.Struct, frozen=True):
@@ -142,11 +142,13 @@ async def _wanted(path: str, wanted: str, environment: Mapping[str, str]) -> Int
     """Return what an interpreter is. Raises EnvironmentFault where it is not the version that is wanted."""
     found = await inspect(path, environment)
     if wanted:
-        version, free = wanted.rstrip("t"), wanted.endswith("t")
-        if not f"{found.version}.".startswith(f"{version}.") or free != found.free_threaded:
-            said = found.version + " (free-threaded)" * found.free_threaded
+        version, free = wanted.removeprefix("pypy").rstrip("t"), wanted.endswith("t")
+        right = found.implementation == ("PyPy" if wanted.startswith("pypy") else "CPython")
+        if not f"{found.version}.".startswith(f"{version}.") or free != found.free_threaded or not right:
+            kind = "Python" if found.implementation == "CPython" else found.implementation
+            said = f"{kind} {found.version}" + " (free-threaded)" * found.free_threaded
             raise EnvironmentFault(
-                f"{path} is Python {said}, and {wanted} is wanted",
+                f"{path} is {said}, and {wanted} is wanted",
                 hint="install it, or give the path of an interpreter",
             )
     return found
@@ -164,23 +166,23 @@ def _configured(wanted: str, source: str, workspace: str, environment: Mapping[s
                 f"{source}: python is {wanted!r}: no such interpreter", hint='give a path, or a version such as "3.12"'
             )
         return Choice(found, source)
-    exact = f"{version[1]}{version[4] or ''}{version[5]}"
+    exact = f"{(version[1] or '').lower()}{version[2]}{version[3] or ''}{version[4].lower()}"
     found = ""
     for path in pythons.of_version(_named(exact), environment):
         found = found or path
-        if not version[4] or re.search(rf"\b{re.escape(exact)}\b", os.path.dirname(path)):
+        if not version[3] or re.search(rf"\b{re.escape(exact)}\b", os.path.dirname(path)):
             return Choice(path, source, exact)
     if found:
         return Choice(found, source, exact)  # its folder does not say which it is: `find` asks
     raise UsageError(
-        f"{source}: python is {wanted!r}: no python{_named(exact)} on PATH, in the folders of pyenv, uv, asdf, "
-        "mise and rye, or in the usual places",
+        f"{source}: python is {wanted!r}: no {pythons.name_of(_named(exact))} on PATH, in the folders of pyenv, uv, "
+        "asdf, mise and rye, or in the usual places",
         hint="install it, or give the path of an interpreter",
     )
 
 
 def _named(version: str) -> str:
-    """Return the version in an interpreter's name: 3.13t for 3.13.0t."""
+    """Return the version in an interpreter's name: 3.13t for 3.13.0t, pypy3.10 for pypy3.10.14."""
     return ".".join(version.rstrip("t").split(".")[:2]) + "t" * version.endswith("t")
 
 

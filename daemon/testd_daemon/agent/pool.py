@@ -16,11 +16,11 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from testd_daemon.agent.leftovers import owner
-from testd_daemon.agent.mirror import Mirror, Scanner
+from testd_daemon.agent.mirror import Mirror, Scanner, Tell, tell_nobody
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.spec import Spec
-from testd_daemon.config.units import machine_memory
 from testd_daemon.errors import EnvironmentFault, ProcessCrashed, Unreachable, UsageError
+from testd_daemon.process import reap_adopted
 from testd_protocol.messages import RunnerStatus
 from testd_runners import bundle
 from testd_runners.choose import choose
@@ -36,6 +36,8 @@ MOST_IDLE: Final = 24
 MEMORY_SHARE: Final = 0.25
 #: Seconds between two looks at the runners that are kept: a few lines of /proc for each process.
 TEND_INTERVAL: Final = 60.0
+#: Launchers that take a second or more, and what is said meanwhile.
+_SLOW_STARTS: Final = {"ssh": "connecting to {host}", "docker": "starting a container of {image}"}
 
 
 class Pool:
@@ -53,17 +55,19 @@ class Pool:
         self._launches = count(1)
         self._ended: dict[str, str] = {}  # why a target's runner is gone
 
-    async def acquire(self, spec: Spec, *, fresh: bool) -> tuple[Runner, str]:
+    async def acquire(self, spec: Spec, *, fresh: bool, tell: Tell = tell_nobody) -> tuple[Runner, str]:
         """Return a runner for `spec` and why it is cold; an empty reason: it is warm, as far as the files allow.
 
-        It must be given back with `release`. `fresh` starts one that nobody else gets. Raises what `Runner.serve`
-        does, and EnvironmentFault where its code cannot be put in place.
+        It must be given back with `release`. `fresh` starts one that nobody else gets; `tell` is told of a start that
+        takes a while. Raises what `Runner.serve` does, and EnvironmentFault where its code cannot be put in place.
         """
         async with self._starting.setdefault(spec.target, anyio.Lock()):  # two runs that need the same runner start one
             found = None if fresh else self._find(spec)
             reason = ""
             if found is None:
                 reason = "a new runner was asked for" if fresh else self._why_cold(spec)
+                if spec.launcher in _SLOW_STARTS:
+                    tell(_SLOW_STARTS[spec.launcher].format(**spec.options), 0, 0)
                 found = await self._start(spec)
                 found.private = fresh
             found.users += 1
@@ -76,6 +80,7 @@ class Pool:
         runner.users -= 1
         runner.used_at = time.monotonic()
         runner.most_age = age
+        runner.ask_memory()
         if runner.users:
             return
         self.retire(runner)
@@ -90,6 +95,8 @@ class Pool:
             await anyio.sleep(TEND_INTERVAL)
             for runner in list(self._runners):
                 self.retire(runner)
+                runner.ask_memory()
+            reap_adopted()
         self._tended = False
 
     def retire(self, runner: Runner) -> None:
@@ -208,5 +215,6 @@ class Pool:
 
     @staticmethod
     def _too_large(runner: Runner) -> str:
-        held = runner.memory()
-        return f"it held {held // 1024} MiB between runs" if held * 1024 > machine_memory() * MEMORY_SHARE else ""
+        if runner.at_rest() <= MEMORY_SHARE:
+            return ""
+        return f"it held {runner.memory() // 1024} MiB between runs"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from findpython.providers.base import BaseProvider
 
-__all__ = ["everywhere", "of_version"]
+__all__ = ["everywhere", "name_of", "of_version"]
 
 #: Looked at last, for a PATH that somebody has cut short.
 _USUAL: Final = ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin", "/opt/local/bin")
@@ -26,12 +26,12 @@ _FREE_THREADED: Final = re.compile(r"freethreaded|\d+\.\d+\.\d+\w*t(-|$)")
 
 
 def of_version(version: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield the interpreters that are called by this version, such as 3.12 or 3.13t, the preferred first.
+    """Yield the interpreters that are called by this version, such as 3.12, 3.13t or pypy3.10, the preferred first.
 
     Those on PATH come first, in its order, then those of version managers, the newest first. None is asked: one may be
     broken, or of another version than its name.
     """
-    name = f"python{version}"
+    name = name_of(version)
     seen: set[str] = set()
     for folder in _on_path(environment):
         path = os.path.join(folder, name)
@@ -49,6 +49,11 @@ def of_version(version: str, environment: Mapping[str, str]) -> Iterator[str]:
                 continue
             seen.add(os.path.realpath(path))
             yield path
+
+
+def name_of(version: str) -> str:
+    """Return what an interpreter of a version is called: `python3.13t`, `pypy3.10`."""
+    return version if version.startswith("pypy") else f"python{version}"
 
 
 def everywhere(environment: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ it never ends the agent.
 from __future__ import annotations
 
 import os
+import re
 import time
 import traceback
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from testd_daemon.agent.target_task import Result, Services, TargetTask
 from testd_daemon.agent.verdicts import exit_code
 from testd_daemon.config import resolve
 from testd_daemon.config.targets import choose
-from testd_daemon.errors import TestdError
+from testd_daemon.errors import TestdError, UsageError
 from testd_protocol.messages import Notice, Planned, Run, RunCompleted, RunRequest, TargetUnavailable
 
 __all__ = ["RunTask"]
@@ -39,6 +40,7 @@ class RunTask:
         self._reporter = reporter
         self._require = run.request.require
         self._cancelled = ""
+        self._named = ""  # the first target, as it was asked for; empty for the one that is always there
         self._targets: list[TargetTask] = []
         self._results: dict[TargetTask, Result] = {}
         self._began = time.monotonic()
@@ -73,9 +75,11 @@ class RunTask:
         self._require = resolved.settings.require
         for text in (*resolved.notices, *services.history.complaints()):
             self._reporter.event(Notice(level="warning", text=text))
+        chosen = choose(resolved, request.targets)
+        self._named = chosen[0].name
         self._targets = [
             TargetTask(services, self.run, request, target, self._finished, self._reporter, self._planned)
-            for target in choose(resolved, request.targets)
+            for target in chosen
         ]
         if self._cancelled:
             self.cancel(self._cancelled)
@@ -126,7 +130,7 @@ class RunTask:
         usable = [result for result in results if result.error is None]
         unusable = [result for result in results if result.error is not None]
         if not usable and len(unusable) == 1 and unusable[0].error is not None:
-            return self._failed(unusable[0].error)
+            return self._failed(unusable[0].error, self._named)
         counts = dict(self._earlier)
         for result in usable:
             for verdict, count in result.counts.items():
@@ -146,8 +150,12 @@ class RunTask:
             hint = "testd targets shows what is found, and why something is not usable"
         return self._ended(code, reason, hint, counts=counts)
 
-    def _failed(self, error: TestdError) -> RunCompleted:
-        return self._ended(error.exit_code, error.message, error.hint, error.detail)
+    def _failed(self, error: TestdError, target: str = "") -> RunCompleted:
+        """End the run for what went wrong, with the name of the target where the message does not have it."""
+        name = target.partition(":")[2] or target  # ssh:HOST, docker:IMAGE
+        has_it = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", error.message) or isinstance(error, UsageError)
+        reason = error.message if has_it or not name else f"{target}: {error.message}"
+        return self._ended(error.exit_code, reason, error.hint, error.detail)
 
     def _ended(
         self, code: int, reason: str, hint: str = "", detail: str = "", counts: dict[str, int] | None = None

@@ -16,9 +16,10 @@ from anyio.abc import TaskStatus
 from testd_daemon.agent import memory
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.freshness import Change, Checkpoint, Record, first_change
-from testd_daemon.agent.mirror import Mirror, MirroredRecord
+from testd_daemon.agent.mirror import Mirror, MirroredRecord, Tell, tell_nobody
 from testd_daemon.agent.runner_process import RunnerProcess, fault_error
 from testd_daemon.agent.spec import Spec
+from testd_daemon.config.units import machine_memory
 from testd_daemon.errors import DeadlineExpired, ProcessCrashed, TestdError
 from testd_protocol.framing import Unknown
 from testd_protocol.messages import (
@@ -54,6 +55,8 @@ __all__ = ["Owner", "Runner"]
 COLLECT_DEADLINE: Final = 900.0
 #: Seconds for `Select`: the expression is matched against every test.
 SELECT_DEADLINE: Final = 60.0
+#: Launchers whose process here is not the runner: it says itself how much memory it holds.
+_ELSEWHERE: Final = ("docker", "ssh")
 
 
 class Owner(Protocol):
@@ -91,6 +94,8 @@ class Runner:
         self.private = False  # --fresh: never reused
         self.launch = ""  # the id under which it was started
         self.most_age = 0.0  # seconds after which it goes when nobody uses it; 0: no limit
+        self._reported = 0  # KiB that it said it holds, and those while nobody used it
+        self._rested = 0
         self.missed = ""  # why a collection that was kept is gone, until somebody is told
         self.lock = anyio.Lock()  # one run at a time looks at freshness and collects
         opening = spec.message() if mirror is None else mirror.opening(spec.message())
@@ -159,10 +164,10 @@ class Runner:
         """Wait until all that was sent is on its way. Raises ProcessCrashed."""
         await self._process.flushed()
 
-    async def bring_files(self) -> bool:
+    async def bring_files(self, tell: Tell = tell_nobody) -> bool:
         """Bring the files of a target that shares no disk up to date; False: others use it, and they have changed.
 
-        To be called under the lock. Raises FaultError, ProcessCrashed, DeadlineExpired.
+        To be called under the lock. `tell` is told how far it is. Raises FaultError, ProcessCrashed, DeadlineExpired.
         """
         if self._mirror is None:
             return True
@@ -176,7 +181,7 @@ class Runner:
         for collection in self.collections.values():
             records[Checkpoint.COLLECTED, collection.number] = collection.record
         mirrored = {key: record for key, record in records.items() if isinstance(record, MirroredRecord)}
-        await self._mirror.update(self, self.numbers, mirrored)
+        await self._mirror.update(self, self.numbers, mirrored, tell)
         return True
 
     @property
@@ -329,8 +334,12 @@ class Runner:
             case Modules():
                 collection = self.collections.get(message.collection)
                 if collection is not None:
-                    collection.modules.add(message)
-            case Pong() | Unsupported() | Ready():
+                    collection.learn(message)
+            case Pong():
+                self._reported = message.memory or self._reported
+                if not self.users:
+                    self._rested = message.memory or self._rested
+            case Unsupported() | Ready():
                 pass  # heard; that is all there is to it
 
     def _collected(self, page: Collected) -> None:
@@ -366,8 +375,22 @@ class Runner:
         self._process.work(bool(self._workers or self._answers))
 
     def memory(self) -> int:
-        """Return what its processes hold, in KiB."""
-        return memory.of_tree(self._process.pid) if self.alive else 0
+        """Return what its processes hold, in KiB; of a container or a host, when it was last asked."""
+        if not self.alive:
+            return 0
+        return self._reported if self.spec.launcher in _ELSEWHERE else memory.of_tree(self._process.pid)
+
+    def at_rest(self) -> float:
+        """Return which part of its machine's memory its processes hold between runs; 0 where that is not known."""
+        if self.spec.launcher not in _ELSEWHERE:
+            return self.memory() * 1024 / machine_memory()
+        there = self.ready.memory if self.ready is not None else 0
+        return self._rested / there if there else 0.0
+
+    def ask_memory(self) -> None:
+        """Have a runner in a container or on a host say what it holds."""
+        if self.alive and self.spec.launcher in _ELSEWHERE:
+            self.send(Ping(id=0))
 
     def status(self) -> RunnerStatus:
         """Return what `testd status` shows."""

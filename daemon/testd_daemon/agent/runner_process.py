@@ -25,7 +25,7 @@ from testd_daemon.agent.runner_state import TABLE, RunnerEvent, RunnerState
 from testd_daemon.errors import DeadlineExpired, EnvironmentFault, FaultError, LinkClosed, ProcessCrashed, TestdError
 from testd_daemon.link import Link
 from testd_daemon.machine import Machine
-from testd_daemon.process import Child, Patience, children_of_this, owned, start
+from testd_daemon.process import Child, Patience, children_of_this, owned, reap_adopted, start
 from testd_protocol.framing import ProtocolError, Unknown, decoder, encode
 from testd_protocol.messages import ConfigureRunner, Fault, Message, Ping, Ready, RunnerMessage
 from testd_runners.launcher import Command, with_channel
@@ -156,6 +156,7 @@ class RunnerProcess:
         finally:
             near.close()
             await self._clean_up()
+            reap_adopted()
             self._end(up=up)
         if not up:
             raise problem or ProcessCrashed(child.name, child.status, state="starting", stderr=child.stderr.text)

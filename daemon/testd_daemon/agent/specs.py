@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
+import anyio
 import msgspec
 
+from testd.runner.processes import processors
 from testd_daemon.agent import environment, nodes
 from testd_daemon.agent.containers import Containers, in_container
 from testd_daemon.agent.environments import EnvironmentRequest, ensure
@@ -32,6 +34,7 @@ class Specs:
         self._cache = cache
         self._detector = Detector()
         self._interpreters: dict[tuple[str, str, int], tuple[Choice, Interpreter]] = {}
+        self._turns = anyio.Semaphore(processors())  # to make an environment takes a processor, and more
         self.containers = Containers(workspace)
 
     async def of(
@@ -70,11 +73,7 @@ class Specs:
         else:
             kind = settings.kind
         if kind == "pytest" and not found.pytest:
-            raise EnvironmentFault(
-                f"no pytest in {choice.path} (chosen by: {choice.source})",
-                hint=f"install it there: {choice.path} -m pip install pytest; or choose another interpreter with python"
-                ' in [tool.testd]; or set kind = "exports"',
-            )
+            raise _without_pytest(target, choice)
         return Spec(
             target=target.name or found.target, launcher="subprocess", runtime=choice.path, kind=kind,
             mode=settings.mode, root=self._workspace, arguments=settings.pytest_args if kind == "pytest" else (),
@@ -102,7 +101,7 @@ class Specs:
             install=settings.install, groups=settings.groups, extras=settings.extras, environment=dict(caller),
             source=target.sources[declared], again=fresh,
         )  # fmt: skip
-        path = await ensure(request, lambda text: tell(text.removeprefix(f"{name}: ")))
+        path = await ensure(request, lambda text: tell(text.removeprefix(f"{name}: ")), self._turns)
         return Choice(path, f"the environment of {name}")
 
     async def _node(self, target: Target, caller: Mapping[str, str]) -> Spec:
@@ -182,3 +181,18 @@ class Specs:
         if known is None or not known[1].pytest:
             known = self._interpreters[key] = await find(choice, variables)
         return known[0], known[1]
+
+
+def _without_pytest(target: Target, choice: Choice) -> EnvironmentFault:
+    settings = target.settings
+    if settings.install or settings.groups or settings.extras:
+        right = "add pytest to what its environment is made of: install, groups or extras"
+    else:
+        table = f'[tool.testd.targets."{target.name}"]' if target.name else "[tool.testd]"
+        right = (
+            f"install it there: {choice.path} -m pip install pytest; or have an environment made:"
+            f' install = ["pytest"] in {table}; or choose another interpreter with python there'
+        )
+    return EnvironmentFault(
+        f"no pytest in {choice.path} (chosen by: {choice.source})", hint=f'{right}; or set kind = "exports"'
+    )

@@ -36,7 +36,7 @@ from testd_daemon.agent.verdicts import exit_code
 from testd_daemon.agent.warm import Provision, provide
 from testd_daemon.config import Settings, Target
 from testd_daemon.errors import Bug, TestdError, Unreachable
-from testd_protocol.messages import CollectError, Notice, Row, RunRequest, TargetReady
+from testd_protocol.messages import CollectError, Notice, Preparing, Row, RunRequest, TargetReady
 
 __all__ = ["Forecast", "Result", "Services", "TargetTask"]
 
@@ -107,6 +107,7 @@ class TargetTask:
         self._cancelled = ""
         self._interrupted = False
         self._target: TargetRun | None = None
+        self._strangers: set[str] = set()  # folders outside that the run was told of
         self._most = 1  # workers that would be of use
         self._room = 1  # workers that all targets on its machine may have together
         self._local = True  # it shares this machine's processors
@@ -149,11 +150,16 @@ class TargetTask:
             self._settings.paths, services.workspace, services.workspace
         )
         known = await services.history.known(spec.target)
-        async with provide(services.pool, spec, arguments, self._settings, fresh=request.fresh) as provision:
+        async with provide(
+            services.pool, spec, arguments, self._settings, fresh=request.fresh, tell=self._prepare
+        ) as provision:
             return await self._on(spec, arguments, known, provision)
 
     def _tell(self, text: str) -> None:
         self._reporter.event(Notice(level="info", text=text, target=self.name))
+
+    def _prepare(self, text: str, done: int, total: int) -> None:
+        self._reporter.event(Preparing(target=self.name, text=text, done=done, total=total))
 
     # ── what is to run ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -189,6 +195,8 @@ class TargetTask:
             elif self._maxfail(collection) and len(records) >= self._maxfail(collection):
                 self._target.cancel(f"stopped after {len(records)} collection error{'s' * (len(records) != 1)}")
             await self._carry_out(self._target, spec, arguments, provision, chosen, alone=alone)
+            for text in provision.collection.strangers.told(self._strangers):  # what tests themselves have loaded
+                self._tell(text)
         finally:
             if self._local:
                 self._services.shares.leave(self)
@@ -268,7 +276,7 @@ class TargetTask:
             self._reporter.event(Notice(level="warning", text=text, target=spec.target))
         for text in provision.notices:
             self._reporter.event(Notice(level="warning", text=text, target=spec.target))
-        for text in collection.notices:
+        for text in (*collection.notices, *collection.strangers.told(self._strangers)):
             self._reporter.event(Notice(level="info", text=text, target=spec.target))
         self._reporter.event(
             TargetReady(

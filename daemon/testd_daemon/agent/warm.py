@@ -11,6 +11,7 @@ from typing import Final
 import anyio
 
 from testd_daemon.agent.collection import Collection
+from testd_daemon.agent.mirror import Tell, tell_nobody
 from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.selection import Argument
@@ -26,8 +27,10 @@ MOST_COLLECTIONS: Final = 4
 class Provision:
     """What a run works with: a runner and a collection, held until it is released; both change if the runner ends."""
 
-    def __init__(self, pool: Pool, settings: Settings) -> None:
-        """Hold nothing yet."""
+    def __init__(self, pool: Pool, settings: Settings, tell: Tell = tell_nobody) -> None:
+        """Hold nothing yet. `tell` is told what takes a while."""
+        self._tell = tell
+        self._told = False
         self._pool = pool
         self._settings = settings
         self._runner: Runner | None = None
@@ -57,9 +60,11 @@ class Provision:
         collection: Collection | None = None
         cold = ""
         while collection is None:
-            self._runner, cold = await self._pool.acquire(spec, fresh=fresh)
+            self._runner, cold = await self._pool.acquire(spec, fresh=fresh, tell=self._say)
             async with self._runner.lock:
-                if await self._runner.bring_files():
+                if await self._runner.bring_files(self._say):
+                    if self._told:
+                        self._say("collecting", 0, 0)
                     collection, cold = await _fresh(self._runner, spec, arguments, cold)
                     collection.users += 1
                     self._collection = collection
@@ -70,6 +75,10 @@ class Provision:
         kept = f"{len(collection.ids)} test{'s' * (len(collection.ids) != 1)} kept since"
         self.reason = cold or f"{kept} {time.strftime('%H:%M', time.localtime(collection.since))}"
         _evict(self.runner)
+
+    def _say(self, text: str, done: int, total: int) -> None:
+        self._told = True
+        self._tell(text, done, total)
 
     async def renew(self, spec: Spec, arguments: Sequence[Argument]) -> None:
         """Get another runner and collection in the place of those that are gone."""
@@ -89,10 +98,16 @@ class Provision:
 
 @contextlib.asynccontextmanager
 async def provide(
-    pool: Pool, spec: Spec, arguments: Sequence[Argument], settings: Settings, *, fresh: bool
+    pool: Pool,
+    spec: Spec,
+    arguments: Sequence[Argument],
+    settings: Settings,
+    *,
+    fresh: bool,
+    tell: Tell = tell_nobody,
 ) -> AsyncIterator[Provision]:
-    """Hold a runner and a collection for the length of a block."""
-    provision = Provision(pool, settings)
+    """Hold a runner and a collection for the length of a block. `tell` is told what takes a while."""
+    provision = Provision(pool, settings, tell)
     try:
         await provision.obtain(spec, arguments, fresh=fresh)
         yield provision

@@ -2,7 +2,7 @@
 
 Runs in the agent. Beside the names of tables:
 
-    3.9  py3.9          the interpreter of that version
+    3.9  py3.9          the interpreter of that version; 3.13t the free-threaded one; pypy3.10 is PyPy's
     node22  node:22     the Node.js of that version; node: the one on PATH
     docker:IMAGE        a container, with docker; podman:IMAGE with podman
     ssh:HOST            a host
@@ -25,7 +25,8 @@ from testd_daemon.errors import UsageError
 
 __all__ = ["choose"]
 
-_PYTHON: Final = re.compile(r"(?:py|python|cpython)?-?(\d+\.\d+)", re.IGNORECASE)
+_PYTHON: Final = re.compile(r"(?:py|python|cpython)?-?(\d+\.\d+t?)", re.IGNORECASE)
+_PYPY: Final = re.compile(r"pypy-?(\d+\.\d+)", re.IGNORECASE)
 _NODE: Final = re.compile(r"node(?:[:@-]?v?(\d+(?:\.\d+)*))?", re.IGNORECASE)
 _FORMS: Final = "a version such as 3.9, node22, docker:IMAGE, ssh:HOST, or all"
 
@@ -85,7 +86,9 @@ def _parse(name: str) -> tuple[str, dict[str, Any]] | None:
     if colon and rest and kind == "ssh":
         return name, {"ssh": rest}
     if version := _PYTHON.fullmatch(name):
-        return f"py{version[1]}", {"python": version[1]}
+        return f"py{version[1]}".lower(), {"python": version[1].lower()}
+    if version := _PYPY.fullmatch(name):
+        return f"pypy{version[1]}", {"python": f"pypy{version[1]}"}
     if version := _NODE.fullmatch(name):
         return f"node{version[1] or ''}", {"node": version[1] or "node"}
     return None

@@ -29,6 +29,7 @@ HANDLERS = {
     "Outcomes": "on_outcomes",
     "RunCompleted": "on_completed",
     "TargetUnavailable": "on_unavailable",
+    "Preparing": "on_preparing",
 }
 
 
@@ -61,6 +62,9 @@ class Report:
 
     def on_unavailable(self, body: Body) -> None:
         """Take `TargetUnavailable`."""
+
+    def on_preparing(self, body: Body) -> None:
+        """Take `Preparing`."""
 
     def on_plan(self, body: Body) -> None:
         """Take `Planned`."""

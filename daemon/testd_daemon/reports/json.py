@@ -33,6 +33,7 @@ _NAMES = {
     "Output": "output",
     "RunCompleted": "completed",
     "TargetUnavailable": "unavailable",
+    "Preparing": "preparing",
 }
 _ROW = ("test", "target", "verdict", "duration", "memory", "worker", "detail")
 _DETAIL = ("phase", "kind", "message", "text", "frames", "sections", "leaks", "stacks")

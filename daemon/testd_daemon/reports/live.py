@@ -78,7 +78,7 @@ class LiveLines:
         progress = self._progress
         elapsed = words.clock(now - progress.started_at)
         if progress.planned is None:
-            what = "collecting" if progress.targets else "starting"
+            what = "collecting" if progress.targets else f"starting{progress.doing()}"
             return Text(f"{what}{'…' if self._terminal.unicode else '...'} {elapsed}", style="dim")
         line = Text.assemble(
             *self._bar(progress.percent() or 0, _BAR, bad=progress.bad > 0),

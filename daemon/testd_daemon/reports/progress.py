@@ -33,6 +33,7 @@ class Progress:
         self._ends_at: float | None = None
         self.deselected = 0
         self.targets: dict[str, Body] = {}
+        self.said = ""  # what the only target does before it is ready: making its environment
         self.several: Targets | None = None  # the targets, from the moment on at which they are more than one
         self._names: dict[str, None] = {}
         self._running: dict[tuple[str, str], tuple[float, int]] = {}
@@ -60,8 +61,15 @@ class Progress:
 
     def notice(self, body: Body) -> None:
         """Take a `Notice`: what a target says of level info is what it does until it is ready."""
-        if self.several is not None and body.get("target") and body["level"] == "info":
-            self.several.notice(body)
+        if body.get("target") and body["level"] == "info":
+            self.preparing(body)
+
+    def preparing(self, body: Body) -> None:
+        """Take `Preparing`."""
+        if self.several is not None:
+            self.several.preparing(body)
+        elif not self.targets:
+            self.said = safe.line(str(body["text"]))
 
     def plan(self, body: Body, now: float) -> None:
         """Take `Planned`; the newest counts. What is expected is expected from now on."""
@@ -136,7 +144,7 @@ class Progress:
         """Say it all in one plain line, for a log."""
         elapsed = words.clock(now - self.started_at)
         if self.planned is None:
-            return f"starting, {elapsed}" + self._others()
+            return f"starting{self.doing()}, {elapsed}" + self._others()
         said = f"{self.done:,} of {words.number(self.planned, 'test')} ({self.percent()} %)"
         if self.bad:
             said += f", {self.bad} not passed"
@@ -146,6 +154,10 @@ class Progress:
         if slow:
             said += "; running: " + ", ".join(f"{safe.line(test)} ({words.clock(passed)})" for test, passed in slow)
         return said
+
+    def doing(self) -> str:
+        """Say what the only target does before it is ready, to go behind another word; empty where not known."""
+        return f": {self.said}" if self.said and self.several is None and not self.targets else ""
 
     def know(self, *names: str) -> None:
         """Keep the names of the run's targets; from the second one on keep more about each.

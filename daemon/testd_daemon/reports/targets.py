@@ -99,7 +99,7 @@ class Targets:
         """Take `TargetUnavailable`."""
         self[str(body["target"])].unavailable = safe.line(str(body["message"]))
 
-    def notice(self, body: Body) -> None:
+    def preparing(self, body: Body) -> None:
         """Keep what a target says that it does while it gets ready."""
         target = self[str(body["target"])]
         if target.ready is None:

@@ -147,6 +147,11 @@ class TextReport(Report):
         self._widen()
         self._write(lines.unavailable(self._terminal, body, self._verbosity))
 
+    def on_preparing(self, body: Body) -> None:
+        """Keep what a target does before it is ready."""
+        self._progress.preparing(body)
+        self._widen()
+
     def on_notice(self, body: Body) -> None:
         """Say what the user should know, from warnings up; the rest with `-v` and `-vv`."""
         self._progress.notice(body)

@@ -23,6 +23,7 @@ async def engine(name: str, environment: Mapping[str, str], deadline: float) -> 
     except EnvironmentFault as error:
         return Found(kind="engine", name=name, usable=False, problem="not on PATH", detail=error.detail)
     try:
+        await client.check_place()
         answer = await client.ask("version", "--format", "json", deadline=deadline)
     except EnvironmentFault as error:
         return unusable("engine", name, error, client.program)

@@ -6,7 +6,6 @@ The file is only read for names: what they mean is ssh's to say, and it says it 
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ import msgspec
 from testd_daemon import command
 from testd_daemon.survey.found import Found
 from testd_runners.launcher import LaunchSettings
-from testd_runners.ssh import SshLauncher
+from testd_runners.ssh import SshLauncher, remote_word
 
 __all__ = ["CHECK_DEADLINE", "check", "configured"]
 
@@ -26,7 +25,11 @@ CHECK_DEADLINE: Final = 15.0
 CONNECT_TIMEOUT: Final = 8
 #: Files that may include one another, ssh's own limit.
 _DEEPEST: Final = 16
-_PROBE: Final = "import platform; print(platform.python_version())"
+#: Also answered by a Python 2, in no more than one line: csh knows no quotes over several.
+_PROBE: Final = (
+    'import platform, sys; print(platform.python_version() + " " + str(sys.version_info > (3,) '
+    'and __import__("importlib.util").util.find_spec("pytest") is not None))'
+)
 
 
 def configured(environment: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -41,7 +44,10 @@ def configured(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 async def check(
     host: str, place: str, environment: Mapping[str, str], *, python: str = "python3", config: str = ""
 ) -> Found:
-    """Connect to a host, without asking anything, and say which Python is there. `config`: in place of ssh's own."""
+    """Connect to a host, without asking anything, and say which Python is there and whether it has pytest.
+
+    `config`: a file in place of ssh's own.
+    """
     found = Found(kind="host", name=f"ssh:{host}", place=place or host)
     program = shutil.which("ssh", path=environment.get("PATH"))
     if program is None:
@@ -57,13 +63,13 @@ async def check(
             return _not(found, why.message, why.hint, done.error)
         problem = f"{python} exited with status {done.status} there"
         return _not(found, problem, f"see: ssh {host} {python} --version", done.error)
-    version = done.output.rpartition("\n")[2]  # what a login prints comes before it
+    version, _, pytest = done.output.rpartition("\n")[2].partition(" ")  # what a login prints comes before it
     if not re.match(r"3\.(8|9|\d\d)\b", version):
         return _not(
             found, f"{python} there is Python {version}; 3.8 is the oldest that works",
             "install a newer one there, or name another one with python",
         )  # fmt: skip
-    return msgspec.structs.replace(found, version=version, facts=[f"Python {version}"])
+    return msgspec.structs.replace(found, version=version, facts=["no pytest" if pytest == "False" else "pytest"])
 
 
 def _argv(program: str, host: str, python: str, config: str) -> list[str]:
@@ -73,7 +79,7 @@ def _argv(program: str, host: str, python: str, config: str) -> list[str]:
     )  # fmt: skip
     return [
         program, *(("-F", config) if config else ()), "-T", "-x", *(part for each in options for part in ("-o", each)),
-        "--", host, f"exec {shlex.quote(python)} -c '{_PROBE}'",
+        "--", host, f"exec {remote_word(python)} -c '{_PROBE}'",
     ]  # fmt: skip
 
 

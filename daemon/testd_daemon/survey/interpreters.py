@@ -17,7 +17,8 @@ async def python(path: str, environment: Mapping[str, str], deadline: float) -> 
         found = await interpreter.ask(path, environment, deadline)
     except EnvironmentFault as error:
         return unusable("python", "", error, path)
-    name = found.target.removeprefix("py") if found.implementation == "CPython" else path
+    names = {"CPython": found.target.removeprefix("py"), "PyPy": found.target}
+    name = names.get(found.implementation, path)
     facts = [] if found.implementation == "CPython" else [found.implementation]
     facts += ["free-threaded"] if found.free_threaded else []
     facts += ["pytest" if found.pytest else "no pytest"] if not found.too_old else []

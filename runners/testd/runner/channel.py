@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Tuple
 
 from testd.framing import FrameBuffer, frame
 from testd.msgpack import packb, unpackb
+from testd.runner.processes import DUPLICATE
 
 __all__ = ["Channel", "ChannelClosed", "high", "send_with_descriptors"]
 
@@ -29,7 +30,7 @@ def high(fd: int) -> int:
     ceiling = 1024 if soft == resource.RLIM_INFINITY else min(soft, 1024)
     for floor in (ceiling - 64, ceiling // 2, 3):
         try:
-            moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(3, floor))
+            moved = fcntl.fcntl(fd, DUPLICATE, max(3, floor))
         except OSError:  # no room up there; try lower
             continue
         os.close(fd)

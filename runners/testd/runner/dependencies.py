@@ -72,6 +72,7 @@ class _Noting:
         self._note = note
 
     def __call__(self, *args: Any, **more: Any) -> Any:
+        __tracebackhide__ = True  # pytest shows no frame that user code has not put there
         with contextlib.suppress(TypeError):  # no arguments that the original would take: it says so better
             self._note(*args, **more)
         return self._original(*args, **more)
@@ -176,7 +177,8 @@ class Dependencies:
             return path, -1, -1
         if not stat.S_ISREG(found.st_mode):
             return path, 0, 0
-        if found.st_mtime_ns >= self._since:
+        # To make a file readable moves neither its time nor its size: what could not be read is looked at again.
+        if found.st_mtime_ns >= self._since or not os.access(path, os.R_OK):
             return path, _CHANGED_WHILE_LOADING, found.st_size
         return path, found.st_mtime_ns, found.st_size
 

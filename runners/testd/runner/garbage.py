@@ -17,14 +17,17 @@ __all__ = ["freeze", "install", "keep_frozen"]
 
 #: The functions whose answers depend on what is frozen.
 _ASKING = ("collect", "freeze", "get_freeze_count", "get_objects", "get_referrers", "unfreeze")
-_collect, _freeze, _unfreeze = gc.collect, gc.freeze, gc.unfreeze
+_collect = gc.collect
+#: PyPy's collector moves objects, and knows nothing of that.
+_freeze, _unfreeze = getattr(gc, "freeze", int), getattr(gc, "unfreeze", int)
 _thaws = False  # whether something is frozen that user code does not know of
 
 
 def install() -> None:
     """Hear who asks. Comes before user code, which may import the functions by name."""
-    for name in _ASKING:
-        setattr(gc, name, _thawing(getattr(gc, name)))
+    if hasattr(gc, "freeze"):
+        for name in _ASKING:
+            setattr(gc, name, _thawing(getattr(gc, name)))
 
 
 def freeze() -> None:

@@ -14,6 +14,8 @@ from importlib.util import cache_from_source
 from types import CodeType, ModuleType
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
+from testd.runner.strangers import Strangers
+
 __all__ = ["ImportRecord", "import_statements"]
 
 _IMPORT_NAME = opcode.opmap["IMPORT_NAME"]
@@ -33,6 +35,7 @@ class ImportRecord:
         self._first: Set[Tuple[str, str]] = set()
         self._told: Set[Tuple[str, str]] = set()
         self._told_files: Set[str] = set()
+        self.strangers = Strangers(root)
 
     def install(self) -> None:
         """Begin to record. Stays for the life of the process and of all that are forked from it."""
@@ -49,6 +52,11 @@ class ImportRecord:
         while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
             frame = frame.f_back
         self._first.add((frame.f_globals.get("__name__", ""), name))
+
+    def outside(self) -> "List[List[Any]]":
+        """Return the strangers among all that is loaded now: `[folder, how it got into reach, names]`."""
+        self.strangers.settle()
+        return self.strangers.among({name: _file_of(module) for name, module in list(sys.modules.items())})
 
     def drain(self) -> "Tuple[Dict[str, str], Dict[str, List[str]]]":
         """Return what is new since the last call: module → file, and importer → what it imported."""

@@ -3,6 +3,7 @@
 Standard library only.
 """
 
+import fcntl
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import Any, Callable, List, Optional
 
 __all__ = [
     "DUMP_SIGNAL",
+    "DUPLICATE",
     "adopt",
     "children",
     "die_with_parent",
@@ -28,6 +30,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 #: Makes a worker write the stack of every thread, and end. A real-time signal where there are any: user code leaves
 #: those alone.
 DUMP_SIGNAL = getattr(signal, "SIGRTMIN", signal.SIGUSR2 - 7) + 7
+
+#: Copies a descriptor to a free number that is not below another; PyPy does not name it.
+DUPLICATE: int = getattr(fcntl, "F_DUPFD_CLOEXEC", 67 if sys.platform == "darwin" else 1030)
 
 #: How much sooner than others the kernel takes a process when no memory is left; from -1000 to 1000.
 _SOONER = 500

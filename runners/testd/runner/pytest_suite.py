@@ -69,7 +69,7 @@ class PytestSuite:
                 "environment",
                 f"no usable pytest in {sys.executable}: {error}",
                 f"install it there ({sys.executable} -m pip install pytest), or choose another interpreter: "
-                "activate its environment, or set python in [tool.testd]",
+                "set python, for a target in its table, or activate its environment",
             ) from error
         self.framework = f"pytest {pytest.__version__}"
         version = tuple(int(part) for part in pytest.__version__.split(".")[:2] if part.isdigit())

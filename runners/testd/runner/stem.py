@@ -129,6 +129,7 @@ class Stem:
             self._suite.start()
             self._suite.configure()
             self._suite.collect(settings.paths)
+        self._imports.strangers.settle()
         slot = self.slots.writer(message["slot"])
         finish_process(Worker(self.channel, self._suite, settings, slot, self._imports), slot, stacks)
 
@@ -242,7 +243,7 @@ class Stem:
             return False
         processes.own_group()
         processes.die_with_parent(self._prctl, parent)
-        threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # Python leaves the parent's after a fork
+        getattr(threading.main_thread(), "_set_native_id", int)()  # Python leaves the parent's after a fork
         self._children = {}
         signal.set_wakeup_fd(-1)
         os.close(self._wake)
@@ -309,6 +310,7 @@ class Stem:
 
     def _tell_collection(self, found: Collection) -> None:
         reason = self._fork_unsafe()
+        strangers = self._imports.outside()
         items = found.items
         for begin in range(0, max(len(items), 1), _PAGE):
             done = begin + _PAGE >= len(items)
@@ -325,6 +327,7 @@ class Stem:
                     "framework": self._suite.framework,
                     "maxfail": found.maxfail,
                     "notices": found.notices if done else [],
+                    "strangers": strangers if done else [],
                 }
             )
 

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, Optional
 
 from testd.framing import FrameError
 from testd.msgpack import UnpackError
-from testd.runner import processes
+from testd.runner import memory, processes
 from testd.runner.children import Child, StemChild, kill_group
 from testd.runner.intake import Intake
 from testd.runner.slots import Slots
@@ -78,7 +78,7 @@ class Supervisor:
             "FinishWorker": self._workers.pass_on,
             "StopWorker": self._workers.stop,
             "Shutdown": self._shutdown,
-            "Ping": lambda message: self._agent.tell({"type": "Pong", "id": message["id"]}),
+            "Ping": self._pong,
             "Pong": lambda message: None,
         }
 
@@ -172,6 +172,7 @@ class Supervisor:
                 "executable": sys.executable,
                 "root": message["root"] if message.get("mirror") else "",
                 "processors": processes.processors(),
+                "memory": memory.installed(),
             }
         )
 
@@ -188,6 +189,9 @@ class Supervisor:
             return False
         self._handlers.update(self._remote.handlers())
         return True
+
+    def _pong(self, message: "Dict[str, Any]") -> None:
+        self._agent.tell({"type": "Pong", "id": message["id"], "memory": memory.held(os.getpid())})
 
     def _shutdown(self, message: "Dict[str, Any]") -> None:
         self.end()

@@ -56,6 +56,7 @@ class Sync:
         self._todo: Dict[str, _Wanted] = {}
         self._missing: Dict[str, None] = {}
         self._size = 0
+        self._received = 0
         self._told_at = time.monotonic()
 
     # ── what the agent says ──────────────────────────────────────────────────────────────────────────────────────────
@@ -85,7 +86,9 @@ class Sync:
             now = time.monotonic()
             if now - self._told_at > _PROGRESS_INTERVAL:
                 self._told_at = now
-                self._agent.tell({"type": "FilesReceived", "id": self._id, "size": self._size})
+                self._agent.tell(
+                    {"type": "FilesReceived", "id": self._id, "size": self._size, "files": self._received}
+                )
             self.go_on()
 
     def _take(self, digest: str, data: bytes, last: bool) -> None:
@@ -101,6 +104,7 @@ class Sync:
             if writing.finish():
                 self._staged[digest] = writing.path
                 self._missing.pop(digest, None)
+                self._received += 1
 
     def go_on(self) -> None:
         """Complete the sync if everything is there and no worker runs."""

@@ -194,6 +194,7 @@ class Worker:
                         "files": files,
                         "imports": imports,
                         "worker": self._settings.worker,
+                        "strangers": self._imports.strangers.among(files, of_tests=True),
                     }
                 )
 

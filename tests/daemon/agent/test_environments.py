@@ -186,6 +186,43 @@ def test_two_at_the_same_instant_make_one(tmp_path: Path, installer: Installer) 
     assert [line for line in told if "waiting for another process" in line and str(os.getpid()) in line]
 
 
+def test_no_more_are_made_at_once_than_there_are_turns_and_who_waits_says_so(
+    tmp_path: Path, installer: Installer
+) -> None:
+    """Five targets with an environment each started five installers, which took turns at the same processors."""
+    first = request(tmp_path, install=("tiny",), environment=installer.environment)
+    second = request(tmp_path, target="other", install=("small",), environment=installer.environment)
+    told: list[str] = []
+    waits = anyio.Event()
+    made: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        waits.set()
+
+    async def other(turns: anyio.Semaphore) -> None:
+        made.append(await ensure(second, tell, turns))
+
+    async def scene() -> None:
+        turns = anyio.Semaphore(1)
+        installer.hang()
+        async with anyio.create_task_group() as tasks, anyio.create_task_group() as hanging:
+            hanging.start_soon(ensure, first, lambda line: None, turns)
+            with anyio.fail_after(PATIENCE):
+                while not installer.pid:  # noqa: ASYNC110  it is another process that does it
+                    await anyio.sleep(0.01)
+                tasks.start_soon(other, turns)
+                await waits.wait()
+            assert told == ["other: waiting until another environment is ready: each takes a processor"]
+            assert installer.calls == ["venv", "pip"]
+            installer.behave()
+            hanging.cancel_scope.cancel()  # what ends without success gives its turn back as well
+
+    anyio.run(scene)
+    assert Path(made[0]).exists()
+    assert installer.calls == ["venv", "pip", "venv", "pip"]
+
+
 OTHER = """
 import anyio, msgspec, sys
 from testd_daemon.agent.environments import EnvironmentRequest, ensure

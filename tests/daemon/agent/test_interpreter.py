@@ -170,6 +170,29 @@ def test_a_free_threaded_one_is_another_version(tmp_path: Path) -> None:
     assert (choice.path, found.target) == (str(free), "py3.13t")
 
 
+@pytest.mark.parametrize("wanted", ["pypy3.10", "pypy-3.10", "PyPy3.10.14"])
+def test_pypy_is_found_by_its_name_and_never_taken_for_another_python(tmp_path: Path, wanted: str) -> None:
+    answer = says("3.10.14", implementation="PyPy")
+    pypy = pretends(tmp_path / ".pyenv" / "versions" / "pypy3.10.14-7.3.17" / "bin" / "pypy3.10", answer)
+    for link in ("python3", "python3.10"):
+        (pypy.parent / link).symlink_to(pypy.name)
+    usual = pretends(tmp_path / ".pyenv" / "versions" / "3.10.1" / "bin" / "python3.10", says("3.10.1"))
+    (usual.parent / "python3").symlink_to(usual.name)
+    caller = {"PATH": "/bin", "HOME": str(tmp_path)}
+    choice, found = anyio.run(find, choose(wanted, "x", "/", caller, ""), caller)
+    assert (choice.path, found.target) == (str(pypy), "pypy3.10")
+    assert anyio.run(find, choose("3.10", "x", "/", caller, ""), caller)[1].target == "py3.10"
+    usual.unlink()
+    with pytest.raises(EnvironmentFault, match=r"is PyPy 3\.10\.14, and 3\.10 is wanted"):
+        anyio.run(find, choose("3.10", "x", "/", caller, ""), caller)
+
+
+@pytest.mark.parametrize("wanted", ["3.13t", "pypy3.10"])
+def test_one_that_is_not_here_is_said_with_where_it_was_looked_for(tmp_path: Path, wanted: str) -> None:
+    with pytest.raises(UsageError, match=rf"--target {wanted}: .*: no (python)?{wanted} on PATH, in the folders of "):
+        choose(wanted, f"--target {wanted}", "/", {"PATH": "", "HOME": str(tmp_path)}, "")
+
+
 @pytest.mark.parametrize("folder", [".asdf/installs/python/3.12.1", ".local/share/mise/installs/python/3.12.1"])
 def test_folders_of_other_version_managers_are_looked_into(tmp_path: Path, folder: str) -> None:
     python = pretends(tmp_path / folder / "bin" / "python3.99", says("3.99.0"))

@@ -20,6 +20,7 @@ from testd_daemon.agent.freshness import GRANULARITY_NS, Checkpoint
 from testd_daemon.agent.mirror import Mirror, MirroredRecord, Scanner
 from testd_daemon.agent.mirror.contents import PIECE, ChangedMeanwhileError, pieces
 from testd_daemon.agent.mirror.mirror import mirror_name
+from testd_daemon.agent.mirror.travel import Travel
 from testd_daemon.errors import FaultError, ProcessCrashed
 from testd_protocol.messages import (
     ConfigureRunner,
@@ -297,6 +298,7 @@ class Target:
         self.answer: Callable[[SyncFiles], Any] | None = None
         self.before_content: Callable[[], None] = lambda: None
         self.numbers = count(100)
+        self.told: list[tuple[str, int, int]] = []
 
     async def flushed(self) -> None:
         self.before_content()
@@ -307,7 +309,7 @@ class Target:
             if isinstance(message, WriteFiles):
                 self.has.update(piece.digest for piece in message.contents)
                 if any(isinstance(sent, SyncFiles) and sent.id == message.id for sent in self.sent):
-                    self.mirror.heard(FilesReceived(id=message.id, size=1))
+                    self.mirror.heard(FilesReceived(id=message.id, size=2, files=2))
                     self.finish(message.id)
             elif isinstance(message, SyncFiles) and message.done:
                 wanted = [entry.content for entry in message.entries if entry.kind == "file"]
@@ -325,7 +327,7 @@ class Target:
         self.sent = []
 
         async def update() -> None:
-            await self.mirror.update(self, self.numbers, self.records)
+            await self.mirror.update(self, self.numbers, self.records, lambda *told: self.told.append(told))
 
         anyio.run(update)
         assert self.sent[0] == SyncFiles(id=self.sent[0].id, entries=[])  # type: ignore[attr-defined]
@@ -346,6 +348,26 @@ def test_a_new_copy_gets_the_list_and_then_what_it_lacks(tmp_path: Path, write: 
     assert (listed.whole, listed.done, [entry.path for entry in listed.entries]) == (True, True, ["a.py", "b.py"])
     assert isinstance(written, WriteFiles)
     assert [(piece.digest, piece.data) for piece in written.contents] == [(digest("a"), b"a")]
+
+
+def test_the_first_sync_says_how_far_it_is(tmp_path: Path, write: Write) -> None:
+    target = Target(tmp_path)
+    for name in ("a", "b", "c"):
+        write(name, name)
+    write("same as c", "c")  # travels once
+    target.update()
+    assert target.told == [("looking through the workspace's files", 0, 0), ("2 of 3 files", 2, 3)]
+    target.told.clear()
+    target.update()
+    assert target.told == []
+
+
+def test_many_bytes_are_told_as_well() -> None:
+    told: list[tuple[str, int, int]] = []
+    travel = Travel(lambda *words: told.append(words))
+    travel.add([FileEntry("large.bin", "file", 0o644, 1, 5 * 1024 * 1024 + 1, "d1")])
+    travel.received(0, 3 * 1024 * 1024)
+    assert told == [("0 of 1 file, 3 of 5 MiB", 0, 1)]
 
 
 def test_a_change_goes_with_its_content_and_nothing_else_does(tmp_path: Path, write: Write) -> None:

@@ -83,19 +83,25 @@ def test_without_a_name_the_default_targets_run(tmp_path: Path) -> None:
 
 def test_names_need_no_table(tmp_path: Path) -> None:
     config = resolved(tmp_path)
-    found = choose(config, ["3.8", "python3.13", "node22", "node", "docker:alpine:3", "podman:x", "ssh:eve@h"])
+    found = choose(
+        config,
+        ["3.8", "python3.13", "node22", "node", "docker:alpine:3", "podman:x", "ssh:eve@h", "3.13T", "pypy-3.10"],
+    )
     assert [target.name for target in found] == [
-        "py3.8", "py3.13", "node22", "node", "docker:alpine:3", "podman:x", "ssh:eve@h",
+        "py3.8", "py3.13", "node22", "node", "docker:alpine:3", "podman:x", "ssh:eve@h", "py3.13t",
+        "pypy3.10",
     ]  # fmt: skip
     settings = [target.settings for target in found]
     assert (settings[0].python, settings[2].node, settings[3].node) == ("3.8", "22", "node")
     assert (settings[4].docker, settings[4].engine, settings[5].engine) == ("alpine:3", "", "podman")
+    assert (settings[7].python, settings[8].python) == ("3.13t", "pypy3.10")
     assert (settings[6].ssh, settings[6].timeout, settings[6].python) == ("eve@h", 5.0, "")
 
 
 def test_all_is_every_table_and_each_target_runs_once(tmp_path: Path) -> None:
     assert names(resolved(tmp_path), "all", "old") == ["old", "box", "build1", "py3.10"]
     assert names(resolved(tmp_path), "3.8", "py3.8", "python3.8") == ["py3.8"]
+    assert names(resolved(tmp_path), "3.13t", "py3.13t", "3.13") == ["py3.13t", "py3.13"]
     assert names(resolved(tmp_path, "[tool.testd]\n"), "all") == [""]
 
 

@@ -142,8 +142,9 @@ def test_hosts_are_listed_and_not_connected(machine):
 @pytest.mark.parametrize(
     ("text", "usable", "said"),
     [
-        ("echo 3.11.2", True, ["Python 3.11.2"]),
-        ("echo 3.7.1", False, "python3 there is Python 3.7.1; 3.8 is the oldest that works"),
+        ("echo 3.11.2 True", True, ["pytest"]),
+        ("echo Welcome; echo 3.11.2 False", True, ["no pytest"]),
+        ("echo 3.7.1 False", False, "python3 there is Python 3.7.1; 3.8 is the oldest that works"),
         ('echo "me@build1: Permission denied (publickey)." >&2; exit 255', False, "does not accept any of your keys"),
         ("exit 127", False, "there is no python3"),
     ],
@@ -220,6 +221,17 @@ def test_a_target_without_pytest_says_how_it_gets_one(machine):
     assert (status, bare["usable"]) == (1, False)
     assert bare["problem"] == f"no pytest in {machine.bin}/python3.99"
     assert 'install = ["pytest"]' in bare["fix"]
+
+
+def test_a_host_without_pytest_says_how_it_gets_one(machine):
+    program(machine.bin / "ssh", f'echo "$@" > {machine.home}/called; echo 3.11.2 False')
+    configure(machine, '[tool.pytest.ini_options]\n[tool.testd.targets.far]\nssh = "build1"\npython = "~/py"\n')
+    status, found = looked(machine, "--check")
+    far = one(found["targets"], name="far")
+    assert (status, far["usable"], far["version"]) == (1, False, "3.11.2")
+    assert (far["problem"], far["facts"]) == ("no pytest for ~/py there", [])
+    assert "~/py -m pip install pytest" in far["fix"]
+    assert "exec ~/py -c" in (machine.home / "called").read_text(), "quoted, it would not be one's home there"
 
 
 def test_a_wrong_declaration_is_a_problem_of_its_target(machine):

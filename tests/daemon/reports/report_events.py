@@ -59,6 +59,10 @@ def notice(level="warning", text="something", detail="", target=""):
     return {"type": "Notice", "level": level, "text": text, "target": target, "detail": detail}
 
 
+def preparing(text="connecting to build1", target="build1", done=0, total=0):
+    return {"type": "Preparing", "target": target, "text": text, "done": done, "total": total}
+
+
 def started(test="tests/test_a.py::test_slow", seconds=1.0, worker=0, target="py3.11"):
     return {"type": "Started", "test": test, "worker": worker, "seconds": seconds, "target": target}
 

@@ -12,6 +12,7 @@ from report_events import (
     outcomes,
     output,
     planned,
+    preparing,
     row,
     started,
     target,
@@ -54,6 +55,18 @@ def test_every_event_is_a_line_with_its_run_and_number():
         "targets": {},
     }
     assert all("type" not in line for line in made)
+
+
+def test_what_a_target_does_before_it_is_ready_is_a_line():
+    assert lines(preparing("1,200 of 5,000 files", done=1200, total=5000))[1] == {
+        "event": "preparing",
+        "run": "r1",
+        "seq": 1,
+        "target": "build1",
+        "text": "1,200 of 5,000 files",
+        "done": 1200,
+        "total": 5000,
+    }
 
 
 def test_a_batch_becomes_a_line_for_each_test():

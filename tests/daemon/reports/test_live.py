@@ -5,7 +5,19 @@ from __future__ import annotations
 import io
 import re
 
-from report_events import completed, detail, notice, outcomes, planned, row, started, target, terminal, unavailable
+from report_events import (
+    completed,
+    detail,
+    notice,
+    outcomes,
+    planned,
+    preparing,
+    row,
+    started,
+    target,
+    terminal,
+    unavailable,
+)
 
 from testd_daemon.reports.place import Place
 from testd_daemon.reports.text import LIVE_AFTER, TextReport, TextSettings
@@ -88,6 +100,10 @@ def test_before_the_plan_it_says_what_is_going_on(monkeypatch):
     clock.now = 0.5
     report.tick()
     assert screen(stream.getvalue())[0] == "starting… 0.5 s"
+    report.event("r1", 1, preparing("1,200 of 5,000 files"))
+    clock.now = 0.75
+    report.tick()
+    assert screen(stream.getvalue())[0] == "starting: 1,200 of 5,000 files… 0.8 s"
     report.event("r1", 1, target())
     clock.now = 1.0
     report.tick()

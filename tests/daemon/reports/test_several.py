@@ -12,6 +12,7 @@ from report_events import (
     outcomes,
     output,
     planned,
+    preparing,
     row,
     started,
     target,
@@ -332,6 +333,8 @@ def test_without_a_terminal_a_long_run_says_where_the_others_are():
         target("a"),
         notice("info", "b: installing pytest", target="b"),
         unavailable("c", "no such host"),
+        preparing("5 of 1,200 files", target="d", done=5, total=1200),
+        preparing("400 of 1,200 files", target="d", done=400, total=1200),
         planned(targets={"a": 4, "b": None, "c": None, "d": None}),
         passed(["a"]),
         started(seconds=2.0, target="a"),
@@ -341,8 +344,8 @@ def test_without_a_terminal_a_long_run_says_where_the_others_are():
     clock.now += SAY_EVERY
     report.tick()
     assert text_of(out).splitlines()[-1] == (
-        "1 of 4 tests (25 %), 20.0 s; a: 1/4, b: installing pytest, c: unavailable: no such host, d: waiting; "
-        "running: tests/test_a.py::test_slow [a] (22.0 s)"
+        "1 of 4 tests (25 %), 20.0 s; a: 1/4, b: installing pytest, c: unavailable: no such host, "
+        "d: 400 of 1,200 files; running: tests/test_a.py::test_slow [a] (22.0 s)"
     )
 
 

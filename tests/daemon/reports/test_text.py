@@ -16,6 +16,7 @@ from report_events import (
     outcomes,
     output,
     planned,
+    preparing,
     row,
     started,
     target,
@@ -281,6 +282,21 @@ def test_without_a_terminal_a_long_run_says_how_far_it_is():
     assert text_of(out) == (
         "1 of 4 tests (25 %), 20.0 s of about 40.0 s; running: tests/test_a.py::test_slow (22.0 s)\n"
     )
+
+
+def test_without_a_terminal_a_long_start_says_what_is_done():
+    out, clock = terminal(), Clock()
+    made = report(out, clock=clock)
+    made.event("r1", 1, notice("info", "pulling python:3.12: 3 of 7 layers", target="box"))
+    clock.now += SAY_EVERY
+    made.tick()
+    made.event("r1", 2, preparing("1,200 of 5,000 files", done=1200, total=5000))
+    clock.now += SAY_EVERY
+    made.tick()
+    assert text_of(out).splitlines() == [
+        "starting: pulling python:3.12: 3 of 7 layers, 20.0 s",
+        "starting: 1,200 of 5,000 files, 40.0 s",
+    ]
 
 
 def test_a_fault_ends_the_report():

@@ -78,8 +78,16 @@ class Contained:
 
     def process(self, part: str) -> psutil.Process:
         """Return the handler, the agent or the client of the engine: the one whose command line has this part."""
-        (found,) = [one for one in self.house.processes() if any(part in word for word in one.cmdline())]
+        (found,) = [one for one in self.house.processes() if any(part in word for word in _words(one))]
         return found
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Return a command line, none of what has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def told(client: subprocess.Popen[str]) -> Told:

@@ -21,6 +21,7 @@ HOSTILE = """
     export const aborts = () => { process.kill(process.pid, 'SIGABRT'); for (;;); };
     export const spins = () => { for (;;); };
     export const waits = () => new Promise(() => {});
+    export const keeps_signals = () => { process.on('SIGUSR1', () => {}); for (;;); };
     export const blocks = () => { execSync('sleep 1000'); };
     export const eats = () => { const kept = []; for (;;) kept.push(new Array(1e5).fill({})); };
     export const buffers = () => { const kept = []; for (;;) kept.push(Buffer.alloc(1e7, 1)); };
@@ -64,14 +65,17 @@ def test_the_end_of_the_process_names_its_signal(hostile: Project, alone: bool) 
 
 
 @pytest.mark.every_node
-def test_a_test_that_never_ends_is_ended_and_it_is_told_where_it_was(hostile: Project) -> None:
+@pytest.mark.parametrize("alone", [False, True], ids=["worker", "bin"])
+def test_a_test_that_never_ends_is_ended_and_it_is_told_where_it_was(hostile: Project, alone: bool) -> None:
+    """A process of its own in an endless loop answers nobody: its inspector is opened from outside."""
     with hostile.collected() as runner:
-        for name, line, why in (("spins", 8, "most recent call first"), ("waits", 9, "nothing can settle")):
-            exited = runner.run("fine", name, timeout=0.5).exited
+        for name, line, why in (("spins", 8, "most recent call first"), ("waits", 9, "it waits")):
+            exited = runner.run("fine", name, timeout=0.5, alone=alone).exited
             assert (exited.cause, runner.ids[exited.test]) == ("timeout", f"a.test.mjs::{name}")
             assert f", line {line} in {name}" in exited.stacks
             assert why in exited.stacks
-        assert runner.run("fine").exited.completed
+            assert "Debugger" not in exited.stderr  # what the inspector itself says is not the test's
+        assert runner.run("fine", alone=alone).exited.completed
 
 
 def test_a_thread_that_cannot_be_ended_takes_its_host_along(hostile: Project) -> None:
@@ -81,8 +85,8 @@ def test_a_thread_that_cannot_be_ended_takes_its_host_along(hostile: Project) ->
         assert runner.run("fine").exited.completed
 
 
-@pytest.mark.parametrize("name", ["spins", "waits", "blocks"])
-def test_a_process_of_its_own_that_never_ends_is_killed(hostile: Project, name: str) -> None:
+@pytest.mark.parametrize("name", ["blocks", "keeps_signals"])
+def test_a_process_of_its_own_that_cannot_be_asked_is_killed(hostile: Project, name: str) -> None:
     with hostile.collected() as runner:
         exited = runner.run("fine", name, timeout=0.5, alone=True).exited
         assert (exited.cause, runner.ids[exited.test]) == ("timeout", f"a.test.mjs::{name}")

@@ -18,6 +18,11 @@ def pid_of(came: Came) -> int:
     return int(came.output.split()[1])
 
 
+def leaks_of(came: Came, name: str) -> list[str]:
+    detail = came.outcomes[name].detail
+    return detail.leaks if detail is not None else []
+
+
 def settle(runner: Runner) -> None:
     """Wait until what follows a run is done: it is told what the thread that waits for the next one has loaded."""
     runner.launched.until(Dependencies)
@@ -215,3 +220,12 @@ def test_nodes_own_options_are_given_to_what_runs_user_code(project: Project) ->
     with project.collected(arguments=["--expose-gc"]) as runner:
         assert runner.run("one").verdicts() == {"one": "passed"}
         assert runner.run("one", alone=True).verdicts() == {"one": "passed"}
+
+
+@pytest.mark.every_node
+def test_what_a_file_left_unhandled_is_told_by_a_thread_that_waited_as_by_any_other(project: Project) -> None:
+    project.write(a_test_mjs="Promise.reject(new Error('at the top'));\nexport const passes = () => {};\n")
+    with project.collected() as runner:
+        for _ in range(2):
+            assert leaks_of(runner.run(), "passes") == ["an error that nobody handled: Error: at the top"]
+            settle(runner)

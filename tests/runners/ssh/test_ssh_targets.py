@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agent_driver import RunResult
 
-from testd_protocol.messages import Notice, Outcomes, Output, TargetReady
+from testd_protocol.messages import Notice, Outcomes, Output, Preparing, Probe, TargetReady
 
 Project = Any  # of conftest.py
 
@@ -40,6 +41,28 @@ def test_it_runs_there_and_is_warm_the_next_time(project: Project) -> None:
     assert second.verdicts == first.verdicts
     assert second.ready.warm, second.ready.reason
     assert project.run("test_it.py::test_value").verdicts == {"test_value": "passed"}
+
+
+def test_a_first_run_says_what_it_waits_for_and_a_warm_one_does_not(project: Project) -> None:
+    project.write("test_it.py", "def test_it():\n    pass\n")
+    said = [event.text for event in project.run().of(Preparing)]
+    assert said[:2] == ["connecting to build1", "looking through the workspace's files"]
+    assert said[-1] == "collecting"
+    assert project.run().of(Preparing) == []
+
+
+def test_its_memory_is_that_of_the_runner_on_the_host(project: Project, until: Callable[..., None]) -> None:
+    """`testd status` showed what ssh holds here."""
+    large = 64 * 1024
+    project.write("test_it.py", f"kept = b'x' * {large * 1024}\ndef test_it():\n    pass\n")
+    project.run()
+
+    def told() -> bool:
+        project.agent.send(Probe(id=1))
+        (runner,) = project.agent.receive().status.runners
+        return runner.memory > large
+
+    until(told)
 
 
 def test_two_hosts_at_once(project: Project) -> None:

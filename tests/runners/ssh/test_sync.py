@@ -377,6 +377,16 @@ def test_a_large_file_comes_in_pieces(side: Side) -> None:
     assert side.tree() == {"a": text}
 
 
+def test_it_says_now_and_then_how_much_has_come(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_module, "_PROGRESS_INTERVAL", -1.0)
+    side.list(file("a", "first"), file("b", "second"))
+    assert side.write("first") == {"type": "FilesReceived", "id": 1, "size": 5, "files": 1}
+    side.sync.write({"id": 1, "contents": [[digest("second"), b"sec", False]]})
+    assert side.told[-1] == {"type": "FilesReceived", "id": 1, "size": 8, "files": 1}
+    side.sync.write({"id": 1, "contents": [[digest("second"), b"ond", True]]})
+    assert [message["type"] for message in side.told[-2:]] == ["FilesReceived", "FilesSynced"]
+
+
 # ── copies ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import anyio
 import anyio.to_thread
 
+from testd_daemon import command
 from testd_daemon.agent.environments import declaration, store
 from testd_daemon.agent.environments.build import StepFailed, perform
 from testd_daemon.agent.environments.builder import Builder, Step, choose
@@ -33,10 +33,13 @@ _LEAST_PIP: Final = (22, 3)
 _LEAST_PYTHON: Final = (3, 8)
 
 
-async def ensure(request: EnvironmentRequest, tell: Callable[[str], None]) -> str:
+async def ensure(
+    request: EnvironmentRequest, tell: Callable[[str], None], turns: anyio.Semaphore | None = None
+) -> str:
     """Return the path of the interpreter of an environment that holds what the request declares.
 
-    Where there is none it is made, and `tell` gets a line for each step, which begins with the target's name. Raises
+    Where there is none it is made, and `tell` gets a line for each step, which begins with the target's name; `turns`
+    has one for each environment that may be made at the same time, those that wait for one are told. Raises
     EnvironmentFault where the declaration is wrong or the environment cannot be made; one that failed is not tried
     again until something has changed.
     """
@@ -44,13 +47,36 @@ async def ensure(request: EnvironmentRequest, tell: Callable[[str], None]) -> st
     for _ in range(ATTEMPTS):
         wanted = await anyio.to_thread.run_sync(declaration.read, request)
         place = Place(request.cache, wanted.name)
-        if place.whole() is not None or await _made(request, wanted, place, tell):
+        if place.whole() is not None:
+            return place.python
+        async with _turn(turns, request, tell):
+            made = await _made(request, wanted, place, tell)
+        if made:
             return place.python
         tell(f"{request.target}: what it is made of changed meanwhile")
     raise EnvironmentFault(
         f"no environment: what it is made of has changed while it was made, {ATTEMPTS} times",
         hint="something writes to the files that the declaration reads; a build must not change its own inputs",
     )
+
+
+@contextlib.asynccontextmanager
+async def _turn(
+    turns: anyio.Semaphore | None, request: EnvironmentRequest, tell: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """Have a turn for the length of a block. It comes before the lock: who waits for that counts the holder's time."""
+    if turns is None:
+        yield
+        return
+    try:
+        turns.acquire_nowait()
+    except anyio.WouldBlock:
+        tell(f"{request.target}: waiting until another environment is ready: each takes a processor")
+        await turns.acquire()
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 async def _made(request: EnvironmentRequest, wanted: Declaration, place: Place, tell: Callable[[str], None]) -> bool:
@@ -158,8 +184,8 @@ async def _perform(
 async def _has_pip(python: str, environment: dict[str, str]) -> bool:
     """Tell whether an interpreter has a pip that can install into another environment."""
     ask = [python, "-c", "import pip; print(pip.__version__)"]
-    with contextlib.suppress(TimeoutError, OSError, ValueError), anyio.fail_after(PROBE_DEADLINE):
-        done = await anyio.run_process(ask, env=environment, check=False, stdin=subprocess.DEVNULL)
-        version = done.stdout.decode("ascii", "replace").split(".")
-        return done.returncode == 0 and (int(version[0]), int(version[1])) >= _LEAST_PIP
+    with contextlib.suppress(TimeoutError, OSError, ValueError, IndexError):
+        done = await command.run(ask, deadline=PROBE_DEADLINE, env=environment)
+        version = done.output.split(".")
+        return done.status == 0 and (int(version[0]), int(version[1])) >= _LEAST_PIP
     return False

@@ -5,6 +5,7 @@ Runs in the agent.
     ignore.py    which files do not travel
     scan.py      what is in the workspace now, by content
     contents.py  the bytes, in pieces
+    travel.py    how far they are, for people
     record.py    which checkpoints a change makes stale
     mirror.py    one runner's copy: brought up to date before each run
 """
@@ -12,5 +13,6 @@ Runs in the agent.
 from testd_daemon.agent.mirror.mirror import Mirror
 from testd_daemon.agent.mirror.record import MirroredRecord
 from testd_daemon.agent.mirror.scan import Scanner
+from testd_daemon.agent.mirror.travel import Tell, tell_nobody
 
-__all__ = ["Mirror", "MirroredRecord", "Scanner"]
+__all__ = ["Mirror", "MirroredRecord", "Scanner", "Tell", "tell_nobody"]

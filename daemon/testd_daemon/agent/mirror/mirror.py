@@ -21,6 +21,7 @@ from testd_daemon.agent.freshness import Checkpoint
 from testd_daemon.agent.mirror.contents import ChangedMeanwhileError, pieces
 from testd_daemon.agent.mirror.record import MirroredRecord
 from testd_daemon.agent.mirror.scan import Scanner, Snapshot
+from testd_daemon.agent.mirror.travel import Tell, Travel, tell_nobody
 from testd_daemon.errors import DeadlineExpired, FaultError, TestdError
 from testd_protocol.framing import Unknown
 from testd_protocol.messages import (
@@ -83,6 +84,7 @@ class Mirror:
         self._heard: list[Said | TestdError] = []
         self._arrived = anyio.Event()
         self._id = -1
+        self._travel = Travel(tell_nobody)
 
     # ── between the two sides ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -132,6 +134,8 @@ class Mirror:
     def heard(self, message: Said | TestdError) -> None:
         """Take what the runner says, or why it says nothing more."""
         if isinstance(message, TestdError) or message.id == self._id:
+            if isinstance(message, FilesReceived):  # at once: whoever sends does not listen meanwhile
+                self._travel.received(message.files, message.size)
             self._heard.append(message)
             self._arrived.set()
 
@@ -142,15 +146,24 @@ class Mirror:
         return self._sent is not None and not any(self._differing(snapshot))
 
     async def update(
-        self, channel: Channel, numbers: count[int], records: Mapping[tuple[Checkpoint, int], MirroredRecord]
+        self,
+        channel: Channel,
+        numbers: count[int],
+        records: Mapping[tuple[Checkpoint, int], MirroredRecord],
+        tell: Tell = tell_nobody,
     ) -> None:
         """Bring the copy up to date, and tell the records what has changed. No run may be using the runner.
+
+        `tell` is told how far it is where it takes longer than a moment.
 
         Raises FaultError for what the target says, DeadlineExpired, and whatever ends the connection.
         """
         for _ in range(MOST_TRIES):
             self._id = next(numbers)
             self._heard.clear()
+            self._travel = Travel(tell)
+            if self._sent is None:
+                self._travel.looking()
             channel.send(SyncFiles(id=self._id, entries=[]))  # the target looks at its side while we look at ours
             snapshot = await self._scanner.scan()
             changed, removed = self._differing(snapshot)
@@ -183,7 +196,9 @@ class Mirror:
         if not whole:
             small = [entries[path] for path in changed if entries[path].kind == "file"]
             if sum(entry.size for entry in small) <= UNASKED:
-                await self._write(channel, {entry.content: entry.path for entry in small})
+                unique = {entry.content: entry for entry in small}
+                self._travel.add(unique.values())
+                await self._write(channel, {digest: entry.path for digest, entry in unique.items()})
         for page in self._pages(changed, removed, entries, whole=whole):
             channel.send(page)
         while True:
@@ -197,10 +212,11 @@ class Mirror:
                         exit_code=message.exit_code,
                     )  # fmt: skip
                 case FilesWanted():
-                    places = {entry.content: path for path, entry in entries.items() if entry.kind == "file"}
-                    await self._write(channel, {digest: places[digest] for digest in message.digests})
+                    places = {entry.content: entry for entry in entries.values() if entry.kind == "file"}
+                    self._travel.add(places[digest] for digest in message.digests)
+                    await self._write(channel, {digest: places[digest].path for digest in message.digests})
                 case FilesReceived():
-                    pass  # it goes on
+                    pass  # it goes on, and has been told
 
     def _pages(
         self, changed: list[str], removed: list[str], entries: Mapping[str, FileEntry], *, whole: bool

@@ -1,0 +1,62 @@
+"""A real podman for tests, with folders of its own: it needs no daemon. As root on Debian it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from container_engine import Engine, NoEngine, data_folder, install, take_off
+
+__all__ = ["Podman", "podman"]
+
+_DEADLINE = 60.0
+#: Podman's own are higher than root may go where these tests run in a container themselves.
+_LIMITS = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
+#: catatonit is what `--init` runs; crun and runc both do.
+_PACKAGES = ("podman", "catatonit", "crun")
+
+
+class Podman(Engine):
+    """A podman whose images and containers are in `data`, and whose state is in `folder`."""
+
+    program = "podman"
+
+    def __init__(self, data: Path, folder: Path) -> None:
+        (folder / "containers.conf").write_text(_LIMITS)
+        super().__init__(
+            {"CONTAINERS_CONF": f"{folder}/containers.conf", "CONTAINERS_STORAGE_CONF": f"{folder}/storage.conf"}
+        )
+        for driver in ("overlay", "vfs"):  # the first needs a file system that overlays can lie on
+            (folder / "storage.conf").write_text(
+                f'[storage]\ndriver = "{driver}"\ngraphroot = "{data}/{driver}"\nrunroot = "{folder}/run"\n'
+            )
+            if self.run("info", "--format", "{{.Store.GraphDriverName}}", check=False) == driver:
+                return
+        raise NoEngine(f"podman does not answer: {self.run('info')}")
+
+
+@contextlib.contextmanager
+def podman() -> Iterator[Podman]:
+    """Hold a podman for the length of a block; its containers are gone behind it. Raises NoEngine."""
+    if os.environ.get("TESTD_TEST_ENGINE") == "none":
+        raise NoEngine("TESTD_TEST_ENGINE=none")
+    if os.geteuid() != 0:
+        raise NoEngine("only root can have a podman with folders of its own here")
+    install(*_PACKAGES, program="podman")
+    install("catatonit", program="catatonit")
+    with data_folder("podman") as data, tempfile.TemporaryDirectory(prefix="testd-podman-") as folder:
+        data.mkdir(exist_ok=True)
+        try:
+            yield Podman(data, Path(folder))
+        finally:
+            subprocess.run(
+                ["podman", "rm", "--all", "--force", "--time", "0"], capture_output=True, check=False,
+                timeout=_DEADLINE,
+                env={**os.environ, "CONTAINERS_CONF": f"{folder}/containers.conf",
+                     "CONTAINERS_STORAGE_CONF": f"{folder}/storage.conf"},
+            )  # fmt: skip
+            take_off(data, Path(folder))
