@@ -114,6 +114,11 @@ class Child:
         return self._sock is not None
 
     @property
+    def running(self) -> bool:
+        """Tell whether there is a process whose end has not been heard of."""
+        return self.pid != 0 and not self.ended
+
+    @property
     def fd(self) -> int:
         """Return the channel's descriptor."""
         return self.sock_or_raise().fileno()

@@ -137,6 +137,7 @@ class Stems:
         elif kind == "Became":
             message = unpackb(payload)
             stem.became = self._waiting.pop(message["id"])
+            stem.ended = "it became the collected one"
             self._stems.pop("configured", None)
             self._forked(stem.became, message["pid"])
         elif kind == "Reaped":

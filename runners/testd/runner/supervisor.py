@@ -248,8 +248,11 @@ class Supervisor:
             self._stems.reaped(pid, status)
 
     def _closed(self, child: Child) -> None:
-        """A channel that ends before its process was forked: its stem could not do it, or `Forked` is on its way."""
-        if child.pid or child.parent is None or any(found.open for found in _below(child)):
+        """A channel that ends before its process was forked: its stem could not do it, or `Forked` is on its way.
+
+        As long as a process below it is not reaped, that one's end tells more.
+        """
+        if child.pid or child.parent is None or any(found.open or found.running for found in _below(child)):
             return
         if isinstance(child, StemChild):
             self._stems.end(child, "it was never started")

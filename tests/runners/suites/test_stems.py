@@ -198,6 +198,15 @@ def test_what_failed_to_configure_serves_no_other_collection(tmp_path: Path) -> 
         assert driver.collect()["ids"] == ["test_a.py::test_a"]
 
 
+@pytest.mark.parametrize("module", ["pytest", "conftest"])
+def test_what_ends_a_stem_before_it_forks_is_told(tmp_path: Path, module: str) -> None:
+    """The end of a channel may be heard before that of the process, which says more."""
+    text = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with runner(write(tmp_path, test_a="def test_a(): pass", **{module: text})) as driver:
+        for _ in range(5):
+            assert "killed by SIGKILL" in driver.collect()["message"]
+
+
 def test_a_collection_whose_process_is_killed_is_told(tmp_path: Path) -> None:
     with runner(write(tmp_path, test_a="def test_a(): pass\n")) as driver:
         driver.collect()
