@@ -195,7 +195,7 @@ class TargetTask:
             elif self._maxfail(collection) and len(records) >= self._maxfail(collection):
                 self._target.cancel(f"stopped after {len(records)} collection error{'s' * (len(records) != 1)}")
             await self._carry_out(self._target, spec, arguments, provision, chosen, alone=alone)
-            for text in provision.collection.strangers.told(self._strangers):  # what tests themselves have loaded
+            for text in provision.strangers.told(self._strangers):  # what tests themselves have loaded
                 self._tell(text)
         finally:
             if self._local:

@@ -16,6 +16,7 @@ from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.selection import Argument
 from testd_daemon.agent.spec import Spec
+from testd_daemon.agent.strangers import Strangers
 from testd_daemon.config import Settings
 
 __all__ = ["Provision", "provide"]
@@ -54,6 +55,11 @@ class Provision:
         """The collection."""
         assert self._collection is not None
         return self._collection
+
+    @property
+    def strangers(self) -> Strangers:
+        """Folders outside from which modules came, as far as that is known."""
+        return self._collection.strangers if self._collection is not None else Strangers()
 
     async def obtain(self, spec: Spec, arguments: Sequence[Argument], *, fresh: bool) -> None:
         """Get both. Raises what `Pool.acquire` and `Runner.collect` do."""

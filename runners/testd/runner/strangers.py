@@ -5,6 +5,7 @@ project, the standard library, what is installed in the interpreter's environmen
 reference (editable: a `.pth` file, or a finder of setuptools), because the environment brings that along.
 """
 
+import contextlib
 import os
 import site
 import sys
@@ -30,7 +31,7 @@ class Strangers:
         folders = [self._root, _runner(), *_environment()]
         real = [os.path.realpath(folder) for folder in folders]
         self._inside = (*{folder.rstrip("/") + "/" for folder in (*folders, *real)}, *_mapped())
-        self._path = sorted({os.path.abspath(entry) for entry in sys.path}, key=len, reverse=True)
+        self._path = sorted(set(_absolute(sys.path)), key=len, reverse=True)
 
     def among(self, files: "Dict[str, str]", *, of_tests: bool = False) -> "List[List[Any]]":
         """Return `[folder, how it got into reach, names]` of each folder outside from which modules were loaded.
@@ -55,11 +56,20 @@ class Strangers:
 
     def _way(self, folder: str) -> str:
         """Say how a folder got into reach, empty where that is not known."""
-        if folder in map(os.path.abspath, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))):
+        if folder in _absolute(os.environ.get("PYTHONPATH", "").split(os.pathsep)):
             return "PYTHONPATH"
         if folder == getattr(site, "USER_SITE", None):
             return "the user's own packages"
         return "a folder above the project" if self._root.startswith(folder.rstrip("/") + "/") else ""
+
+
+def _absolute(entries: "Iterable[str]") -> "List[str]":
+    """Return the paths that are meant; without those that count from a working directory that is gone."""
+    found = []
+    for entry in filter(None, entries):
+        with contextlib.suppress(OSError):
+            found.append(os.path.abspath(entry))
+    return found
 
 
 def _runner() -> str:
