@@ -7,7 +7,7 @@
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { MessageChannel, Worker } = require('node:worker_threads');
+const { MessageChannel, receiveMessageOnPort, Worker } = require('node:worker_threads');
 const { FrameBuffer, frame, payloadOf } = require('./framing.js');
 const { CONTROL, FIRST_SEAT, SLOTS } = require('./layout.js');
 const { pack, unpack } = require('./msgpack.js');
@@ -61,6 +61,9 @@ class Thread {
 
   _exited(status) {
     threads.delete(this.seat);
+    // its end may be heard before what it said last, of a child that it started
+    let said;
+    while ((said = receiveMessageOnPort(this.port)) !== undefined) this._hear(said.message);
     this.port.close();
     for (const pid of this.children) killOwn(pid);
     // what its children started is in this group too; it can be told apart only while no other thread has children
