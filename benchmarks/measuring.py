@@ -5,6 +5,7 @@ Runs in testd's environment (psutil).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import select
@@ -119,11 +120,11 @@ def run(contender: Contender, deadline: float = COMMAND_DEADLINE) -> Sample:
 def _wait(
     process: subprocess.Popen[bytes], contender: Contender, deadline: float
 ) -> tuple[resource.struct_rusage, int]:
-    """Reap the process with its resource usage; past the deadline kill its session and raise MeasureError."""
+    """Reap the process with its resource usage; past the deadline kill all that it started and raise MeasureError."""
     exited = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
     try:
         if exited is not None and not _readable(exited, deadline - time.perf_counter()):
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill_family(process.pid)
             os.wait4(process.pid, 0)
             process.returncode = -signal.SIGKILL
             raise MeasureError(f"{contender.name}: did not end in time: {' '.join(contender.command)}")
@@ -133,6 +134,14 @@ def _wait(
             os.close(exited)
     process.returncode = os.waitstatus_to_exitcode(status)
     return usage, process.returncode
+
+
+def _kill_family(pid: int) -> None:
+    """Kill a command with all below it: workers in groups of their own would go on, on a processor that is measured."""
+    family = [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _readable(descriptor: int, seconds: float) -> bool:
