@@ -16,8 +16,6 @@ const { State } = require('./slots.js');
 const { strangers } = require('./strangers.js');
 
 const PAGE = 2000;
-/** Runs of a test that does nothing, after which V8 has compiled what every test goes through. */
-const REHEARSALS = 8;
 
 /**
  * Load the files that paths mean, and tell their tests: `Found`, then `Dependencies`, pages of `Listed`, and `Modules`.
@@ -66,7 +64,6 @@ async function preload(session, { collection, files }) {
     await session.load(file);
   }
   notes.stop();
-  for (let n = 0; n < REHEARSALS; n++) await session.rehearse();
   const { stats, folders } = dependencies(session, notes, files, [], since);
   session.endpoint.send({ type: 'Preloaded', collection, files: stats, directories: folders });
 }

@@ -9,10 +9,8 @@ const path = require('node:path');
 const { collect, preload } = require('./collecting.js');
 const { Endpoint } = require('./endpoint.js');
 const { describe, detail } = require('./failures.js');
-const { frame } = require('./framing.js');
 const { Leaks } = require('./leaks.js');
 const { loadFile } = require('./loading.js');
-const { pack } = require('./msgpack.js');
 const { Output } = require('./output.js');
 const { SlotWriter, State, now } = require('./slots.js');
 const { Strays } = require('./strays.js');
@@ -201,15 +199,6 @@ class Session {
     if (verdict === 'failed' || verdict === 'error') this._failures += 1;
     const memory = usage().maxRSS;
     this.endpoint.send({ type: 'Outcome', job, test: index, verdict, duration, memory, detail: what });
-  }
-
-  /** Take the way of a test with one that does nothing, and tell nobody: the first real one meets compiled code. */
-  async rehearse() {
-    const late = this._strays.late();
-    const rehearsal = { call: async () => {} };
-    const { verdict, duration, what } = await this._judge('', rehearsal, { root: this.settings.root, file: '' });
-    frame(pack({ type: 'Outcome', job: 0, test: 0, verdict, duration, memory: usage().maxRSS, detail: what }));
-    this._strays.forget(late);
   }
 
   async _verdict(id) {

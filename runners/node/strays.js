@@ -38,14 +38,6 @@ class Strays {
     this._current = null;
   }
 
-  /** What was called last was no test: `late` is what there was before it; what came meanwhile is of nobody. */
-  forget(late) {
-    const { errors } = this._last;
-    this._last = null;
-    this._late.push(...late);
-    for (const error of errors) this._take(error);
-  }
-
   /** Return what came too late since the last call, one line each. */
   late() {
     return this._late.splice(0);
