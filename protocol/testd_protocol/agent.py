@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from testd_protocol.client import Cancel, History, HistoryReport
+from testd_protocol.client import Cancel, History, HistoryReport, Steer
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
 from testd_protocol.documents import AgentStatus, RunRequest
 from testd_protocol.version import PROTOCOL, __version__
@@ -45,7 +47,7 @@ class Probe(Message, frozen=True, kw_only=True):
     id: int  # any number
 
 
-AgentInstruction = Configure | Run | Cancel | History | Probe | Shutdown | Unsupported | Ping | Pong
+AgentInstruction = Configure | Run | Cancel | Steer | History | Probe | Shutdown | Unsupported | Ping | Pong
 
 
 class Ready(Message, frozen=True, kw_only=True):
@@ -72,6 +74,7 @@ class Report(Message, frozen=True, kw_only=True):
     counts: dict[str, int] = {}  # verdicts in this event, so that the handler need not look inside
     exit_code: int = 0  # where final
     tests: int = -1  # where planned
+    mark: Literal["", "begin", "end"] = ""  # a watch: of a generation
 
 
 class AgentReport(Message, frozen=True, kw_only=True):

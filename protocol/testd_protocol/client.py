@@ -5,6 +5,8 @@ Imported by the handler and the async client. The quick client writes and reads 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
@@ -23,6 +25,7 @@ __all__ = [
     "HistoryReport",
     "Status",
     "StatusReport",
+    "Steer",
     "Submit",
     "Welcome",
 ]
@@ -51,7 +54,7 @@ class Attach(Message, frozen=True, kw_only=True):
     """Follow a run. Answered by `Accepted`, then by every `Event` after the number `after`, once, to its end."""
 
     run: str  # the id from `Accepted`; empty: the newest run
-    after: int = 0  # the last sequence number that was seen
+    after: int = 0  # the last sequence number that was seen; -1: before the newest generation of a watch
 
 
 class Cancel(Message, frozen=True, kw_only=True):
@@ -59,6 +62,15 @@ class Cancel(Message, frozen=True, kw_only=True):
 
     run: str  # the id from `Accepted`
     reason: str = ""  # for the report: interrupted, …
+
+
+class Steer(Message, frozen=True, kw_only=True):
+    """Have a watch run something now. Client → handler → agent. What runs at the moment is superseded."""
+
+    run: str  # the id from `Accepted`
+    what: Literal["all", "failed", "filter", "snapshots"]  # filter: from now on only tests that match
+    patterns: list[str] = []  # filter: files whose path has one of these in it; empty: all
+    keyword: str = ""  # filter: as pytest's -k; empty: all
 
 
 class Status(Message, frozen=True, kw_only=True):
@@ -74,7 +86,7 @@ class History(Message, frozen=True, kw_only=True):
     id: int = 0  # any number, comes back in the report
 
 
-ClientMessage = Hello | Submit | Attach | Cancel | Status | History | Shutdown | Unsupported | Ping | Pong
+ClientMessage = Hello | Submit | Attach | Cancel | Steer | Status | History | Shutdown | Unsupported | Ping | Pong
 
 
 class Welcome(Message, frozen=True, kw_only=True):

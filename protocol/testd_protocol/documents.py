@@ -11,10 +11,12 @@ import msgspec
 
 __all__ = [
     "AgentStatus",
+    "Cause",
     "CollectError",
     "Content",
     "Detail",
     "Directory",
+    "Failing",
     "FailureKind",
     "FileEntry",
     "Frame",
@@ -39,6 +41,8 @@ Verdict = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", 
 Mode = Literal["worker", "bin"]
 Kind = Literal["pytest", "exports"]
 Stream = Literal["stdout", "stderr"]
+#: Why a watch runs something: it began, files changed, or somebody asked for it.
+Cause = Literal["start", "change", "all", "failed", "filter", "snapshots"]
 #: What went wrong: an assertion; an error raised in test code, in project code or in a library; one
 #: while importing or compiling; a process that died or was killed; what cannot be run as it is written.
 FailureKind = Literal["assertion", "test", "project", "library", "import", "syntax", "crash", "timeout", "usage"]
@@ -100,6 +104,15 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     detail: Detail | None  # nil where there is nothing to say
 
 
+class Failing(msgspec.Struct, frozen=True, array_like=True):
+    """A test that fails as things stand: `[test, target, verdict, message]`."""
+
+    test: str  # its id
+    target: str  # its name
+    verdict: Verdict  # failed, error, crashed or timed out
+    message: str = ""  # one line
+
+
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a client asks for. Paths are absolute or relative to `cwd`, may carry `::NAME` or `:LINE`."""
 
@@ -120,6 +133,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}  # the client's
     python: str = ""  # the interpreter that runs the client, the last choice of a default target
     require: bool | None = None  # a target that is not usable makes the run fail; None: as configured
+    watch: bool = False  # go on: each change of files is a generation, and what it affects runs
+    patterns: list[str] = []  # only tests in files whose path has one of these in it; empty: all
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Literal
 
 from testd_protocol.common import Message
-from testd_protocol.documents import Kind, Mode, Row, Stream
+from testd_protocol.documents import Cause, Failing, Kind, Mode, Row, Stream
 
 __all__ = [
+    "GenerationStarted",
     "Notice",
     "Outcomes",
     "Output",
@@ -18,6 +19,7 @@ __all__ = [
     "Preparing",
     "RunCompleted",
     "RunEvent",
+    "Standing",
     "Started",
     "TargetReady",
     "TargetUnavailable",
@@ -93,6 +95,7 @@ class RunCompleted(Message, frozen=True, kw_only=True):
     reason: str = ""  # empty, or why it ended early
     hint: str = ""  # what would be right
     detail: str = ""  # more lines: a traceback, the tail of stderr
+    generation: int = 0  # a watch: the end of this generation's part, and more follows
 
 
 class Preparing(Message, frozen=True, kw_only=True):
@@ -114,6 +117,36 @@ class TargetUnavailable(Message, frozen=True, kw_only=True):
     required: bool = False  # the run fails for it
 
 
+class GenerationStarted(Message, frozen=True, kw_only=True):
+    """A watch takes up a state of the files. What follows, to the `RunCompleted` of this generation, belongs to it."""
+
+    generation: int  # 1, 2, 3 … in this watch
+    cause: Cause  # why
+    changed: list[str] = []  # files that are not as they were, relative to the workspace; at most 20
+    more: int = 0  # how many further ones
+    at: float = 0.0  # wall clock
+
+
+class Standing(Message, frozen=True, kw_only=True):
+    """How all tests of a watch stand, also those that did not run in this generation. Before its `RunCompleted`."""
+
+    generation: int  # whose end it is
+    tests: int  # how many there are, on all targets
+    counts: dict[str, int]  # verdict → number of tests
+    failing: list[Failing] = []  # at most 100
+    more: int = 0  # how many further ones fail
+
+
 RunEvent = (
-    TargetReady | Planned | Notice | Started | Output | Outcomes | RunCompleted | TargetUnavailable | Preparing
+    TargetReady
+    | Planned
+    | Notice
+    | Started
+    | Output
+    | Outcomes
+    | RunCompleted
+    | TargetUnavailable
+    | Preparing
+    | GenerationStarted
+    | Standing
 )

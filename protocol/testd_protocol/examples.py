@@ -41,6 +41,8 @@ _REQUEST = m.RunRequest(
     environment={"PATH": "/usr/bin", "LANG": "C.UTF-8"},
     python="/usr/bin/python3",
     require=True,
+    watch=True,
+    patterns=["test_it", "unit/"],
 )
 _RUNNER_STATUS = m.RunnerStatus(
     target="py3.12", state="ready", pid=70001, python="3.12.1", tests=62000, memory=48000, age=12.0
@@ -100,6 +102,7 @@ EXAMPLES: dict[str, m.Message] = {
             m.Submit(request=_REQUEST, key="3f9c1a"),
             m.Attach(run="r-1f3a", after=1000),
             m.Cancel(run="r-1f3a", reason="interrupted"),
+            m.Steer(run="r-1f3a", what="filter", patterns=["test_it", "unit/"], keyword="it and not slow"),
             m.Status(),
             m.History(workspace="/home/eve/project", test="test_it", limit=5, id=3),
             m.Welcome(pid=255, protocol=2, version="9.8.7"),
@@ -144,6 +147,17 @@ EXAMPLES: dict[str, m.Message] = {
                 reason="stopped after 1 failure",
                 hint="testd run --last-failed",
                 detail="…",
+                generation=7,
+            ),
+            m.GenerationStarted(
+                generation=7, cause="change", changed=["src/it.py", "tests/test_it.py"], more=3, at=1763500000.5
+            ),
+            m.Standing(
+                generation=7,
+                tests=1204,
+                counts={"passed": 1203, "failed": 1},
+                failing=[m.Failing("tests/test_it.py::test_it", "py3.12", "failed", "assert 1 == 2")],
+                more=1,
             ),
             m.TargetUnavailable(
                 target="build1",
@@ -182,6 +196,7 @@ EXAMPLES: dict[str, m.Message] = {
                 counts={"passed": 2},
                 exit_code=1,
                 tests=2,
+                mark="begin",
             ),
             m.AgentReport(id=9, status=_AGENT_STATUS),
             # agent and runner

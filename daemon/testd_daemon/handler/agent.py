@@ -42,7 +42,7 @@ class Work(Protocol):
     """What an agent needs of the runs of its workspace. `runs.py` has the real one."""
 
     def needed(self, workspace: str) -> bool:
-        """Whether there are runs that are not finished."""
+        """Whether there are runs at work."""
         ...
 
     async def dispatch(self, workspace: str, tell: Callable[[m.Message], None], current: Callable[[], bool]) -> None:

@@ -12,7 +12,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from testd_daemon.errors import JournalError, LinkClosed, TestdError
+from testd_daemon.errors import JournalError, LinkClosed, TestdError, UsageError
 from testd_daemon.handler.log import Log
 from testd_daemon.handler.peer import peer_uid
 from testd_daemon.handler.run import Run
@@ -153,6 +153,8 @@ class _Connection:
             await self._attach(message, tasks)
         elif isinstance(message, m.Cancel):
             await self._cancel(message)
+        elif isinstance(message, m.Steer):
+            await self._steer(message)
         elif isinstance(message, m.Status):
             await link.send(await services.report())
         elif isinstance(message, m.History):
@@ -203,6 +205,19 @@ class _Connection:
             await self._link.send(_no_run(message.run))
         elif isinstance(found, Run):
             self._services.runs.cancel(found, message.reason or "cancelled")
+
+    async def _steer(self, message: m.Steer) -> None:
+        found = await self._services.runs.find(message.run)
+        try:
+            if isinstance(found, RunRow):
+                raise UsageError(f"run {found.run} has ended", hint="testd watch starts another one")
+            if found is not None:
+                self._services.runs.steer(found, message)
+                return
+        except UsageError as error:
+            await self._link.send(m.Fault(code=error.code, message=error.message, hint=error.hint, exit_code=4))
+            return
+        await self._link.send(_no_run(message.run))
 
     async def _history(self, message: m.History) -> None:
         await _last_word(self._link, await self._services.history(message))

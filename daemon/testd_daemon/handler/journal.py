@@ -85,6 +85,12 @@ class Journal:
         answer.add_done_callback(lambda done: done.exception())  # looked at, so that nobody complains
         self._queue.put((lambda store: store.append([entry]), answer))
 
+    def forget(self, number: int, before: int) -> None:
+        """Remove a run's events in front of a number, in its own time; one that cannot be removed stays."""
+        answer: asyncio.Future[None] = self._loop.create_future()
+        answer.add_done_callback(lambda done: done.exception())  # looked at, so that nobody complains
+        self._queue.put((lambda store: store.forget(number, before), answer))
+
     async def room(self) -> None:
         """Wait while too much is waiting for the disk."""
         while self._backlog > BACKLOG:

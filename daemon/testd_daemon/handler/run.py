@@ -87,6 +87,9 @@ class Run:
         self.tests = row.tests
         self.exit_code = row.exit_code
         self.followers = 0
+        self.watch = False  # it goes on by itself, one generation after another
+        self.resting = False  # a watch: nothing is at work, it waits for a change
+        self.mark = 0  # a watch: the number of the event with which its newest generation begins
         self.cancel_reason = ""
         self.machine = Machine(RUN_TABLE, RunState(row.state), f"run {row.run}")
         self.committed = row.events
@@ -136,6 +139,12 @@ class Run:
         self._pending.append((self._seq, counts_now))
         state = self.machine.state.value
         return Entry(self.number, self._seq, bytes(body), state, counts_now, self.tests, self.exit_code)
+
+    def begin_generation(self) -> None:
+        """Take note that the next event begins a generation of a watch: what is counted is counted anew."""
+        self.mark = self._seq + 1
+        self.counts = {}
+        self.resting = False
 
     def complete_with(self, completion: RunCompleted) -> Entry:
         """Record a completion that the handler makes itself."""

@@ -102,6 +102,7 @@ class Runs:
 
     def _adopt(self, row: RunRow) -> Run:
         run = Run(row, self._settings.window)
+        run.watch = _requests.decode(row.request).watch
         self._live[run.id] = run
         self._by_number[run.number] = run
         self._changed[run.id] = anyio.Event()
@@ -113,6 +114,8 @@ class Runs:
     async def submit(self, message: m.Submit) -> Run | RunRow:
         """Store a run and have it carried out; one with a known key is the same run again. Raises JournalError."""
         request = message.request
+        if request.watch and (watch := self._alike(request)) is not None:
+            return watch
         row = await self.journal.call(
             lambda store: store.add(
                 RunRow(
@@ -136,6 +139,22 @@ class Runs:
             self._warn(run, self._notices.pop())
         self._wanted(run.workspace)
         return run
+
+    def _alike(self, request: m.RunRequest) -> Run | None:
+        """Return the watch that does what a new one would: several clients look at it."""
+        wanted = _comparable(request)
+        for run in self._live.values():
+            if run.watch and not run.finished and run.workspace == request.workspace:
+                ending = run.machine.state in (RunState.CANCELLING, RunState.STOPPING)
+                if not ending and _comparable(_requests.decode(run.request)) == wanted:
+                    return run
+        return None
+
+    def steer(self, run: Run, message: m.Steer) -> None:
+        """Have a watch do something now. Raises UsageError for a run that is none."""
+        if not run.watch or run.finished:
+            raise UsageError(f"run {run.id} is no watch that goes on", hint="testd watch starts one")
+        self._tell(run.workspace, message)
 
     async def find(self, run: str) -> Run | RunRow | None:
         """Look up a run by its id; the empty id means the newest."""
@@ -184,6 +203,8 @@ class Runs:
 
     async def _stream(self, run: Run, after: int, link: Link[m.ClientMessage]) -> None:
         await link.send(m.Accepted(run=run.id))
+        if after < 0 or (run.watch and not after):
+            after = max(0, run.mark - 1)
         if run.complete and after >= run.committed:
             raise _nothing_after(run.id, after, run.committed)
         while True:
@@ -202,6 +223,7 @@ class Runs:
 
     async def _replay(self, row: RunRow, after: int, link: Link[m.ClientMessage]) -> None:
         await link.send(m.Accepted(run=row.run))
+        after = max(0, after)
         if after >= row.events:
             raise _nothing_after(row.run, after, row.events)
         while after < row.events:
@@ -230,8 +252,10 @@ class Runs:
         return [run for run in self._live.values() if run.workspace == workspace and not run.finished]
 
     def needed(self, workspace: str) -> bool:
-        """Whether there are runs that are not finished."""
-        return any(run.workspace == workspace and not run.finished for run in self._live.values())
+        """Whether there are runs at work: a watch that waits for a change is not."""
+        return any(
+            run.workspace == workspace and not run.finished and not run.resting for run in self._live.values()
+        )
 
     async def dispatch(self, workspace: str, tell: Callable[[m.Message], None], current: Callable[[], bool]) -> None:
         """Send a ready agent every run that it does not have; stop when `current` says that it is no more."""
@@ -239,7 +263,7 @@ class Runs:
             if not run.machine.allows(Step.DISPATCH):
                 continue
             try:
-                finished, counts = await self._finished(run) if run.committed else ([], {})
+                finished, counts = await self._finished(run) if run.committed and not run.watch else ([], {})
             except JournalError as error:
                 self.fail(run, f"the journal could not be read: {error.message}", error.hint)
                 continue
@@ -271,6 +295,8 @@ class Runs:
                 continue  # of a run that was completed without it
             if report.final:
                 run.machine.advance(Step.COMPLETE)
+            if report.mark == "begin":
+                self._begin_generation(run)
             entry = run.record(
                 report.body,
                 counts=report.counts,
@@ -278,15 +304,25 @@ class Runs:
                 exit_code=report.exit_code if report.final else None,
             )
             self.journal.append(entry)
+            run.resting = report.mark == "end"
             if report.final:
                 self._log.info("run finished", run=run.id, exit_code=report.exit_code, **run.counts)
         await self.journal.room()
+
+    def _begin_generation(self, run: Run) -> None:
+        """Begin a part of a watch; what is older than the part before is not needed any more."""
+        before, number = run.mark, run.number
+        run.begin_generation()
+        self._wanted(run.workspace)  # from now on it must answer
+        if before > 1:
+            self.journal.forget(number, before)
 
     def lost(self, workspace: str, reason: str) -> None:
         """Take note that the agent died; what it had goes to the next one."""
         for run in self.of(workspace):
             if run.machine.allows(Step.LOSE):
                 run.machine.advance(Step.LOSE)
+                run.resting = False
                 self._warn(run, f"the agent {reason}; another one goes on with what is not finished")
 
     def give_up(self, workspace: str, reason: str, detail: str) -> None:
@@ -389,6 +425,11 @@ def _outcomes(store: Store, number: int) -> tuple[list[str], dict[str, int]]:
                     finished.append(f"{row.target}\0{row.test}")
                     counts[row.verdict] = counts.get(row.verdict, 0) + 1
     return finished, counts
+
+
+def _comparable(request: m.RunRequest) -> m.RunRequest:
+    """Return what makes two watches the same: not from which terminal they were asked for."""
+    return msgspec.structs.replace(request, environment={}, cwd=request.cwd if request.paths else "", detach=False)
 
 
 def _new_id() -> str:

@@ -197,6 +197,15 @@ class Store:
             rows.close()
         return found
 
+    def forget(self, number: int, before: int) -> None:
+        """Remove a run's events in front of a sequence number."""
+        with self._transaction() as connection:
+            condition = "id > ? AND id < ?"
+            keys = (number << SEQ_BITS, number << SEQ_BITS | before)
+            (size,) = connection.execute(f"SELECT total(length(body)) FROM events WHERE {condition}", keys).fetchone()  # noqa: S608  the condition is ours
+            connection.execute(f"DELETE FROM events WHERE {condition}", keys)  # noqa: S608
+            connection.execute("UPDATE runs SET bytes = bytes - ? WHERE number = ?", (int(size), number))
+
     def find(self, run: str) -> RunRow | None:
         """Look a run up by its id; the empty id means the newest."""
         with _border(self.path):
