@@ -12,6 +12,7 @@ import msgspec
 __all__ = [
     "AgentStatus",
     "Cause",
+    "Code",
     "CollectError",
     "Content",
     "Detail",
@@ -33,6 +34,7 @@ __all__ = [
     "Stat",
     "Stranger",
     "Stream",
+    "Use",
     "Verdict",
 ]
 
@@ -242,3 +244,22 @@ class Stranger(msgspec.Struct, frozen=True, array_like=True):
     folder: str  # as the target sees it
     way: str  # how it got into reach, for people: PYTHONPATH; empty: not known
     modules: list[str]  # the first parts of their names, sorted
+
+
+class Code(msgspec.Struct, frozen=True, array_like=True):
+    """A function of user code that ran: `[number, path, name, line]`."""
+
+    number: int  # counts on over all messages of one process
+    path: str  # absolute, as the target sees it
+    name: str  # its qualified name: Class.method, outer.<locals>.inner; <module> for a module's own code
+    line: int  # where it begins; of a decorated function: its first decorator's line
+
+
+class Use(msgspec.Struct, frozen=True, array_like=True):
+    """What one test has used: `[test, codes, files, folders, everything]`."""
+
+    test: int  # its index in the collection
+    codes: list[int]  # numbers of the code that ran from its setup to its teardown, and in fixtures shared with it
+    files: list[str]  # of the workspace, that it opened to read, or tried to: data, not modules
+    folders: list[str]  # of the workspace, that it listed
+    everything: bool  # it started a process, or did something else unseen: it may depend on anything

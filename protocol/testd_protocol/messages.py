@@ -50,6 +50,7 @@ from testd_protocol.common import (
 from testd_protocol.documents import (
     AgentStatus,
     Cause,
+    Code,
     CollectError,
     Content,
     Detail,
@@ -71,6 +72,7 @@ from testd_protocol.documents import (
     Stat,
     Stranger,
     Stream,
+    Use,
     Verdict,
 )
 from testd_protocol.events import (
@@ -108,6 +110,7 @@ from testd_protocol.runner import (
     StartWorker,
     StopWorker,
     SyncFiles,
+    Used,
     WorkerExited,
     WriteFiles,
 )
@@ -124,6 +127,7 @@ __all__ = [
     "Cancel",
     "Cause",
     "ClientMessage",
+    "Code",
     "Collect",
     "CollectError",
     "Collected",
@@ -197,6 +201,8 @@ __all__ = [
     "TargetReady",
     "TargetUnavailable",
     "Unsupported",
+    "Use",
+    "Used",
     "Verdict",
     "Welcome",
     "WorkerExited",

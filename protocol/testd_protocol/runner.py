@@ -10,6 +10,7 @@ from typing import Literal
 from testd_protocol.agent import Ready
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
 from testd_protocol.documents import (
+    Code,
     CollectError,
     Content,
     Detail,
@@ -21,6 +22,7 @@ from testd_protocol.documents import (
     Outdated,
     Stat,
     Stranger,
+    Use,
     Verdict,
 )
 from testd_protocol.events import Output, Started
@@ -46,6 +48,7 @@ __all__ = [
     "StartWorker",
     "StopWorker",
     "SyncFiles",
+    "Used",
     "WorkerExited",
     "WriteFiles",
 ]
@@ -68,6 +71,7 @@ class ConfigureRunner(Message, frozen=True, kw_only=True):
     extend: bool = False  # add the variables to the process's own in place of replacing them
     mirror: str = ""  # name of the folder on the target that holds a copy of the workspace; `root` is then empty
     silence: float = 0.0  # seconds without a word from the agent after which the runner ends; 0: no limit
+    record: bool = True  # tell with `Used` what each test has used
 
 
 class Collect(Message, frozen=True, kw_only=True):
@@ -204,6 +208,22 @@ class Modules(Message, frozen=True, kw_only=True):
     strangers: list[Stranger] = []  # a worker: what of them came from outside of project and environment
 
 
+class Used(Message, frozen=True, kw_only=True):
+    """What tests have used, in pages: those of a worker come before its `WorkerExited`, and not of one that crashed.
+
+    A change of what is `shared` may reach every test whose modules include its file: it ran at import, or inside of
+    what keeps its result (`lru_cache` and friends, lazily made globals), for whichever test came first.
+    """
+
+    collection: int  # its number
+    worker: int  # 0: the stem, which has no uses; `shared` is what ran while modules were loaded and tests collected
+    codes: list[Code] = []  # new ones since this process's last page
+    uses: list[Use] = []  # of tests that are through, each once
+    shared: list[int] = []  # numbers of code whose effect outlives the test in which it ran
+    written: list[str] = []  # files of the workspace that tests opened to write: products, not sources
+    functions: bool = False  # functions are recorded (Python 3.12 and later); without it whole modules count
+
+
 class Selected(Message, frozen=True, kw_only=True):
     """Answer `Select`."""
 
@@ -272,6 +292,7 @@ RunnerMessage = (
     | Collected
     | Dependencies
     | Modules
+    | Used
     | Selected
     | FilesWanted
     | FilesReceived

@@ -56,6 +56,7 @@ MESSAGES = [
     "TargetReady",
     "TargetUnavailable",
     "Unsupported",
+    "Used",
     "Welcome",
     "WorkerExited",
     "WriteFiles",
@@ -63,6 +64,7 @@ MESSAGES = [
 DOCUMENTS = [
     "AgentStatus",
     "Cause",
+    "Code",
     "CollectError",
     "Content",
     "Detail",
@@ -84,6 +86,7 @@ DOCUMENTS = [
     "Stat",
     "Stranger",
     "Stream",
+    "Use",
     "Verdict",
 ]
 UNIONS = [

@@ -13,7 +13,7 @@ from testd_daemon.agent.freshness import Record
 from testd_daemon.agent.modules import ModuleGraph
 from testd_daemon.agent.selection import Argument, FileIndex, covers
 from testd_daemon.agent.strangers import Strangers
-from testd_protocol.messages import Collected, CollectError, Modules
+from testd_protocol.messages import Collected, CollectError, Modules, Used
 
 __all__ = ["Collection"]
 
@@ -40,6 +40,7 @@ class Collection:
         self.record = Record()
         self.modules = ModuleGraph()
         self.strangers = Strangers()
+        self.shared_code: Used | None = None  # what ran while it was loaded and collected
         self.users = 0
         self.retired = False  # to be dropped as soon as nobody uses it
 

@@ -45,6 +45,7 @@ from testd_protocol.messages import (
     Selected,
     Started,
     Unsupported,
+    Used,
     WorkerExited,
 )
 from testd_runners.launcher import Command
@@ -73,6 +74,9 @@ class Owner(Protocol):
 
     def progress(self, message: Started | Output) -> None:
         """A worker has something to show."""
+
+    def used(self, message: Used) -> None:
+        """A worker tells what its tests have used."""
 
     def runner_lost(self, reason: str) -> None:
         """The runner is gone, and every worker with it."""
@@ -312,6 +316,8 @@ class Runner:
                 owner = self._workers.get(message.worker)
                 if owner is not None:
                     owner.progress(message)
+            case Used():
+                self._used(message)
             case Collected():
                 self._collected(message)
             case Dependencies():
@@ -348,6 +354,16 @@ class Runner:
             collection.add(page)
             if page.done:
                 self._answer(page.collection, page)
+
+    def _used(self, message: Used) -> None:
+        if message.worker:
+            owner = self._workers.get(message.worker)
+            if owner is not None:
+                owner.used(message)
+        else:
+            collection = self.collections.get(message.collection)
+            if collection is not None:
+                collection.shared_code = message
 
     def _collection_lost(self, fault: Fault) -> None:
         """The process that kept a collection is gone: nothing can be forked from it any more."""

@@ -32,6 +32,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     options: dict[str, str] = {}  # of the launcher: an image, a host
     extend: bool = False  # the environment is added to the target's own
+    record: bool = True
     outside: dict[str, str] = {}  # the environment of the command that reaches a target elsewhere
 
     def matches(self, other: Spec) -> bool:
@@ -67,4 +68,5 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             capture_limit=self.capture_limit,
             stem=self.fork,
             extend=self.extend,
+            record=self.record,
         )

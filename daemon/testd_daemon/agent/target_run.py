@@ -34,6 +34,7 @@ from testd_protocol.messages import (
     Started,
     StartWorker,
     StopWorker,
+    Used,
     WorkerExited,
 )
 
@@ -185,6 +186,9 @@ class TargetRun:
         name = self.plan.ids[position] if position >= 0 else ""
         slot = self._slots.get(message.worker, 0)
         self._reporter.event(msgspec.structs.replace(message, test=name, worker=slot, target=self._target))
+
+    def used(self, message: Used) -> None:
+        """A worker tells what its tests have used."""
 
     def runner_lost(self, reason: str) -> None:
         """The runner is gone, and every worker with it."""

@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[str, ...] = ()
     pytest_args: tuple[str, ...] = ()
     fork: bool = True
+    record: bool = True
     split: Literal["auto", "never"] = "auto"
     environment: dict[str, str] = {}
     passthrough: tuple[str, ...] = ("*",)
@@ -155,6 +156,8 @@ KEYS: dict[str, Key] = {
             tuple),
         Key("fork", bool | str, "true or false", "whether workers may be forked from a process that is kept", True,
             _flag, variable="TESTD_FORK"),
+        Key("record", bool | str, "true or false", "whether it is recorded what each test has used", True, _flag,
+            variable="TESTD_RECORD"),
         Key("split", str, '"auto" or "never"', "whether a file that dominates a run may be shared between workers",
             "auto", _one_of("auto", "never")),
         Key("environment", dict[str, str], "a table of names and text", "variables that are set for user code", {}),

@@ -23,6 +23,7 @@ from testd_daemon.agent.mirror.mirror import mirror_name
 from testd_daemon.agent.mirror.travel import Travel
 from testd_daemon.errors import FaultError, ProcessCrashed
 from testd_protocol.messages import (
+    Code,
     ConfigureRunner,
     Dependencies,
     Directory,
@@ -37,6 +38,8 @@ from testd_protocol.messages import (
     StartWorker,
     Stat,
     SyncFiles,
+    Use,
+    Used,
     WriteFiles,
 )
 
@@ -484,6 +487,14 @@ def test_paths_are_those_of_each_side(tmp_path: Path) -> None:
     )
     modules = Modules(collection=1, files={"a": "/there/work/a.py", "os": "/usr/os.py"}, imports={})
     assert mirror.inward(modules) == Modules(collection=1, files={"a": f"{work}/a.py", "os": "/usr/os.py"}, imports={})
+    used = Used(
+        collection=1, worker=2, codes=[Code(0, "/there/work/a.py", "f", 3)], written=["/there/work/out"],
+        uses=[Use(7, [0], ["/there/work/a.json"], ["/there/work/data"], True)],
+    )  # fmt: skip
+    assert mirror.inward(used) == Used(
+        collection=1, worker=2, codes=[Code(0, f"{work}/a.py", "f", 3)], written=[f"{work}/out"],
+        uses=[Use(7, [0], [f"{work}/a.json"], [f"{work}/data"], True)],
+    )  # fmt: skip
 
 
 def test_the_opening_names_the_copy(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from testd_daemon.agent.mirror.travel import Tell, Travel, tell_nobody
 from testd_daemon.errors import DeadlineExpired, FaultError, TestdError
 from testd_protocol.framing import Unknown
 from testd_protocol.messages import (
+    Code,
     ConfigureRunner,
     Content,
     Dependencies,
@@ -41,6 +42,8 @@ from testd_protocol.messages import (
     StartWorker,
     Stat,
     SyncFiles,
+    Use,
+    Used,
     WriteFiles,
 )
 
@@ -115,7 +118,20 @@ class Mirror:
                     for found in message.directories
                 ],
             )
+        if isinstance(message, Used):
+            return self._used(message)
         return message
+
+    def _used(self, message: Used) -> Used:
+        def here(paths: list[str]) -> list[str]:
+            return [self.here(path) for path in paths]
+
+        return msgspec.structs.replace(
+            message,
+            codes=[Code(code.number, self.here(code.path), code.name, code.line) for code in message.codes],
+            uses=[Use(u.test, u.codes, here(u.files), here(u.folders), u.everything) for u in message.uses],
+            written=here(message.written),
+        )
 
     def there(self, path: str) -> str:
         """Return where a path of the workspace is on the target; any other stays as it is."""
