@@ -1,14 +1,15 @@
 """What a verb takes, as its module declares it, and the quick way to read it.
 
-Runs in the client, on the quick path: a command line of operands and plain switches is read here, because argparse
-costs as much as the rest of the client's imports. Everything else goes to argparse, in `parser.py`.
+Runs in the client, on the quick path: a command line whose options are written as words of their own is read here,
+because argparse costs as much as the rest of the client's imports. What asks for help, is written otherwise or is wrong
+goes to argparse, in `parser.py`.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
 
@@ -49,18 +50,27 @@ class Option:
         name = next((flag for flag in flags if flag.startswith("--")), flags[0])
         self.name: str = settings.get("dest") or name.lstrip("-").replace("-", "_")
 
-    def switch(self, options: Options) -> bool:
-        """Set the option, if it takes no value. Returns whether that could be done."""
-        action = self.settings.get("action")
+    @property
+    def takes_value(self) -> bool:
+        """Whether a value follows the option."""
+        return self.settings.get("action", "store") in ("store", "append")
+
+    def switch(self, options: Options) -> None:
+        """Set an option that takes no value."""
+        action = self.settings["action"]
         if action == "store_true":
             setattr(options, self.name, True)
         elif action == "store_const":
             setattr(options, self.name, self.settings["const"])
-        elif action == "count":
-            setattr(options, self.name, getattr(options, self.name) + 1)
         else:
-            return False
-        return True
+            assert action == "count", action
+            setattr(options, self.name, getattr(options, self.name) + 1)
+
+    def take(self, options: Options, text: str) -> None:
+        """Set an option to a value. Raises what its type raises for a text that it does not take."""
+        value = self.settings.get("type", str)(text)
+        before = getattr(options, self.name)
+        setattr(options, self.name, [*before, value] if self.settings.get("action") == "append" else value)
 
 
 class Group:
@@ -99,17 +109,18 @@ class Parser(Group):
         return {flag: option for group in self.groups for option in group.options for flag in option.flags}
 
     def quickly(self, arguments: list[str]) -> Options | None:
-        """Read what follows the verb if it is nothing but operands and switches, each a word of its own; else None."""
+        """Read what follows the verb, if it is right and each flag and each value is a word of its own; else None."""
         declared = self.flags()
         options = Options()
         for option in declared.values():
             if not hasattr(options, option.name):  # of several options for one value, the first has the default
                 setattr(options, option.name, option.default)
         operands = []
-        for word in arguments:
+        words = iter(arguments)
+        for word in words:
             if not word.startswith("-"):
                 operands.append(word)
-            elif word not in declared or not declared[word].switch(options):
+            elif not _read(word, words, declared, options):
                 return None
         wanted = self.operands
         least, most = (wanted.least, wanted.most) if wanted else (0, 0)
@@ -117,6 +128,26 @@ class Parser(Group):
             return None
         options.operands = operands
         return options
+
+
+def _read(word: str, following: Iterator[str], declared: dict[str, Option], options: Options) -> bool:
+    """Set what an option says, with the next word where its value is that. Returns whether it is right without doubt."""
+    flag, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+    option = declared.get(flag)
+    if option is None or (equals and not option.takes_value):
+        return False
+    if not option.takes_value:
+        option.switch(options)
+        return True
+    if not equals:
+        value = next(following, "-")
+        if value.startswith("-"):
+            return False
+    try:
+        option.take(options, value)
+    except Exception:  # argparse will say what is wrong with it
+        return False
+    return True
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

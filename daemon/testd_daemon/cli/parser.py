@@ -1,6 +1,6 @@
 """argparse for a verb's declared arguments, with errors that name what would be right.
 
-Runs in the client where a command line has options with values, asks for help, or is wrong.
+Runs in the client where a command line asks for help, is wrong, or is written in a way that only argparse reads.
 """
 
 from __future__ import annotations

@@ -112,13 +112,17 @@ def test_options_and_operands_mix_and_two_dashes_end_options():
     assert (parsed.x, parsed.k) == (True, "e")
 
 
-def test_operands_and_switches_alone_need_no_argparse_and_say_the_same():
+def test_a_right_command_line_needs_no_argparse_and_says_the_same():
     declared = parser(Operands("PATH", 0, None, "paths"))
-    for line in ([], ["a"], ["-x"], ["a", "-x", "b"]):
-        quick, full = declared.quickly(line), FullParser(declared).parse(line)
-        assert vars(quick) == vars(full)
-    for line in (["-k", "e"], ["--", "a"], ["-xk"], ["-"], ["--nothing"], ["--help"]):
-        assert declared.quickly(line) is None
+    declared.add_argument("--jobs", type=at_least(1))
+    declared.add_argument("--target", dest="targets", action="append", default=[])
+    lines = ["", "a", "-x", "a -x b", "-k e", "a -k e b", "--jobs 2", "--jobs=2", "--jobs 2 --jobs 3", "--target="]
+    for line in [*lines, "--target a", "--target a b --target=c", "--target=-a"]:
+        quick, full = declared.quickly(line.split()), FullParser(declared).parse(line.split())
+        assert vars(quick) == vars(full), line
+    doubtful = ["-- a", "-xk", "-", "--nothing", "--help", "-k", "-ke", "-k -x", "-k --x=y", "-x=1"]
+    for line in [*doubtful, "--jobs 0", "--jobs=two"]:
+        assert declared.quickly(line.split()) is None, line
 
 
 @pytest.mark.parametrize("verb", VERBS)
