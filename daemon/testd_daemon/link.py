@@ -30,7 +30,8 @@ In = TypeVar("In")
 READ_SIZE: Final = 64 * 1024
 #: Bytes taken in one turn: a link that floods must let others have theirs.
 TURN_SIZE: Final = 1024 * 1024
-#: Seconds of the first pause between two reads under a flood.
+#: Reads in quick succession that make a flood, and seconds of the first pause between two reads under one.
+FLOOD: Final = 3
 FIRST_PAUSE: Final = 0.001
 #: Bytes of buffer asked of the kernel, so that a peer need not wait while we coalesce.
 KERNEL_BUFFER: Final = 1024 * 1024
@@ -92,7 +93,7 @@ class Link(Generic[In]):
 
     `coalesce` is how many seconds lie between two reads under a flood of small frames, which then costs one wake-up
     for many. The pause grows to that from nothing while messages keep coming: what is short is never delayed much, and
-    the first message after a silence not at all.
+    the first messages after a silence not at all.
     """
 
     def __init__(self, sock: socket.socket, decoder: msgspec.msgpack.Decoder[In], coalesce: float = 0.0) -> None:
@@ -123,6 +124,7 @@ class Link(Generic[In]):
         self._closed = False
         self._ended = ""  # why nothing more can be read
         self._read_at = 0.0
+        self._quick = 0  # reads that came soon after the one before
         self._pause = 0.0
 
     async def __aenter__(self) -> Link[In]:
@@ -207,11 +209,12 @@ class Link(Generic[In]):
     async def _let_gather(self) -> None:
         """Under a flood, wait a little more than the last time, so that much can be read at once."""
         now = time.monotonic()
-        if now - self._read_at < self._coalesce / 2:
+        self._quick = self._quick + 1 if now - self._read_at < self._coalesce / 2 else 0
+        if self._quick < FLOOD:
+            self._pause = 0.0
+        else:
             self._pause = min(self._coalesce, max(FIRST_PAUSE, 2 * self._pause))
             await anyio.sleep(self._pause)
-        else:
-            self._pause = 0.0
         self._read_at = time.monotonic()
 
     def _fill(self) -> None:

@@ -36,6 +36,8 @@ MOST_IDLE: Final = 24
 MEMORY_SHARE: Final = 0.25
 #: Seconds between two looks at the runners that are kept: a few lines of /proc for each process.
 TEND_INTERVAL: Final = 60.0
+#: Seconds after a run until its runner is looked at: that costs as much as a short run, whose end has to be told first.
+LEISURE: Final = 0.05
 #: Launchers that take a second or more, and what is said meanwhile.
 _SLOW_STARTS: Final = {"ssh": "connecting to {host}", "docker": "starting a container of {image}"}
 
@@ -83,11 +85,18 @@ class Pool:
         runner.ask_memory()
         if runner.users:
             return
-        self.retire(runner)
+        worn = self._worn_out(runner)
+        if worn:
+            runner.kill(worn)
+        self._tasks.start_soon(self._weigh, runner)
         unused = sorted((found for found in self._runners if found.alive and not found.users), key=lambda r: r.used_at)
         alike = [found for found in unused if found.spec.target == runner.spec.target]
         for found in {*alike[: max(0, len(alike) - idle)], *unused[: max(0, len(unused) - MOST_IDLE)]}:
             found.kill("other runners were used more recently")
+
+    async def _weigh(self, runner: Runner) -> None:
+        await anyio.sleep(LEISURE)
+        self.retire(runner)
 
     async def _tend(self) -> None:
         """Look at what is kept now and then, for as long as anything is."""

@@ -131,7 +131,7 @@ class Parser(Group):
 
 
 def _read(word: str, following: Iterator[str], declared: dict[str, Option], options: Options) -> bool:
-    """Set what an option says, with the next word where its value is that. Returns whether it is right without doubt."""
+    """Set what an option says, with the next word where its value is that. Returns whether it is surely right."""
     flag, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
     option = declared.get(flag)
     if option is None or (equals and not option.takes_value):

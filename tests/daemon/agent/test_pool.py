@@ -53,8 +53,8 @@ def spec(launcher: str) -> Spec:
     )  # fmt: skip
 
 
-def keeping(*runners: Any) -> Pool:
-    made = Pool(None, "/nowhere")  # type: ignore[arg-type]  # nothing is started here
+def keeping(*runners: Any, tasks: Any = None) -> Pool:
+    made = Pool(tasks, "/nowhere")  # no runner is started here
     made._runners += runners
     return made
 
@@ -69,15 +69,34 @@ def keeping(*runners: Any) -> Pool:
     ],
     ids=["large", "worn", "old", "neither"],
 )
-def test_a_runner_that_is_given_back_goes_or_stays(what: dict[str, Any], said: str) -> None:
+def test_a_runner_that_is_given_back_goes_or_stays(
+    what: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "LEISURE", 0)
     runner = Stand(users=1, **what)
 
     async def give_back() -> None:
-        await keeping(runner).release(runner, idle=4, age=3600)  # type: ignore[arg-type]
+        async with anyio.create_task_group() as tasks:
+            await keeping(runner, tasks=tasks).release(runner, idle=4, age=3600)  # type: ignore[arg-type]
 
     anyio.run(give_back)
     assert runner.alive is not bool(said)
     assert said in runner.why
+
+
+def test_what_a_runner_holds_is_looked_at_once_the_end_of_the_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look into /proc for each of its processes made every run end 4 ms later."""
+    looked: list[Stand] = []
+    monkeypatch.setattr(Stand, "at_rest", lambda runner: looked.append(runner) or 0.0)
+
+    async def give_back() -> None:
+        async with anyio.create_task_group() as tasks:
+            runner = Stand(users=1)
+            await keeping(runner, tasks=tasks).release(runner, idle=4, age=3600)  # type: ignore[arg-type]
+            assert not looked
+
+    anyio.run(give_back)
+    assert looked
 
 
 def test_what_somebody_uses_stays_whatever_it_holds() -> None:
