@@ -24,6 +24,7 @@ from testd_daemon.agent.reporter import Reporter
 from testd_daemon.agent.run import RunTask
 from testd_daemon.agent.specs import Specs
 from testd_daemon.agent.target_task import Services
+from testd_daemon.agent.watch import WatchTask
 from testd_daemon.errors import IllegalTransition, LinkClosed
 from testd_daemon.link import Link
 from testd_daemon.machine import Machine
@@ -42,6 +43,7 @@ from testd_protocol.messages import (
     Ready,
     Run,
     Shutdown,
+    Steer,
     Unsupported,
 )
 from testd_protocol.messages import (
@@ -68,7 +70,7 @@ class Agent:
         """Serve the handler at the other end."""
         self._link = link
         self._machine: Machine[AgentState, AgentEvent] = Machine(TABLE, AgentState.WAITING, "agent")
-        self._runs: dict[str, RunTask] = {}
+        self._runs: dict[str, RunTask | WatchTask] = {}
         self._workspace = ""
         self._services: Services | None = None
         self._idle = anyio.Event()
@@ -107,6 +109,11 @@ class Agent:
                 self._machine.advance(AgentEvent.INSTRUCT)
                 if message.run in self._runs:
                     self._runs[message.run].cancel(message.reason)
+            case Steer():
+                self._machine.advance(AgentEvent.INSTRUCT)
+                watch = self._runs.get(message.run)
+                if isinstance(watch, WatchTask):
+                    watch.steer(message)
             case AskHistory():
                 self._machine.advance(AgentEvent.INSTRUCT)
                 tasks.start_soon(self._tell_history, message)
@@ -144,10 +151,11 @@ class Agent:
     def _start(self, message: Run, tasks: TaskGroup) -> None:
         assert self._services is not None
         reporter = Reporter(message.run, self._link)
-        task = self._runs[message.run] = RunTask(self._services, message, reporter)
+        kind = WatchTask if message.request.watch else RunTask
+        task = self._runs[message.run] = kind(self._services, message, reporter)
         tasks.start_soon(self._run, task, reporter)
 
-    async def _run(self, task: RunTask, reporter: Reporter) -> None:
+    async def _run(self, task: RunTask | WatchTask, reporter: Reporter) -> None:
         assert self._services is not None
         try:
             async with anyio.create_task_group() as parts:
@@ -168,7 +176,8 @@ class Agent:
 
     def _status(self) -> AgentStatus:
         statuses = self._services.pool.statuses() if self._services is not None else []
-        state = "running" if self._runs else "idle"
+        working = any(task.at_work for task in self._runs.values())
+        state = "running" if working else "watching" if self._runs else "idle"
         return AgentStatus(
             workspace=self._workspace, state=state, pid=os.getpid(), memory=memory.of_process(os.getpid()),
             runners=statuses,

@@ -89,6 +89,11 @@ class Collection:
         """Return the absolute path of a node id's file."""
         return os.path.normpath(os.path.join(self.root, test.partition("::")[0]))
 
+    def has_looked_at(self, file: str) -> bool:
+        """Tell whether a file, as in a node id, was among what was collected, whatever was found in it."""
+        path = self.path_of(file)
+        return not self.paths or any(path == found or path.startswith(found + os.sep) for found in self.paths)
+
     def covers(self, arguments: Sequence[Argument]) -> bool:
         """Tell whether all that the arguments may mean is in here."""
         return covers(self.paths, self.index, self.broken, arguments)

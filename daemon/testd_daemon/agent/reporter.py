@@ -5,7 +5,7 @@ Adding an event costs no await. The first after a pause goes at once; under load
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, Protocol
 
 import anyio
 import msgspec
@@ -16,6 +16,7 @@ from testd_protocol.framing import encode
 from testd_protocol.messages import (
     AgentInstruction,
     Detail,
+    GenerationStarted,
     Outcomes,
     Planned,
     Report,
@@ -25,7 +26,7 @@ from testd_protocol.messages import (
     Section,
 )
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "Sink"]
 
 #: Seconds between two sends under load: at first, at most, and as a part of how long the run has lasted. Each event
 #: costs the handler a commit; a progress line is not read faster than this.
@@ -39,6 +40,16 @@ MOST_ROWS: Final = 4096
 #: Bytes of one outcome's text that are passed on where it is larger than any frame could be.
 LARGEST_TEXT: Final = 256 * 1024
 _encoder = msgspec.msgpack.Encoder()
+
+
+class Sink(Protocol):
+    """What a run reports to."""
+
+    def row(self, row: Row) -> None:
+        """Add an outcome."""
+
+    def event(self, event: RunEvent) -> None:
+        """Add any other event, behind the outcomes so far."""
 
 
 class Reporter:
@@ -63,13 +74,13 @@ class Reporter:
         self._close_batch()
         body = msgspec.Raw(_encoder.encode(event))
         match event:
-            case RunCompleted():
+            case RunCompleted(generation=0):
                 report = Report(run=self._run, body=body, final=True, counts={}, exit_code=event.exit_code)
                 self._final.set()
             case Planned():
                 report = Report(run=self._run, body=body, tests=event.tests)
             case _:
-                report = Report(run=self._run, body=body)
+                report = Report(run=self._run, body=body, mark=_mark(event))
         self._frames.append(encode(report))
         self._wanted.set()
 
@@ -111,6 +122,13 @@ class Reporter:
         for row in rows:
             counts[row.verdict] = counts.get(row.verdict, 0) + 1
         self._frames.append(encode(Report(run=self._run, body=msgspec.Raw(body), counts=counts)))
+
+
+def _mark(event: RunEvent) -> Literal["", "begin", "end"]:
+    """Tell whether an event is the begin or the end of a watch's generation."""
+    if isinstance(event, GenerationStarted):
+        return "begin"
+    return "end" if isinstance(event, RunCompleted) else ""
 
 
 def _shortened(row: Row) -> Row:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 import anyio
 
-from testd_daemon.agent.reporter import Reporter
+from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.target_task import Result, Services, TargetTask
 from testd_daemon.agent.verdicts import exit_code
 from testd_daemon.config import resolve
@@ -30,7 +30,7 @@ __all__ = ["RunTask"]
 class RunTask:
     """The task of one run."""
 
-    def __init__(self, services: Services, run: Run, reporter: Reporter) -> None:
+    def __init__(self, services: Services, run: Run, reporter: Sink) -> None:
         """Take the instructions."""
         self.run = run.run
         self._services = services
@@ -44,6 +44,16 @@ class RunTask:
         self._targets: list[TargetTask] = []
         self._results: dict[TargetTask, Result] = {}
         self._began = time.monotonic()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it needs an agent that answers: always."""
+        return True
+
+    @property
+    def targets(self) -> list[TargetTask]:
+        """The targets of the run, once it has begun."""
+        return self._targets
 
     def cancel(self, reason: str) -> None:
         """End the run early."""

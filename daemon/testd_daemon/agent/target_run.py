@@ -16,7 +16,7 @@ from testd_daemon.agent.actions import Action, Assign, Complete, Exit, Finish, S
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.history import TestRecord
 from testd_daemon.agent.plan import Plan
-from testd_daemon.agent.reporter import Reporter
+from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.scheduler import Scheduler, State
 from testd_daemon.agent.verdicts import explain, hung_in
@@ -60,7 +60,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class TargetRun:
     """The owner of a run's workers on one target."""
 
-    def __init__(self, target: str, plan: Plan, scheduler: Scheduler, reporter: Reporter, limits: Limits) -> None:
+    def __init__(self, target: str, plan: Plan, scheduler: Scheduler, reporter: Sink, limits: Limits) -> None:
         """Carry out `plan`; `attach` gives it a runner."""
         self.plan = plan
         self.records: list[TestRecord] = []

@@ -24,7 +24,7 @@ from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.history import History, Known, RunRecord, TestRecord
 from testd_daemon.agent.plan import BAD, Plan
 from testd_daemon.agent.pool import Pool
-from testd_daemon.agent.reporter import Reporter
+from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.scheduler import Scheduler
 from testd_daemon.agent.selection import Argument, parse, select
@@ -88,12 +88,13 @@ class TargetTask:
         request: RunRequest,
         target: Target,
         finished: set[str],
-        reporter: Reporter,
+        reporter: Sink,
         planned: Callable[[], None],
     ) -> None:
         """Take what the run asks for; `planned` is called once `forecast` is there."""
         self.name = target.name
         self.forecast: Forecast | None = None
+        self.collected: tuple[list[str], Callable[[str], bool]] | None = None  # ids there are, and in which files
         self.remember: Callable[[], Awaitable[None]] | None = None  # writes the history, after the run
         self._services = services
         self._run = run
@@ -166,7 +167,13 @@ class TargetTask:
     async def _on(self, spec: Spec, arguments: Sequence[Argument], known: Known, provision: Provision) -> Result:
         runner, collection = provision.runner, provision.collection
         chosen, deselected = await self._choose(runner, collection, arguments, known)
-        errors = [error for error in collection.errors if _concerns(collection.path_of(error.id), arguments)]
+        self.collected = [*collection.ids, *(error.id for error in collection.errors)], collection.has_looked_at
+        errors = [
+            error
+            for error in collection.errors
+            if _concerns(collection.path_of(error.id), arguments)
+            and (not self._request.patterns or _matches(error.id, self._request.patterns))
+        ]
         alone = spec.mode == "bin" or not collection.forkable
         plan = Plan([collection.ids[index] for index in chosen])
         left = [n for n, test in enumerate(plan.ids) if f"{spec.target}\0{test}" not in self._finished]
@@ -253,6 +260,10 @@ class TargetTask:
             else list(range(len(collection.ids)))
         )
         deselected = collection.deselected
+        if self._request.patterns:
+            kept = [n for n in chosen if _matches(collection.ids[n], self._request.patterns)]
+            deselected += len(chosen) - len(kept)
+            chosen = kept
         if self._request.keyword:
             wanted = set(await runner.select(collection, self._request.keyword))
             kept = [index for index in chosen if index in wanted]
@@ -377,6 +388,12 @@ class TargetTask:
             target=self.name, counts=counts, selected=selected, interrupted=interrupted, broken=target.broken,
             reason=target.reason,
         )  # fmt: skip
+
+
+def _matches(test: str, patterns: Sequence[str]) -> bool:
+    """Tell whether the path of a test's file has one of these in it."""
+    file = jobs.file_of(test)
+    return any(pattern in file for pattern in patterns)
 
 
 def _concerns(path: str, arguments: Sequence[Argument]) -> bool:

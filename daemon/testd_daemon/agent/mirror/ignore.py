@@ -23,6 +23,10 @@ _NEVER: Final = frozenset(
      ".hypothesis", ".eggs", ".coverage"}
 )  # fmt: skip
 _NEVER_ENDINGS: Final = (".pyc", ".pyo")
+#: What editors keep beside a file while it is open, or put in its place for a moment.
+_SCRATCH_BEGINNINGS: Final = (".#", "#", ".goutputstream-")
+_SCRATCH_ENDINGS: Final = ("~", ".swp", ".swo", ".swx", "___jb_tmp___", "___jb_old___")
+_SCRATCH: Final = frozenset({"4913", ".DS_Store"})
 
 
 class Rules:
@@ -50,7 +54,7 @@ class Rules:
         said = self.says(path, ours=True)
         if said is None:
             name = path.rstrip("/").rpartition("/")[2]
-            said = name in _NEVER or name.endswith(_NEVER_ENDINGS) or self.says(path, ours=False)
+            said = name in _NEVER or name.endswith(_NEVER_ENDINGS) or _is_scratch(name) or self.says(path, ours=False)
         return bool(said)
 
     def says(self, path: str, *, ours: bool) -> bool | None:
@@ -60,6 +64,10 @@ class Rules:
         if said is None and self._parent is not None:
             return self._parent.says(path, ours=ours)
         return said
+
+
+def _is_scratch(name: str) -> bool:
+    return name in _SCRATCH or name.startswith(_SCRATCH_BEGINNINGS) or name.endswith(_SCRATCH_ENDINGS)
 
 
 def _read(path: str) -> GitIgnoreSpec | None:

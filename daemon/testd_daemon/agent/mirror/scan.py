@@ -13,6 +13,7 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Container, Iterable
 from typing import Final
 
 import anyio.to_thread
@@ -95,7 +96,44 @@ class Scanner:
             self._folder(self._top, None, snapshot)
             return snapshot
 
-    def _folder(self, folder: _Folder, above: Rules | None, snapshot: Snapshot) -> None:
+    def look_at(self, before: Snapshot, folders: Iterable[str]) -> Snapshot:
+        """Return what is there now if only what lies directly in these folders can have changed since `before`; blocks.
+
+        Folders are paths in the workspace, empty for its top. What is new in them is looked at to its depth.
+        """
+        with self._lock:
+            snapshot = Snapshot()
+            snapshot.entries = dict(before.entries)
+            snapshot.notices = list(before.notices)
+            for path in sorted(folders):
+                self._near(path, snapshot)
+            return snapshot
+
+    def _near(self, path: str, snapshot: Snapshot) -> None:
+        """Look at a folder, or at the nearest known one above it, without those below that are known."""
+        folder, above = self._top, None
+        for name in filter(None, path.split("/")):
+            if name not in folder.folders:
+                break
+            folder, above = folder.folders[name], folder.rules
+        known = set(folder.folders)
+        gone = [found.path for found in folder.files.values()]
+        part, whole = Snapshot(), self._rules_changed(folder, above)
+        self._folder(folder, above, part, known=set() if whole else known)
+        for name in known if whole else known.difference(folder.folders):
+            below = f"{folder.path}/{name}" if folder.path else name
+            gone += [found for found in snapshot.entries if found == below or found.startswith(below + "/")]
+        if not os.path.isdir(folder.place):
+            gone.append(folder.path)
+        for found in gone:
+            snapshot.entries.pop(found, None)
+        snapshot.entries.update(part.entries)
+        snapshot.notices += part.notices
+
+    def _folder(
+        self, folder: _Folder, above: Rules | None, snapshot: Snapshot, known: Container[str] = ()
+    ) -> None:
+        """Look at a folder and those below it but for the `known` ones in it."""
         try:
             found = os.stat(folder.place)
         except OSError:
@@ -115,19 +153,20 @@ class Scanner:
                 entry = folder.entry = FileEntry(folder.path, "folder", mode, 0, 0, "")
             snapshot.entries[folder.path] = entry
         lstat, entries = os.lstat, snapshot.entries
-        for known in folder.files.values():
+        for file in folder.files.values():
             try:
-                now = lstat(known.place)
+                now = lstat(file.place)
             except OSError:
                 continue
-            if (now.st_mtime_ns, now.st_ctime_ns, now.st_size, now.st_mode, now.st_ino) != known.seen:
-                _examine(known, now, self._root)
-            if known.entry is not None:
-                entries[known.path] = known.entry
-            elif known.trouble:
-                snapshot.notices.append(known.trouble)
-        for below in folder.folders.values():
-            self._folder(below, folder.rules, snapshot)
+            if (now.st_mtime_ns, now.st_ctime_ns, now.st_size, now.st_mode, now.st_ino) != file.seen:
+                _examine(file, now, self._root)
+            if file.entry is not None:
+                entries[file.path] = file.entry
+            elif file.trouble:
+                snapshot.notices.append(file.trouble)
+        for name, below in folder.folders.items():
+            if name not in known:
+                self._folder(below, folder.rules, snapshot)
 
     def _rules_changed(self, folder: _Folder, above: Rules | None) -> bool:
         return (

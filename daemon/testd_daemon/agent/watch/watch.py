@@ -1,0 +1,188 @@
+"""A watch: what runs when, and what supersedes what. Runs in the agent, one task for each watch.
+
+    first run → wait for a change, or for somebody who asks → what it affects → wait …
+
+Each turn is a generation, and a run of its own (`run.py`) with a part of the watch's events. Whatever ran to its end in
+a generation stands; what was superseded is still affected, and comes in the next one.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+import anyio
+import msgspec
+
+from testd_daemon.agent.reporter import Reporter
+from testd_daemon.agent.run import RunTask
+from testd_daemon.agent.target_task import Services
+from testd_daemon.agent.watch.part import Part
+from testd_daemon.agent.watch.standing import Standings
+from testd_daemon.agent.watch.watcher import Watcher
+from testd_daemon.errors import TestdError
+from testd_protocol.messages import Cause, GenerationStarted, Notice, Run, RunCompleted, RunRequest, Steer
+
+__all__ = ["WatchTask"]
+
+#: Changed files that are named.
+MOST_CHANGED: Final = 20
+
+
+class Wish(msgspec.Struct):
+    """What the next generation is for. Wishes that come while one is at work are joined."""
+
+    cause: Cause
+    changed: set[str] = set()
+
+
+class WatchTask:
+    """The task of one watch."""
+
+    def __init__(self, services: Services, run: Run, reporter: Reporter) -> None:
+        """Take the instructions."""
+        self.run = run.run
+        self._services = services
+        self._request = run.request
+        self._reporter = reporter
+        self._standings = Standings()
+        self._generation = 0
+        self._wish: Wish | None = Wish("start")
+        self._wanted = anyio.Event()
+        self._current: RunTask | None = None
+        self._scope = anyio.CancelScope()
+        self._cancelled = ""
+        self._fault: TestdError | None = None
+        self._exit_code = 0
+        self._began = time.monotonic()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a generation runs; else it waits for a change."""
+        return self._current is not None
+
+    def cancel(self, reason: str) -> None:
+        """End the watch."""
+        self._cancelled = self._cancelled or reason or "cancelled"
+        if self._current is not None:
+            self._current.cancel(self._cancelled)
+        else:
+            self._scope.cancel()
+
+    def steer(self, message: Steer) -> None:
+        """Do what somebody asks for; what is at work is superseded."""
+        if message.what == "filter":
+            self._request = msgspec.structs.replace(
+                self._request, patterns=message.patterns, keyword=message.keyword or None
+            )
+        self._want(Wish(message.what), "somebody asked for something else")
+
+    async def execute(self) -> None:
+        """Go on until it is cancelled or the workspace is gone; the last event is always `RunCompleted`."""
+        try:
+            await self._execute()
+            completed = self._ended(self._exit_code, self._cancelled)
+        except TestdError as error:
+            completed = self._ended(error.exit_code, error.message, error.hint, error.detail)
+        except Exception:
+            completed = self._ended(3, "testd failed: this is a bug in testd", detail=traceback.format_exc())
+        self._reporter.event(completed)
+
+    async def remember(self) -> None:
+        """Nothing is left to write: each generation has written its own."""
+
+    async def _execute(self) -> None:
+        async with Watcher(self._services.workspace) as watcher:
+            self._tell(watcher)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._notice, watcher)
+                with self._scope:
+                    await self._go_on()
+                tasks.cancel_scope.cancel()
+        if self._fault is not None:
+            raise self._fault
+
+    async def _notice(self, watcher: Watcher) -> None:
+        """Want a generation for each change, for as long as there is a workspace."""
+        try:
+            while True:
+                changed = await watcher.changes()
+                self._tell(watcher)
+                self._want(Wish("change", set(changed)), f"{_named(changed)} changed")
+        except TestdError as error:
+            self._fault = error
+            self.cancel(error.message)
+
+    def _tell(self, watcher: Watcher) -> None:
+        """Say, once, what a user should know of how the workspace is watched."""
+        while watcher.notices:
+            self._reporter.event(Notice(level="warning", text=watcher.notices.pop(0)))
+
+    def _want(self, wish: Wish, why: str) -> None:
+        """Have another generation; one that is at work ends early."""
+        if self._wish is not None:
+            wish.changed |= self._wish.changed
+            if self._wish.cause != "change" and wish.cause == "change":
+                wish.cause = self._wish.cause
+        self._wish = wish
+        self._wanted.set()
+        if self._current is not None:
+            self._current.cancel(f"superseded: {why}")
+
+    # ── generations ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _go_on(self) -> None:
+        while not self._cancelled:
+            wish, self._wish = self._wish, None
+            if wish is None:
+                await self._wanted.wait()
+                continue
+            self._wanted = anyio.Event()
+            await self._generate(wish)
+
+    async def _generate(self, wish: Wish) -> None:
+        """Run what a wish asks for, as one generation."""
+        self._generation += 1
+        changed = sorted(wish.changed)
+        self._reporter.event(
+            GenerationStarted(
+                generation=self._generation, cause=wish.cause, changed=changed[:MOST_CHANGED],
+                more=max(0, len(changed) - MOST_CHANGED), at=time.time(),
+            )
+        )  # fmt: skip
+        part = Part(self._reporter, self._standings, self._generation)
+        task = self._current = RunTask(self._services, Run(run=self.run, request=self._wanted_by(wish)), part)
+        await task.execute()
+        self._current = None
+        assert part.completed is not None
+        for target in task.targets:
+            if target.collected is not None:
+                self._standings.keep(target.name, *target.collected)
+        self._exit_code = part.completed.exit_code if not self._standings.failing else 1
+        self._reporter.event(self._standings.report(self._generation))
+        self._reporter.event(part.completed)
+        await task.remember()
+
+    def _wanted_by(self, wish: Wish) -> RunRequest:
+        """Return the request of a generation."""
+        request = msgspec.structs.replace(self._request, watch=False)
+        match wish.cause:
+            case "start":
+                return request
+            case "failed":
+                return msgspec.structs.replace(request, last_failed=True)
+            case "snapshots":
+                return msgspec.structs.replace(request, last_failed=True, update_snapshots=True)
+            case "all" | "filter" | "change":
+                return msgspec.structs.replace(request, last_failed=False)
+
+    def _ended(self, code: int, reason: str, hint: str = "", detail: str = "") -> RunCompleted:
+        return RunCompleted(
+            exit_code=code, counts={}, duration=time.monotonic() - self._began, reason=reason, hint=hint, detail=detail
+        )
+
+
+def _named(changed: Sequence[str]) -> str:
+    return changed[0] + (f" and {len(changed) - 1} more" if len(changed) > 1 else "")

@@ -1,0 +1,181 @@
+"""A watch in the real agent: generations, what supersedes what, how it stands and how it ends."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_driver import AgentDriver, RunResult
+
+from testd_protocol.messages import GenerationStarted, RunCompleted, Standing, Steer
+
+Make = Callable[..., Path]
+StartAgent = Callable[..., Any]
+TESTS = "from code import value\n\ndef test_a(): assert value == 1\ndef test_b(): pass\n"
+#: Runs until it is told, or superseded.
+SLOW = """
+import pathlib, time
+def test_slow():
+    deadline = time.monotonic() + 60
+    while not pathlib.Path("go").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+"""
+
+
+class Watching:
+    """A watch and its generations."""
+
+    def __init__(self, driver: AgentDriver, **request: Any) -> None:
+        self.driver = driver
+        self.run = driver.submit(watch=True, **request)
+
+    def generation(self) -> RunResult:
+        """Wait for the end of the next generation."""
+        return self.driver.follow(self.run, until=lambda found: isinstance(found.events[-1], RunCompleted))
+
+    def until(self, kind: type[Any]) -> RunResult:
+        return self.driver.follow(self.run, until=lambda found: isinstance(found.events[-1], kind))
+
+    def end(self) -> RunResult:
+        self.driver.cancel(self.run, "enough")
+        return self.driver.follow(self.run)
+
+
+def started(found: RunResult) -> GenerationStarted:
+    (event,) = found.of(GenerationStarted)
+    return event
+
+
+def standing(found: RunResult) -> Standing:
+    (event,) = found.of(Standing)
+    return event
+
+
+def test_an_edit_is_a_generation_and_the_whole_stands(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py=TESTS, code_py="value = 1\n")
+    watch = Watching(agent(root))
+    first = watch.generation()
+    assert (started(first).generation, started(first).cause) == (1, "start")
+    assert first.verdicts == {"test_a": "passed", "test_b": "passed"}
+    assert (first.completed.generation, first.completed.exit_code) == (1, 0)
+    assert [report.final for report in first.reports] == [False] * len(first.reports)
+    marks = [report.mark for report in first.reports if report.mark]
+    assert marks == ["begin", "end"]
+
+    (root / "code.py").write_text("value = 2\n")
+    second = watch.generation()
+    assert (started(second).cause, started(second).changed) == ("change", ["code.py"])
+    assert second.verdicts["test_a"] == "failed"
+    assert standing(second).counts == {"passed": 1, "failed": 1}
+    assert [failing.test for failing in standing(second).failing] == ["test_a.py::test_a"]
+    assert (second.completed.generation, second.completed.exit_code) == (2, 1)
+
+    last = watch.end()
+    assert (last.completed.generation, last.completed.exit_code, last.completed.reason) == (0, 1, "enough")
+    assert last.reports[-1].final
+
+
+def test_tests_that_are_removed_do_not_stand(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py=TESTS, code_py="value = 1\n", test_c_py="def test_c(): assert 0\n")
+    watch = Watching(agent(root))
+    assert standing(watch.generation()).counts == {"passed": 2, "failed": 1}
+    (root / "test_c.py").unlink()
+    assert standing(watch.generation()).counts == {"passed": 2}
+    (root / "test_a.py").write_text(TESTS.replace("test_b", "test_new"))
+    assert standing(watch.generation()).counts == {"passed": 2}
+    (root / "test_a.py").write_text("def test_a(:\n")
+    broken = watch.generation()
+    assert standing(broken).counts == {"error": 1}
+    (root / "test_a.py").write_text(TESTS)
+    assert standing(watch.generation()).counts == {"passed": 2}
+    assert watch.end().completed.exit_code == 0
+
+
+def test_a_change_supersedes_what_runs(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py=SLOW, test_b_py="def test_b(): pass\n")
+    watch = Watching(agent(root), jobs=1)
+    watch.until(GenerationStarted)
+    (root / "test_b.py").write_text("def test_b(): assert 0\n")
+    first = watch.generation()
+    assert first.completed.reason == "superseded: test_b.py changed"
+    assert "cancelled" not in first.verdicts.values()
+    assert "cancelled" not in standing(first).counts
+    (root / "go").touch()
+    found = watch.generation()
+    while found.completed.reason:  # `go` is a change of its own
+        found = watch.generation()
+    assert standing(found).counts == {"passed": 1, "failed": 1}
+    watch.end()
+
+
+def test_it_is_steered(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py=TESTS, code_py="value = 3\n", test_c_py="def test_c(): pass\n")
+    watch = Watching(agent(root))
+    watch.generation()
+
+    def steer(**what: Any) -> RunResult:
+        watch.driver.send(Steer(run=watch.run, **what))
+        return watch.generation()
+
+    assert set(steer(what="all").verdicts) == {"test_a", "test_b", "test_c"}
+    failed = steer(what="failed")
+    assert (started(failed).cause, set(failed.verdicts)) == ("failed", {"test_a"})
+    assert standing(failed).tests == 3
+    assert set(steer(what="filter", patterns=["test_c"]).verdicts) == {"test_c"}
+    assert set(steer(what="filter", keyword="test_b").verdicts) == {"test_b"}
+    assert set(steer(what="filter").verdicts) == {"test_a", "test_b", "test_c"}
+    nothing = steer(what="filter", patterns=["no such file"])
+    assert nothing.verdicts == {}
+    watch.end()
+
+
+def test_a_broken_configuration_is_told_and_its_repair_is_a_change(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py="def test_a(): pass\n", pyproject_toml="[tool.testd]\njbos = 2\n")
+    watch = Watching(agent(root))
+    found = watch.generation()
+    assert (found.completed.exit_code, found.completed.generation) == (4, 1)
+    assert "jbos" in found.completed.reason
+    (root / "pyproject.toml").write_text("[tool.testd]\njobs = 2\n")
+    assert watch.generation().verdicts == {"test_a": "passed"}
+    watch.end()
+
+
+def test_a_workspace_that_is_removed_ends_the_watch(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py="def test_a(): pass\n")
+    watch = Watching(agent(root))
+    watch.generation()
+    shutil.rmtree(root)
+    found = watch.driver.follow(watch.run)
+    while found.completed.generation:
+        found = watch.driver.follow(watch.run)
+    assert found.completed.exit_code == 4
+    assert "is gone" in found.completed.reason
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it looks every second")
+def test_an_agent_with_a_watch_costs_nothing(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py="def test_a(): pass\n")
+    watch = Watching(agent(root))
+    watch.generation()
+    deadline = time.monotonic() + 60
+
+    def quiet() -> bool:
+        """Whether a second passes in which the agent takes no processor time."""
+        before = _ticks(watch.driver.process.pid)
+        time.sleep(1.0)
+        return _ticks(watch.driver.process.pid) == before
+
+    while not quiet():
+        assert time.monotonic() < deadline
+    watch.end()
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
