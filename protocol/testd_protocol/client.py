@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
-from testd_protocol.documents import AgentStatus, HistoryEntry, RunRequest, RunStatus
+from testd_protocol.documents import AgentStatus, HistoryEntry, RunRequest, RunStatus, Stream
 from testd_protocol.version import PROTOCOL, __version__
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "Hello",
     "History",
     "HistoryReport",
+    "List",
+    "Listed",
     "Status",
     "StatusReport",
     "Steer",
@@ -86,7 +88,20 @@ class History(Message, frozen=True, kw_only=True):
     id: int = 0  # any number, comes back in the report
 
 
-ClientMessage = Hello | Submit | Attach | Cancel | Steer | Status | History | Shutdown | Unsupported | Ping | Pong
+class List(Message, frozen=True, kw_only=True):
+    """Ask for the collected tests. Answered by `Listed` pages, or a `Fault`. Client → handler → agent.
+
+    Of the request count what says which tests, where, and in which environment.
+    """
+
+    request: RunRequest  # which tests, on which targets
+    format: Literal["text", "json"] = "text"  # of the lines in the answer
+    id: int = 0  # any number, comes back in the answer
+
+
+ClientMessage = (
+    Hello | Submit | Attach | Cancel | Steer | Status | History | List | Shutdown | Unsupported | Ping | Pong
+)
 
 
 class Welcome(Message, frozen=True, kw_only=True):
@@ -134,6 +149,16 @@ class HistoryReport(Message, frozen=True, kw_only=True):
     id: int = 0  # the one of the `History`
 
 
+class Listed(Message, frozen=True, kw_only=True):
+    """A page of the answer to `List`: whole lines, made where the tests are known; whoever asked only prints them."""
+
+    id: int  # the one of the `List`
+    text: str = ""  # whole lines
+    stream: Stream = "stdout"  # where they belong
+    done: bool = False  # nothing follows
+    exit_code: int = 0  # where done: what a command should exit with
+
+
 HandlerMessage = (
-    Welcome | Accepted | Event | StatusReport | HistoryReport | Fault | Unsupported | Ping | Pong | Shutdown
+    Welcome | Accepted | Event | StatusReport | HistoryReport | Listed | Fault | Unsupported | Ping | Pong | Shutdown
 )

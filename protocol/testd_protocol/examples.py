@@ -105,6 +105,7 @@ EXAMPLES: dict[str, m.Message] = {
             m.Steer(run="r-1f3a", what="filter", patterns=["test_it", "unit/"], keyword="it and not slow"),
             m.Status(),
             m.History(workspace="/home/eve/project", test="test_it", limit=5, id=3),
+            m.List(request=_REQUEST, format="json", id=4),
             m.Welcome(pid=255, protocol=2, version="9.8.7"),
             m.Accepted(run="r-1f3a"),
             m.Event(run="r-1f3a", seq=2, body=msgspec.Raw(msgspec.msgpack.encode(_OUTCOMES))),
@@ -122,6 +123,7 @@ EXAMPLES: dict[str, m.Message] = {
                 runs=[_RUN_STATUS],
             ),
             m.HistoryReport(entries=[_HISTORY_ENTRY], id=3),
+            m.Listed(id=4, text="tests/test_it.py::test_a[ü]\n", stream="stderr", done=True, exit_code=1),
             # the events of a run
             m.TargetReady(
                 target="py3.12",

@@ -26,6 +26,8 @@ MESSAGES = [
     "History",
     "HistoryReport",
     "JobCompleted",
+    "List",
+    "Listed",
     "Modules",
     "Notice",
     "Outcome",

@@ -19,6 +19,7 @@ from testd_daemon.agent import memory
 from testd_daemon.agent.agent_state import TABLE, AgentEvent, AgentState
 from testd_daemon.agent.history import History
 from testd_daemon.agent.leftovers import Ledger
+from testd_daemon.agent.listing import Listing
 from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.reporter import Reporter
 from testd_daemon.agent.run import RunTask
@@ -37,6 +38,7 @@ from testd_protocol.messages import (
     Configure,
     Fault,
     HistoryReport,
+    List,
     Ping,
     Pong,
     Probe,
@@ -70,7 +72,7 @@ class Agent:
         """Serve the handler at the other end."""
         self._link = link
         self._machine: Machine[AgentState, AgentEvent] = Machine(TABLE, AgentState.WAITING, "agent")
-        self._runs: dict[str, RunTask | WatchTask] = {}
+        self._runs: dict[str, RunTask | WatchTask | Listing] = {}
         self._workspace = ""
         self._services: Services | None = None
         self._idle = anyio.Event()
@@ -117,6 +119,9 @@ class Agent:
             case AskHistory():
                 self._machine.advance(AgentEvent.INSTRUCT)
                 tasks.start_soon(self._tell_history, message)
+            case List():
+                self._machine.advance(AgentEvent.INSTRUCT)
+                self._list(message, tasks)
             case Probe():
                 await self._link.send(AgentReport(id=message.id, status=self._status()))
             case Shutdown():
@@ -163,11 +168,26 @@ class Agent:
                 await task.execute()
             await task.remember()
         finally:
-            del self._runs[task.run]
-            if not self._runs:
-                self._idle.set()
+            self._done(task)
         with contextlib.suppress(LinkClosed):  # what `testd status` shows while this process is busy
             await self._link.send(AgentReport(id=0, status=self._status()))
+
+    def _list(self, message: List, tasks: TaskGroup) -> None:
+        assert self._services is not None
+        task = Listing(self._services, message, self._link)
+        self._runs[task.run] = task
+        tasks.start_soon(self._answer, task)
+
+    async def _answer(self, task: Listing) -> None:
+        try:
+            await task.execute()
+        finally:
+            self._done(task)
+
+    def _done(self, task: RunTask | WatchTask | Listing) -> None:
+        del self._runs[task.run]
+        if not self._runs:
+            self._idle.set()
 
     async def _tell_history(self, message: AskHistory) -> None:
         assert self._services is not None

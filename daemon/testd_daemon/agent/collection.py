@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from testd_daemon.agent.freshness import Record
@@ -41,8 +41,15 @@ class Collection:
         self.modules = ModuleGraph()
         self.strangers = Strangers()
         self.shared_code: Used | None = None  # what ran while it was loaded and collected
+        self.parts: list[Collection] = []  # collected later, whose tests are in the place of earlier ones
         self.users = 0
         self.retired = False  # to be dropped as soon as nobody uses it
+
+    def extend(self, tests: Iterable[tuple[str, int]]) -> None:
+        """Take tests that another collection has, with their lines."""
+        for test, line in tests:
+            self.ids.append(test)
+            self.lines.append(line)
 
     def add(self, page: Collected) -> None:
         """Take a page."""

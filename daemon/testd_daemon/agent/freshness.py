@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final
 
@@ -23,6 +24,8 @@ __all__ = ["GRANULARITY_NS", "Change", "Checkpoint", "Record", "first_change"]
 #: Two writes closer than this may carry the same time: the kernel's clock tick (10 ms at 100 Hz), doubled.
 GRANULARITY_NS: Final = 20_000_000
 _MISSING: Final = -1
+#: Never equal to a real modification time.
+_SUSPECT: Final = -2
 
 
 class Checkpoint(IntEnum):
@@ -42,7 +45,7 @@ class Change(str):
 class Record:
     """What one checkpoint depends on."""
 
-    __slots__ = ("_directories", "_entries", "_files", "_suspect", "_within")
+    __slots__ = ("_directories", "_entries", "_files", "_within")
 
     def __init__(self, within: str = "") -> None:
         """Start with nothing known, which is fresh.
@@ -53,7 +56,6 @@ class Record:
         self._within = within + os.sep if within else ""
         self._files: dict[str, tuple[int, int]] = {}
         self._directories: dict[str, Directory] = {}
-        self._suspect = ""
         self._entries = 0
 
     def add(self, message: Dependencies, began_ns: int) -> None:
@@ -67,9 +69,8 @@ class Record:
                 self._directories[directory.path] = directory
 
     def _add_file(self, file: Stat, began_ns: int) -> None:
-        if file.mtime_ns != _MISSING and not 0 <= file.mtime_ns < began_ns - GRANULARITY_NS:
-            self._suspect = file.path
-        self._files[file.path] = (file.mtime_ns, file.size)
+        suspect = file.mtime_ns != _MISSING and not 0 <= file.mtime_ns < began_ns - GRANULARITY_NS
+        self._files[file.path] = (_SUSPECT if suspect else file.mtime_ns, file.size)
 
     def __len__(self) -> int:
         """How many files and directories were told."""
@@ -77,22 +78,34 @@ class Record:
 
     def change(self) -> Change | None:
         """Return the first entry that is not as it was, None if all are."""
-        if self._suspect:
-            return Change(self._suspect)
+        return next(self._changed(), None)
+
+    def changes(self) -> list[Change]:
+        """Return every entry that is not as it was."""
+        return list(self._changed())
+
+    def updated(self, other: Record) -> Record:
+        """Return a record of both, where the other one counts for what is in both."""
+        made = Record()
+        made._within, made._entries = self._within, self._entries + other._entries
+        made._files = self._files | other._files
+        made._directories = self._directories | other._directories
+        return made
+
+    def _changed(self) -> Iterator[Change]:
         stat = os.stat
         for path, (mtime, size) in self._files.items():
             try:
                 now = stat(path)
             except OSError:
-                if mtime == _MISSING:
-                    continue
-                return Change(path)
+                if mtime != _MISSING:
+                    yield Change(path)
+                continue
             if now.st_mtime_ns != mtime or now.st_size != size:
-                return Change(path)
-        for path, directory in self._directories.items():
+                yield Change(path)
+        for path, directory in list(self._directories.items()):
             if self._directory_changed(path, directory):
-                return Change(path)
-        return None
+                yield Change(path)
 
     def _directory_changed(self, path: str, directory: Directory) -> bool:
         """Compare the listing, but only where the time moved: a cache that was written moves it, and is no change."""

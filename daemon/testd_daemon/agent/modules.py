@@ -39,6 +39,16 @@ class ModuleGraph:
             for module in imported:
                 self._importers.setdefault(module, set()).add(importer)
 
+    def update(self, other: ModuleGraph) -> None:
+        """Take what another graph knows."""
+        for module, file in other._files.items():
+            self._files.setdefault(module, file)
+        for mine, theirs in (
+            (self._modules, other._modules), (self._imports, other._imports), (self._importers, other._importers),
+        ):  # fmt: skip
+            for key, found in theirs.items():
+                mine.setdefault(key, set()).update(found)
+
     def file_of(self, module: str) -> str:
         """Return where a module came from, nothing where that is not known."""
         return self._files.get(module, "")

@@ -5,8 +5,9 @@ A batch of outcomes goes straight to the run that owns the job. The process behi
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final, Protocol
 
@@ -91,6 +92,7 @@ class Runner:
         self._mirror = mirror
         self.numbers = count(1)  # of workers, jobs, collections and selections
         self.collections: dict[int, Collection] = {}
+        self.catalogue: Collection | None = None  # what was collected, also where nothing can be forked from it
         self.started_at = time.time()
         self.used_at = time.monotonic()
         self.runs = 0
@@ -216,6 +218,8 @@ class Runner:
                 self.send(DropCollection(collection=collection.number))
             self._forget_failed()
             raise
+        if self._mirror is None and (self.catalogue is None or not _narrower(absolute, self.catalogue.paths)):
+            self.catalogue = collection
         return collection
 
     def _record(self) -> Record:
@@ -290,6 +294,7 @@ class Runner:
                 self._records[found] = self._record()
         self._began_ns = time.time_ns()
         self.collections.clear()
+        self.catalogue = None
         self.send(DropCollection(collection=0, configured=True, started=checkpoint is Checkpoint.STARTED))
 
     # ── what it says ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -419,3 +424,10 @@ class Runner:
             memory=self.memory(),
             age=time.time() - self.started_at,
         )
+
+
+def _narrower(paths: Sequence[str], others: Sequence[str]) -> bool:
+    """Tell whether a collection of these paths has less than one of the others; none: the framework's default."""
+    if not paths or paths == others:
+        return False
+    return not others or all(any(path.startswith(other.rstrip(os.sep) + os.sep) for other in others) for path in paths)

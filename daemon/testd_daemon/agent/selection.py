@@ -17,7 +17,7 @@ import msgspec
 from testd_daemon.errors import UsageError
 from testd_daemon.workspace import existing
 
-__all__ = ["Argument", "FileIndex", "covers", "parse", "select"]
+__all__ = ["Argument", "FileIndex", "concerns", "covers", "parse", "select"]
 
 
 class Argument(msgspec.Struct, frozen=True):
@@ -49,6 +49,11 @@ class FileIndex:
         """Tell whether a file has tests."""
         return path in self._files
 
+    @property
+    def files(self) -> int:
+        """How many files have tests."""
+        return len(self._files)
+
     def of_file(self, path: str) -> list[int]:
         """Return a file's tests in order."""
         return self._files.get(path, [])
@@ -78,6 +83,14 @@ def _parse(argument: str, cwd: str, workspace: str) -> Argument:
     if rest.startswith("::"):
         return Argument(argument, path, folder, name=rest[2:])
     return Argument(argument, path, folder, line=int(rest[1:]) if rest else 0)
+
+
+def concerns(path: str, arguments: Sequence[Argument]) -> bool:
+    """Tell whether a file is among what was asked for."""
+    return not arguments or any(
+        path == argument.path or (argument.folder and path.startswith(argument.path.rstrip(os.sep) + os.sep))
+        for argument in arguments
+    )
 
 
 def covers(collected: Sequence[str], index: FileIndex, broken: Iterable[str], arguments: Sequence[Argument]) -> bool:

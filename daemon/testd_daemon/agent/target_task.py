@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.scheduler import Scheduler
-from testd_daemon.agent.selection import Argument, parse, select
+from testd_daemon.agent.selection import Argument, concerns, parse, select
 from testd_daemon.agent.shares import Shares
 from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.specs import Specs
@@ -171,7 +170,7 @@ class TargetTask:
         errors = [
             error
             for error in collection.errors
-            if _concerns(collection.path_of(error.id), arguments)
+            if concerns(collection.path_of(error.id), arguments)
             and (not self._request.patterns or _matches(error.id, self._request.patterns))
         ]
         alone = spec.mode == "bin" or not collection.forkable
@@ -394,11 +393,3 @@ def _matches(test: str, patterns: Sequence[str]) -> bool:
     """Tell whether the path of a test's file has one of these in it."""
     file = jobs.file_of(test)
     return any(pattern in file for pattern in patterns)
-
-
-def _concerns(path: str, arguments: Sequence[Argument]) -> bool:
-    """Tell whether a file is among what was asked for."""
-    return not arguments or any(
-        path == argument.path or (argument.folder and path.startswith(argument.path.rstrip(os.sep) + os.sep))
-        for argument in arguments
-    )

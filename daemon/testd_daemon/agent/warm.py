@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import anyio
@@ -19,7 +19,10 @@ from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.strangers import Strangers
 from testd_daemon.config import Settings
 
-__all__ = ["Provision", "provide"]
+__all__ = ["Provision", "provide", "sound"]
+
+#: Finds a collection in a runner, or makes one: runner, spec, arguments, why the runner is cold → it, and why it is.
+Find = Callable[[Runner, Spec, Sequence[Argument], str], Awaitable[tuple[Collection, str]]]
 
 #: Collections that a runner keeps: each is a process.
 MOST_COLLECTIONS: Final = 4
@@ -28,8 +31,9 @@ MOST_COLLECTIONS: Final = 4
 class Provision:
     """What a run works with: a runner and a collection, held until it is released; both change if the runner ends."""
 
-    def __init__(self, pool: Pool, settings: Settings, tell: Tell = tell_nobody) -> None:
-        """Hold nothing yet. `tell` is told what takes a while."""
+    def __init__(self, pool: Pool, settings: Settings, tell: Tell = tell_nobody, find: Find | None = None) -> None:
+        """Hold nothing yet. `tell` is told what takes a while; `find` is in the place of `sound`."""
+        self._find = find or sound
         self._tell = tell
         self._told = False
         self._pool = pool
@@ -71,7 +75,7 @@ class Provision:
                 if await self._runner.bring_files(self._say):
                     if self._told:
                         self._say("collecting", 0, 0)
-                    collection, cold = await _fresh(self._runner, spec, arguments, cold)
+                    collection, cold = await self._find(self._runner, spec, arguments, cold)
                     collection.users += 1
                     self._collection = collection
             if collection is None:  # files have changed under those who use it: it is left to them
@@ -111,9 +115,13 @@ async def provide(
     *,
     fresh: bool,
     tell: Tell = tell_nobody,
+    find: Find | None = None,
 ) -> AsyncIterator[Provision]:
-    """Hold a runner and a collection for the length of a block. `tell` is told what takes a while."""
-    provision = Provision(pool, settings, tell)
+    """Hold a runner and a collection for the length of a block. `tell` is told what takes a while.
+
+    `find` gets a collection in the place of `sound`.
+    """
+    provision = Provision(pool, settings, tell, find)
     try:
         await provision.obtain(spec, arguments, fresh=fresh)
         yield provision
@@ -122,7 +130,7 @@ async def provide(
             await provision.release()
 
 
-async def _fresh(runner: Runner, spec: Spec, arguments: Sequence[Argument], cold: str) -> tuple[Collection, str]:
+async def sound(runner: Runner, spec: Spec, arguments: Sequence[Argument], cold: str) -> tuple[Collection, str]:
     """Return a collection that is right for the files as they are, and why it is cold."""
     cold = cold or _rewound(runner)
     collection, changed = _kept(runner, arguments)

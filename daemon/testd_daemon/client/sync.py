@@ -142,6 +142,22 @@ class Client:
         self._wire.send({"type": "History", "workspace": workspace, "test": test, "limit": limit, "id": 1})
         return self._expect("HistoryReport", HISTORY_DEADLINE)
 
+    def listing(self, request: dict[str, Any], form: str) -> Iterator[dict[str, Any]]:
+        """Ask which tests there are (a `RunRequest`), as `text` or `json`, and yield the `Listed` pages to the last.
+
+        Raises FaultError where the handler or the agent cannot answer, LinkClosed where the handler dies.
+        """
+        self._wire.send({"type": "List", "request": request, "format": form, "id": 1})
+        done = False
+        while not done:
+            page = self._wire.receive(None)
+            assert page is not None
+            if page["type"] == "Fault":
+                raise_fault(page)
+            if page["type"] == "Listed":
+                done = bool(page["done"])
+                yield page
+
     def shutdown(self, reason: str = "") -> None:
         """Ask the handler to end, and return once it has begun to."""
         try:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final, Protocol
 
 import anyio
@@ -28,7 +29,9 @@ from testd_daemon.runtime import child_environment
 from testd_protocol import messages as m
 from testd_protocol.framing import FrameError, ProtocolError, Unknown, decoder, encode
 
-__all__ = ["Agent", "Work"]
+__all__ = ["Agent", "Answer", "Work"]
+
+Answer = m.AgentReport | m.HistoryReport | m.Listed | m.Fault
 
 #: Seconds between two reads of an agent that floods: also between two commits, which are what a flood costs most.
 COALESCE: Final = 0.03
@@ -82,7 +85,7 @@ class Agent:
         self._settled = anyio.Event()  # it is ready, or it will not be
         self._last_death = ""
         self._life_number = 0  # changes when a process starts and when it ends
-        self._answers: dict[int, Callable[[m.AgentReport | m.HistoryReport | m.Fault], None]] = {}
+        self._answers: dict[int, Callable[[Answer], None]] = {}
         self._next_id = 0
         self._last = m.AgentStatus(workspace=workspace, state="")
         self._last_at = 0.0
@@ -267,7 +270,7 @@ class Agent:
         elif isinstance(message, Unknown):
             self._log.warning("agent sent an unknown message", type=message.type)
             self.tell(m.Unsupported(of=message.type))
-        elif isinstance(message, (m.AgentReport, m.HistoryReport, m.Fault)):
+        elif isinstance(message, Answer):
             if isinstance(message, m.AgentReport):
                 self._last, self._last_at = message.status, time.monotonic()
             if (answer := self._answers.get(message.id)) is not None:
@@ -326,19 +329,45 @@ class Agent:
                 text = f"the agent of {self.workspace} {self._last_death}"
                 return m.Fault(code="crash", message=text, id=question.id)
             answer = await self._ask(lambda number: msgspec.structs.replace(question, id=number))
-            assert not isinstance(answer, m.AgentReport)
+            assert isinstance(answer, (m.HistoryReport, m.Fault))
             return msgspec.structs.replace(answer, id=question.id)
         return m.Fault(
             code="deadline", message=f"the agent of {self.workspace} gave no history in {deadline:g} s", id=question.id
         )
 
-    async def _ask(self, question: Callable[[int], m.Message]) -> m.AgentReport | m.HistoryReport | m.Fault:
+    async def listing(self, question: m.List) -> AsyncGenerator[m.Listed | m.Fault]:
+        """Have a ready agent list tests, and yield the pages as they come. Whoever leaves early ends the work, too."""
+        await self._settled.wait()
+        if self._core.state is not s.AgentState.READY:
+            text = f"the agent of {self.workspace} {self._last_death}"
+            yield m.Fault(code="crash", message=text, id=question.id)
+            return
+        self._next_id += 1
+        number, life = self._next_id, self._life_number
+        pages, received = anyio.create_memory_object_stream[Answer](math.inf)
+        self._answers[number] = pages.send_nowait
+        done = False
+        try:
+            self.tell(msgspec.structs.replace(question, id=number))
+            while not done:
+                page = await received.receive()
+                assert isinstance(page, (m.Listed, m.Fault))
+                done = isinstance(page, m.Fault) or page.done
+                yield msgspec.structs.replace(page, id=question.id)
+        finally:
+            del self._answers[number]
+            pages.close()
+            received.close()
+            if not done and life == self._life_number:
+                self.tell(m.Cancel(run=f"list {number}"))
+
+    async def _ask(self, question: Callable[[int], m.Message]) -> Answer:
         self._next_id += 1
         number = self._next_id
         answered = anyio.Event()
-        found: list[m.AgentReport | m.HistoryReport | m.Fault] = []
+        found: list[Answer] = []
 
-        def answer(message: m.AgentReport | m.HistoryReport | m.Fault) -> None:
+        def answer(message: Answer) -> None:
             found.append(message)
             answered.set()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
+
 import anyio
 import anyio.abc
 
@@ -56,6 +59,14 @@ class Agents:
         """Put a question to the workspace's agent, which is started for it if need be."""
         self.wanted(question.workspace)
         return await self._agent(question.workspace).history(question)
+
+    async def listing(self, question: m.List) -> AsyncGenerator[m.Listed | m.Fault]:
+        """Have the workspace's agent list tests; it is started for it if need be."""
+        workspace = question.request.workspace
+        self.wanted(workspace)
+        async with contextlib.aclosing(self._agent(workspace).listing(question)) as pages:
+            async for page in pages:
+                yield page
 
     def pids(self) -> set[int]:
         """List the processes that are ours."""

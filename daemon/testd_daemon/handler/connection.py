@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +40,7 @@ class Services:
     runs: Runs
     report: Callable[[], Awaitable[m.StatusReport]]
     history: Callable[[m.History], Awaitable[m.HistoryReport | m.Fault]]
+    listing: Callable[[m.List], AsyncGenerator[m.Listed | m.Fault]]
     stop: Callable[[str], None]
 
 
@@ -159,6 +161,8 @@ class _Connection:
             await link.send(await services.report())
         elif isinstance(message, m.History):
             tasks.start_soon(self._history, message)
+        elif isinstance(message, m.List):
+            await self._list(message, tasks)
         elif isinstance(message, m.Shutdown):
             await link.send(m.Shutdown(reason=f"the daemon {os.getpid()} ends"))
             services.stop(message.reason or "a client asked")
@@ -170,13 +174,18 @@ class _Connection:
             await link.send(m.Welcome(pid=os.getpid()))
 
     async def _submit(self, message: m.Submit, tasks: anyio.abc.TaskGroup) -> None:
-        workspace = message.request.workspace
-        if not workspace.startswith("/"):
-            text = f"the workspace of a run must be an absolute path, and {workspace!r} is not"
-            await self._link.send(m.Fault(code="usage", message=text, exit_code=4))
+        if not await self._placed(message.request):
             return
         run = await self._services.runs.submit(message)
         await tasks.start(self._stream, run, 0)
+
+    async def _placed(self, request: m.RunRequest) -> bool:
+        """Tell whether a request says where its workspace is; refuse it where it does not."""
+        if request.workspace.startswith("/"):
+            return True
+        text = f"the workspace of a request must be an absolute path, and {request.workspace!r} is not"
+        await self._link.send(m.Fault(code="usage", message=text, exit_code=4))
+        return False
 
     async def _attach(self, message: m.Attach, tasks: anyio.abc.TaskGroup) -> None:
         found = await self._services.runs.find(message.run)
@@ -221,6 +230,17 @@ class _Connection:
 
     async def _history(self, message: m.History) -> None:
         await _last_word(self._link, await self._services.history(message))
+
+
+    async def _list(self, message: m.List, tasks: anyio.abc.TaskGroup) -> None:
+        if await self._placed(message.request):
+            tasks.start_soon(self._pages, message)
+
+    async def _pages(self, message: m.List) -> None:
+        with contextlib.suppress(LinkClosed):  # the client is gone, and with it whoever wanted to know
+            async with contextlib.aclosing(self._services.listing(message)) as pages:
+                async for page in pages:
+                    await self._link.send(page)
 
 
 def _no_run(run: str) -> m.Fault:

@@ -33,10 +33,12 @@ STATUS = {
 class FakeHandler:
     """Listens in `folder`. `script` is called with this object for each run and yields the bodies of its events."""
 
-    def __init__(self, folder, script=None, *, status=None, history=(), fault=None):
+    def __init__(self, folder, script=None, *, status=None, history=(), listed=(), fault=None):
         self.script = script or (lambda _: iter(()))
         self.status = {**STATUS, "pid": os.getpid(), **(status or {})}
         self.history = list(history)
+        self.listed = list(listed)
+        self.listing = threading.Event()
         self.fault = fault
         self.failure: Exception | None = None
         self.requests: list[dict] = []
@@ -112,6 +114,10 @@ class FakeHandler:
                 self._send(connection, **self.status)
             case "History":
                 self._send(connection, type="HistoryReport", entries=self.history, id=message["id"])
+            case "List":
+                for page in self.listed:
+                    self._send(connection, **page)
+                self.listing.set()
             case "Cancel":
                 self.cancelled.set()
             case "Shutdown":

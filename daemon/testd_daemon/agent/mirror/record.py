@@ -44,6 +44,10 @@ class MirroredRecord(Record):
         """Return the first that is known to have changed, None if nothing is."""
         return self._change
 
+    def changes(self) -> list[Change]:
+        """Return what is known to have changed: only the first of it is."""
+        return [] if self._change is None else [self._change]
+
     def note(self, changed: Iterable[str], reshaped: Mapping[str, bool]) -> None:
         """Take which paths are not as they were; `reshaped` are those that appeared or went, and whether a folder."""
         path = next((path for path in changed if path in self._inside), "")
