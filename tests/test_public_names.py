@@ -26,7 +26,7 @@ PUBLIC = {
     "testd_runners.choose": ["KINDS", "choose"],
     "testd_daemon.client": ["AsyncClient", "Client"],
     "testd_daemon.client.aio": ["AsyncClient", "Following", "Session"],
-    "testd_daemon.client.sync": ["Client"],
+    "testd_daemon.client.sync": ["Client", "Following"],
 }
 
 

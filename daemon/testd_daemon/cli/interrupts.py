@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 else:
     import _signal as signal
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 class Leave(KeyboardInterrupt):
     """The user wants out now."""
@@ -26,6 +24,9 @@ class Leave(KeyboardInterrupt):
 
 class Interrupts:
     """Own SIGINT and SIGTERM inside a `with` block."""
+
+    #: The signals that ask for the end.
+    ending: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         """Start with nothing asked for."""
@@ -35,7 +36,7 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         """Take the signals over."""
-        self._before = [(number, signal.signal(number, self._take)) for number in _SIGNALS]
+        self._before = [(number, signal.signal(number, self._take)) for number in self.ending]
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,13 +16,13 @@ from testd_daemon.runtime import Folders, folders, private_folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
     from typing import Any
 
     from typing_extensions import Self
 
-__all__ = ["Client"]
+__all__ = ["Client", "Following"]
 
 #: Seconds for the agent to answer about history; it may have to be started.
 HISTORY_DEADLINE = 45.0
@@ -95,33 +95,21 @@ class Client:
                 return self._submitted
         raise AssertionError  # attempts raises first
 
-    def events(self, run: str, after: int = 0, *, tick: float | None = None) -> Iterator[dict[str, Any] | None]:
-        """Yield the `Event`s of a run after a number, each once and in order, up to its `RunCompleted`.
-
-        With `tick`, yield None whenever nothing came for so many seconds. An empty run means the newest.
-        """
+    def follow(self, run: str, after: int = 0) -> Following:
+        """Follow a run from behind the event `after`; -1: from the newest generation of a watch on. Empty: the newest."""
         if run != self._submitted or not run or after:
             self._attach(run, after)
         self._submitted = ""
-        tries = attempts(_NO_PROGRESS)
-        next(tries)
-        while True:
-            try:
-                event = self._next_event(tick)
-            except LinkClosed:
-                next(tries)
-                self._connect_again()
-                self._attach(run, after)
-                continue
-            if event is None:
-                yield None
-            elif event["seq"] == after + 1 and event["run"] == (run or event["run"]):
-                run, after = event["run"], event["seq"]  # others are of an iterator that was left before its end
-                tries = attempts(_NO_PROGRESS)
-                next(tries)
-                yield event
-                if event["body"]["type"] == "RunCompleted":
-                    return
+        return Following(self._next_event, self._resume, run, max(0, after))
+
+    def events(self, run: str, after: int = 0, *, tick: float | None = None) -> Iterator[dict[str, Any] | None]:
+        """Yield the `Event`s of a run after a number, each once and in order, up to its end.
+
+        With `tick`, yield None whenever nothing came for so many seconds. An empty run means the newest.
+        """
+        following = self.follow(run, after)
+        while not following.over:
+            yield following.next(tick)
 
     def status(self) -> dict[str, Any]:
         """Ask for a `StatusReport`."""
@@ -130,12 +118,11 @@ class Client:
 
     def cancel(self, run: str, reason: str = "") -> None:
         """Ask for a run to end early. Its `RunCompleted` comes as an event; a run that has ended stays as it is."""
-        try:
-            self._wire.send({"type": "Cancel", "run": run, "reason": reason})
-        except LinkClosed:
-            self._connect_again()
-            self._attach(run, 0)
-            self._wire.send({"type": "Cancel", "run": run, "reason": reason})
+        self._tell({"type": "Cancel", "run": run, "reason": reason})
+
+    def steer(self, run: str, what: str, **more: Any) -> None:
+        """Have a watch run something now: `what` and more as in `Steer`. What comes of it are events of the watch."""
+        self._tell({"type": "Steer", "run": run, "what": what, **more})
 
     def history(self, workspace: str, test: str = "", limit: int = 20) -> dict[str, Any]:
         """Ask for a `HistoryReport` of a test (a node id or a part of one) or, with an empty one, of the runs."""
@@ -166,14 +153,26 @@ class Client:
         except LinkClosed:
             return
 
+    def _tell(self, message: dict[str, Any]) -> None:
+        """Say something about a run that is followed, to the handler that there is now."""
+        try:
+            self._wire.send(message)
+        except LinkClosed:
+            self._resume(message["run"], 0)
+            self._wire.send(message)
+
+    def _resume(self, run: str, after: int) -> None:
+        self._connect_again()
+        self._attach(run, after)
+
     def _attach(self, run: str, after: int) -> None:
         self._waiting.clear()
         self._wire.send({"type": "Attach", "run": run, "after": after})
 
-    def _next_event(self, tick: float | None) -> dict[str, Any] | None:
+    def _next_event(self, tick: float | None, beside: Sequence[int]) -> dict[str, Any] | None:
         if self._waiting:
             return self._waiting.pop(0)
-        while (message := self._wire.receive(tick, tick=True)) is not None:
+        while (message := self._wire.receive(tick, tick=True, beside=beside)) is not None:
             if message["type"] == "Event":
                 return message
             if message["type"] == "Fault":
@@ -201,3 +200,50 @@ class Client:
         if self._folders.ephemeral:
             raise HandlerUnavailable("the private daemon of this run died", hint="run it again")
         self._wire, self.welcome = reach(self._folders, start=True)
+
+
+class Following:
+    """The events of one run, each once and in order, whatever becomes of the handler. `over`: there are no more."""
+
+    def __init__(
+        self,
+        receive: Callable[[float | None, Sequence[int]], dict[str, Any] | None],
+        resume: Callable[[str, int], None],
+        run: str,
+        after: int,
+    ) -> None:
+        """Go on behind the event `after`; made by `Client.follow`. `resume`: connect again and follow from there."""
+        self._receive = receive
+        self._resume = resume
+        self._after = after
+        self._tries = attempts(_NO_PROGRESS)
+        next(self._tries)
+        self.run = run
+        self.over = False
+
+    def next(self, tick: float | None = None, beside: Sequence[int] = ()) -> dict[str, Any] | None:
+        """Return the next event; None where none came for `tick` seconds, or one of the descriptors has something."""
+        while True:
+            try:
+                event = self._receive(tick, beside)
+            except LinkClosed:
+                next(self._tries)
+                self._resume(self.run, self._after)
+                continue
+            if event is None or self._take(event):
+                return event
+
+    def _take(self, event: dict[str, Any]) -> bool:
+        """Whether an event is the next one; others are of a following that was left before its end.
+
+        The generations of a watch are not kept for ever: where one begins, those before it may be missing.
+        """
+        body, seq = event["body"], event["seq"]
+        begins = body["type"] == "GenerationStarted" and seq > self._after
+        if event["run"] != (self.run or event["run"]) or not (seq == self._after + 1 or begins):
+            return False
+        self.run, self._after = event["run"], seq
+        self._tries = attempts(_NO_PROGRESS)
+        next(self._tries)
+        self.over = body["type"] == "RunCompleted" and not body.get("generation")
+        return True

@@ -18,6 +18,7 @@ from testd_protocol.version import PROTOCOL, __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 __all__ = ["GREETING", "Wire", "raise_fault"]
@@ -58,13 +59,19 @@ class Wire:
         except OSError as error:
             raise LinkClosed(f"the daemon is gone: {error.strerror}") from error
 
-    def receive(self, deadline: float | None, *, tick: bool = False) -> dict[str, Any] | None:
-        """Return the next message; wait at most `deadline` seconds. With `tick`, None after that and not an error."""
+    def receive(
+        self, deadline: float | None, *, tick: bool = False, beside: Sequence[int] = ()
+    ) -> dict[str, Any] | None:
+        """Return the next message; wait at most `deadline` seconds. With `tick`, None after that and not an error.
+
+        None, too, as soon as one of the descriptors `beside` can be read and no message is there.
+        """
         until = None if deadline is None else time.monotonic() + deadline
         while not self._inbox:
             rest = None if until is None else max(0.0, until - time.monotonic())
-            if not select.select([self._socket], (), (), rest)[0]:
-                if tick:
+            ready = select.select([self._socket, *beside], (), (), rest)[0]
+            if self._socket not in ready:
+                if tick or ready:
                     return None
                 raise DeadlineExpired("an answer of the daemon", deadline or 0.0, hint="testd logs may say why")
             self._read()

@@ -1,102 +1,73 @@
 """The lines at the bottom of a terminal while a run goes on: a bar, counts, times, targets, the tests that take long.
 
-Runs in the client; loaded when a run on a terminal has lasted for a moment, because rich costs more than a quick run.
+Runs in the client; loaded when a run on a terminal has lasted for a moment. Imports our own helpers.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.live import Live
-from rich.segment import Segment
-from rich.text import Text
-
-from testd_daemon.reports import safe, words
+from testd_daemon.reports import safe, spans, words
+from testd_daemon.reports.bottom import Bottom
 from testd_daemon.reports.progress import SHOWN, Progress
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from testd_daemon.reports.spans import Line, Span
     from testd_daemon.reports.targets import Target, Targets
     from testd_daemon.reports.terminal import Terminal
 
+#: The part of the bottom that they are.
+_PART = "live"
 _BAR = 20
 #: The bar of one of several targets.
 _SHORT_BAR = 10
 
 
-class Above:
-    """Text that is already painted, for rich to print above the live lines as it is."""
-
-    def __init__(self, text: str) -> None:
-        """Take whole lines."""
-        self._text = text
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Hand the text over unmeasured: the terminal wraps it, so that it can be copied as it was."""
-        yield Segment(self._text)
-
-
 class LiveLines:
-    """The live lines. Drawn from `draw` only: there is no thread, and so nothing to lock."""
+    """The live lines of one run."""
 
     def __init__(self, terminal: Terminal, progress: Progress) -> None:
         """Draw `progress` at the bottom of `terminal` until `close`."""
         self._terminal = terminal
         self._progress = progress
-        console = Console(file=terminal.stream, highlight=False, markup=False, emoji=False,
-                          no_color=not terminal.colour)  # fmt: skip
-        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False,
-                          redirect_stderr=False, vertical_overflow="ellipsis")  # fmt: skip
-        self._live.start()
-        terminal.above = self
-
-    def write_above(self, text: str) -> None:
-        """Write whole lines above the live ones."""
-        self._live.console.print(Above(text), end="", crop=False)  # cropping counts colours as text
+        self._bottom = terminal.bottom or Bottom(terminal)
 
     def draw(self, now: float) -> None:
         """Draw the lines for a moment of the monotonic clock."""
-        self._live.update(self._lines(now), refresh=True)
+        self._bottom.show(_PART, self._lines(now))
 
     def close(self) -> None:
         """Take the lines away and give the cursor back."""
-        self._terminal.above = None
-        self._live.stop()
+        self._bottom.show(_PART, ())
 
-    def _lines(self, now: float) -> Text:
-        lines = [self._first(now), *self._targets(self._live.console.height)]
+    def _lines(self, now: float) -> list[Line]:
+        lines: list[Line] = [self._first(now), *self._targets(self._terminal.rows())]
         running = self._progress.running(now)
-        for test, passed in running[:SHOWN]:
-            lines.append(Text(f"  {words.clock(passed):>8}  {safe.line(test)}", style="dim"))
+        lines += [[(f"  {words.clock(passed):>8}  {safe.line(test)}", "dim")] for test, passed in running[:SHOWN]]
         if len(running) > SHOWN:
-            lines.append(Text(f"            and {len(running) - SHOWN} more", style="dim"))
-        for line in lines:
-            line.truncate(self._live.console.width, overflow="ellipsis" if self._terminal.unicode else "crop")
-        return Text("\n", no_wrap=True, end="").join(lines)
+            lines.append([(f"            and {len(running) - SHOWN} more", "dim")])
+        return lines
 
-    def _first(self, now: float) -> Text:
+    def _first(self, now: float) -> list[Span]:
         progress = self._progress
         elapsed = words.clock(now - progress.started_at)
         if progress.planned is None:
             what = "collecting" if progress.targets else f"starting{progress.doing()}"
-            return Text(f"{what}{'…' if self._terminal.unicode else '...'} {elapsed}", style="dim")
-        line = Text.assemble(
-            *self._bar(progress.percent() or 0, _BAR, bad=progress.bad > 0),
-            f" {progress.percent():3d} %  {progress.done:,}/{progress.planned:,}",
-        )
+            return [(f"{what}{'…' if self._terminal.unicode else '...'} {elapsed}", "dim")]
+        line = self._bar(progress.percent() or 0, _BAR, bad=progress.bad > 0)
+        line.append((f" {progress.percent():3d} %  {progress.done:,}/{progress.planned:,}", ""))
         for verdict, said in words.counts(progress.counts):
             if verdict != "passed":
-                line.append(f"  {said}", style=words.style(verdict))
-        line.append(f"  {elapsed}")
+                line.append((f"  {said}", words.style(verdict)))
+        line.append((f"  {elapsed}", ""))
         expected = progress.expected(now)
         if expected:
-            line.append(f" of about {words.clock(expected)}", style="dim")
+            line.append((f" of about {words.clock(expected)}", "dim"))
         later = progress.several.later() if progress.several is not None else 0
         if later:
-            line.append(f"  and {words.number(later, 'target')} to come", style="dim")
+            line.append((f"  and {words.number(later, 'target')} to come", "dim"))
         return line
 
-    def _targets(self, height: int) -> list[Text]:
+    def _targets(self, height: int) -> list[Line]:
         """Draw a line for each of several targets where the terminal is high enough, else those side by side."""
         targets = self._progress.several
         if targets is None:
@@ -107,33 +78,34 @@ class LiveLines:
         most = height // 4
         return self._side_by_side(targets, most) if most else []
 
-    def _target(self, target: Target, width: int) -> Text:
-        line = Text(f"  {safe.line(target.name):<{width}}  ")
+    def _target(self, target: Target, width: int) -> list[Span]:
+        line = [(f"  {safe.line(target.name):<{width}}  ", "")]
         if target.planned and target.ready and not target.unavailable:
-            line = Text.assemble(line, *self._bar(target.percent(), _SHORT_BAR, bad=target.bad), "  ")
-        line.append(target.state(), style="yellow" if target.unavailable else "" if target.ready else "dim")
+            line += [*self._bar(target.percent(), _SHORT_BAR, bad=target.bad), ("  ", "")]
+        line.append((target.state(), "yellow" if target.unavailable else "" if target.ready else "dim"))
         for verdict, said in words.counts(target.counts):
             if verdict != "passed":
-                line.append(f"  {said}", style=words.style(verdict))
+                line.append((f"  {said}", words.style(verdict)))
         return line
 
-    def _side_by_side(self, targets: Targets, most: int) -> list[Text]:
+    def _side_by_side(self, targets: Targets, most: int) -> list[Line]:
         """Put what is short to say of each target into a few lines, and leave out what has no room."""
-        lines, width = [Text(" ")], self._live.console.width
+        lines: list[list[Span]] = [[(" ", "")]]
+        width = self._terminal.columns()
         for target in targets:
             said = "unavailable" if target.unavailable else target.state()
             cell = f" {safe.line(target.name)} {said.split(': ')[0] if not target.ready else said} "
-            if len(lines[-1]) + len(cell) > width and len(lines[-1]) > 1:
+            if spans.width(lines[-1]) + spans.columns(cell) > width and len(lines[-1]) > 1:
                 if len(lines) >= most:
-                    return lines
-                lines.append(Text(" "))
-            lines[-1].append(cell, style="red" if target.bad else "yellow" if target.unavailable else "dim")
-        return lines
+                    break
+                lines.append([(" ", "")])
+            lines[-1].append((cell, "red" if target.bad else "yellow" if target.unavailable else "dim"))
+        return [*lines]
 
-    def _bar(self, percent: int, length: int, *, bad: bool) -> list[tuple[str, str]]:
+    def _bar(self, percent: int, length: int, *, bad: bool) -> list[Span]:
         full, empty = ("━", "─") if self._terminal.unicode else ("#", "-")
         done = length * percent // 100
         return [(full * done, "red" if bad else "green"), (empty * (length - done), "dim")]
 
 
-__all__ = ["Above", "LiveLines"]
+__all__ = ["LiveLines"]

@@ -12,20 +12,18 @@ from testd_daemon.errors import TestdError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Protocol, TextIO
+    from collections.abc import Callable, Mapping
+    from typing import TextIO
 
-    class Above(Protocol):
-        """What keeps a line at the bottom of a terminal, and writes above it."""
-
-        def write_above(self, text: str) -> None:
-            """Write `text`, which ends a line, above the bottom line."""
+    from testd_daemon.reports.bottom import Bottom
 
 
 _CODES = {
     "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36",
 }  # fmt: skip
 
+#: Lines are made for a terminal of this many columns at least.
+_LEAST_WIDTH = 20
 #: A line is never made wider than this for the sake of a rule across the screen.
 MAX_WIDTH = 120
 
@@ -33,14 +31,33 @@ MAX_WIDTH = 120
 class Terminal:
     """A text stream with what is known about it."""
 
-    def __init__(self, stream: TextIO, *, colour: bool, live: bool, width: int) -> None:
-        """Write to `stream`. `live`: a line may be drawn and drawn again."""
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        colour: bool,
+        live: bool,
+        width: int,
+        size: Callable[[], tuple[int, int]] | None = None,
+    ) -> None:
+        """Write to `stream`. `live`: a line may be drawn and drawn again. `size`: asks for columns and rows as now."""
         self.stream = stream
         self.colour = colour
         self.live = live
         self.width = width
         self.unicode = _encodes(stream, "─…·")
-        self.above: Above | None = None
+        self.bottom: Bottom | None = None
+        self._size = size or (lambda: (width, 24))
+
+    def columns(self) -> int:
+        """Say how wide the terminal is now; what is written from now on is made for it."""
+        columns = self._size()[0]
+        self.width = max(_LEAST_WIDTH, columns)
+        return columns
+
+    def rows(self) -> int:
+        """Say how high the terminal is now."""
+        return self._size()[1]
 
     def paint(self, text: str, style: str) -> str:
         """Give `text` a style (`bold red`) where colours are wanted."""
@@ -53,18 +70,22 @@ class Terminal:
         return ("─" if self.unicode else "-") * max(3, min(self.width, MAX_WIDTH) - used)
 
     def write(self, text: str) -> None:
-        """Write whole lines, above a live line where there is one.
+        """Write whole lines, above the bottom lines where there are some. Raises what `put` does."""
+        if self.bottom is not None:
+            self.bottom.write(text)
+        else:
+            self.put(text)
+
+    def put(self, text: str) -> None:
+        """Write text where the cursor stands.
 
         Raises BrokenPipeError when nobody reads any more, TestdError when it cannot be written.
         """
         if not text:
             return
         try:
-            if self.above is not None:
-                self.above.write_above(text)
-            else:
-                self.stream.write(text)
-                self.stream.flush()
+            self.stream.write(text)
+            self.stream.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -83,11 +104,16 @@ def describe(stream: TextIO, environment: Mapping[str, str]) -> Terminal:
         reconfigure(errors="backslashreplace")
     dumb = environment.get("TERM", "") in ("", "dumb")
     terminal = _isatty(stream)
+
+    def size() -> tuple[int, int]:
+        return _size(stream, environment)
+
     return Terminal(
         stream,
         colour=wants_colour(environment, terminal=terminal and not dumb),
         live=terminal and not dumb,
-        width=_width(stream, environment),
+        width=max(_LEAST_WIDTH, size()[0]),
+        size=size,
     )
 
 
@@ -107,14 +133,20 @@ def _isatty(stream: TextIO) -> bool:
         return False
 
 
-def _width(stream: TextIO, environment: Mapping[str, str]) -> int:
-    columns = environment.get("COLUMNS", "")
-    if columns.isdigit() and int(columns) > 0:
-        return max(20, int(columns))
-    try:
-        return max(20, os.get_terminal_size(stream.fileno()).columns or 80)
-    except (OSError, ValueError):
-        return 80
+def _size(stream: TextIO, environment: Mapping[str, str]) -> tuple[int, int]:
+    """Return columns and rows: of the environment where it says so, else of the terminal, else 80 and 24."""
+    columns, rows = (_number(environment.get(name, "")) for name in ("COLUMNS", "LINES"))
+    if not columns or not rows:
+        try:
+            size = os.get_terminal_size(stream.fileno())
+        except (OSError, ValueError):
+            size = os.terminal_size((80, 24))
+        columns, rows = columns or size.columns or 80, rows or size.lines or 24
+    return columns, rows
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
 
 
 def _encodes(stream: TextIO, text: str) -> bool:

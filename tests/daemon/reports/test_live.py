@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 
 from report_events import (
@@ -20,6 +21,7 @@ from report_events import (
 )
 
 from testd_daemon.reports.place import Place
+from testd_daemon.reports.terminal import describe
 from testd_daemon.reports.text import LIVE_AFTER, TextReport, TextSettings
 
 
@@ -38,7 +40,7 @@ class Clock:
 
 
 def screen(written: str) -> list[str]:
-    """What a terminal shows after `written`: enough of one for carriage returns, line feeds, up and erase."""
+    """What a terminal shows after `written`: enough of one for carriage returns, line feeds, up and erase below."""
     lines, at, column = [""], 0, 0
     for control, text in re.findall(r"(\x1b\[[?0-9;]*[A-Za-z]|\r|\n)|([^\x1b\r\n]+)", written):
         if text:
@@ -51,8 +53,9 @@ def screen(written: str) -> list[str]:
             column = 0
         elif control.endswith("A"):
             at -= int(control[2:-1] or 1)
-        elif control == "\x1b[2K":
-            lines[at] = ""
+        elif control == "\x1b[J":
+            lines[at] = lines[at][:column]
+            del lines[at + 1 :]
     return [line.rstrip() for line in lines]
 
 
@@ -61,7 +64,8 @@ def make(monkeypatch, width=80, height=24, colour=False):
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("LINES", str(height))
     stream, clock = Tty(), Clock()
-    out = terminal(live=True, stream=stream, width=width, colour=colour)
+    out = describe(stream, os.environ)
+    out.unicode, out.colour = True, colour
     report = TextReport(out, terminal(), TextSettings(Place("/w", "/w")), clock)
     report.accepted("r1")
     return report, stream, clock
