@@ -67,12 +67,17 @@ class Cancel(Message, frozen=True, kw_only=True):
 
 
 class Steer(Message, frozen=True, kw_only=True):
-    """Have a watch run something now. Client → handler → agent. What runs at the moment is superseded."""
+    """Have a watch run something now. Client → handler → agent. What runs at the moment is superseded.
+
+    `filter`: from now on only tests that match. `again`: what the newest generation was for. `output`: nothing runs, but
+    from the next generation on output is live, or captured.
+    """
 
     run: str  # the id from `Accepted`
-    what: Literal["all", "failed", "filter", "snapshots"]  # filter: from now on only tests that match
+    what: Literal["all", "failed", "filter", "snapshots", "again", "output"]  # as above
     patterns: list[str] = []  # filter: files whose path has one of these in it; empty: all
     keyword: str = ""  # filter: as pytest's -k; empty: all
+    stream: bool = False  # output: live, not captured
 
 
 class Status(Message, frozen=True, kw_only=True):

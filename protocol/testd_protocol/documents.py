@@ -173,6 +173,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     tests: int = 0  # planned
     exit_code: int | None = None  # None while it goes on
     detach: bool = False  # the run goes on without its client
+    watch: bool = False  # it goes on with each change
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):

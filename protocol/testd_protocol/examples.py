@@ -59,6 +59,7 @@ _RUN_STATUS = m.RunStatus(
     tests=1204,
     exit_code=1,
     detach=True,
+    watch=True,
 )
 _HISTORY_ENTRY = m.HistoryEntry(
     run="r-1f3a",
@@ -102,7 +103,7 @@ EXAMPLES: dict[str, m.Message] = {
             m.Submit(request=_REQUEST, key="3f9c1a"),
             m.Attach(run="r-1f3a", after=1000),
             m.Cancel(run="r-1f3a", reason="interrupted"),
-            m.Steer(run="r-1f3a", what="filter", patterns=["test_it", "unit/"], keyword="it and not slow"),
+            m.Steer(run="r-1f3a", what="filter", patterns=["test_it", "unit/"], keyword="it and not slow", stream=True),
             m.Status(),
             m.History(workspace="/home/eve/project", test="test_it", limit=5, id=3),
             m.List(request=_REQUEST, format="json", id=4),

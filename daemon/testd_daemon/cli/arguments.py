@@ -203,4 +203,4 @@ def _wrong(text: str) -> Exception:
     return ArgumentTypeError(text)
 
 
-__all__ = ["Operands", "Options", "Parser", "at_least", "duration", "nearest", "one_of"]
+__all__ = ["Group", "Operands", "Options", "Parser", "at_least", "duration", "nearest", "one_of"]

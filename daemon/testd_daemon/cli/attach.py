@@ -12,14 +12,17 @@ from testd_daemon.cli.here import here
 from testd_daemon.cli.interrupts import Interrupts
 from testd_daemon.cli.reporting import make_report
 from testd_daemon.client.sync import Client
+from testd_daemon.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
     from testd_daemon.cli.arguments import Options, Parser
 
 OPERANDS = Operands("RUN", 0, 1, "a run's id as `testd status` shows it; none: the newest run")
-EPILOG = "Exit status: the run's. Ctrl-C ends the following, not the run."
+EPILOG = "Exit status: the run's. Ctrl-C ends the following, not the run. A watch has its keys here, too."
 
 
 def arguments(parser: Parser) -> None:
@@ -35,20 +38,33 @@ def arguments(parser: Parser) -> None:
 def main(options: Options) -> int:
     """Follow the run and return its exit status."""
     cwd = here()
-    with Interrupts() as interrupts, Client.connect(start=False) as client:
-        run, root = _which(client, options.operands[0] if options.operands else "", cwd)
+    with Client.connect(start=False) as client:
+        found = _which(client, options.operands[0] if options.operands else "", cwd)
+        run, root = str(found["run"]), str(found["workspace"])
+        if found.get("watch"):
+            return _watch(client, options, run, root, cwd)
         report = make_report(options, root, cwd)
         report.accepted(run)
-        return Follower(client, report, interrupts, owner=False).follow(run, options.after)
+        with Interrupts() as interrupts:
+            return Follower(client, report, interrupts, owner=False).follow(run, options.after)
 
 
-def _which(client: Client, run: str, cwd: str) -> tuple[str, str]:
-    """Give a run's id and its workspace; an id that is not among the recent ones is the handler's to judge."""
+def _watch(client: Client, options: Options, run: str, root: str, cwd: str) -> int:
+    from testd_daemon.cli.signals import Signals
+    from testd_daemon.cli.watching import Watcher, make_view
+
+    if options.junitxml:
+        raise UsageError(f"run {run} is a watch: --junitxml is of a run", hint="Give it to `testd run`.")
+    with Signals() as signals:
+        return Watcher(client, make_view(options, root, cwd), signals).watch(run, options.after)
+
+
+def _which(client: Client, run: str, cwd: str) -> Mapping[str, Any]:
+    """Give a run's status; an id that is not among the recent ones is the handler's to judge."""
     runs = sorted(client.status()["runs"], key=lambda each: float(each["accepted_at"]))
-    if run in ("", "newest"):
-        return (str(runs[-1]["run"]), str(runs[-1]["workspace"])) if runs else ("", workspace.find(cwd)[0])
-    known = {str(each["run"]): str(each["workspace"]) for each in runs}
-    return run, known.get(run) or workspace.find(cwd)[0]
+    chosen = runs[-1:] if run in ("", "newest") else [each for each in runs if each["run"] == run]
+    unknown = {"run": "" if run == "newest" else run, "workspace": workspace.find(cwd)[0]}
+    return chosen[0] if chosen else unknown
 
 
 __all__ = ["EPILOG", "OPERANDS", "arguments", "main"]

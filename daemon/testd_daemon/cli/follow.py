@@ -6,7 +6,7 @@ Runs in the client, on the quick path: imports our own parts of it.
 from __future__ import annotations
 
 from testd_daemon.cli.interrupts import Interrupts, Leave
-from testd_daemon.errors import FaultError, TestdError
+from testd_daemon.errors import TestdError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ class Follower:
             self._report.close()
 
     def _to_the_end(self, run: str, after: int) -> int:
-        for event in self._client.events(run, after, tick=TICK):
+        following = self._client.follow(run, after)
+        while True:
+            event = following.next(TICK)
             if self._interrupts.asked and not self._cancelled:
                 if not self._owner:
                     self._report.message(
@@ -59,9 +61,8 @@ class Follower:
                 continue
             body = event["body"]
             self._report.event(event["run"], event["seq"], body)
-            if body["type"] == "RunCompleted":
+            if following.over:
                 return int(body["exit_code"])
-        raise FaultError("internal", f"the events of run {run} ended before the run did", hint=f"testd attach {run}")
 
 
 def as_fault(error: TestdError) -> dict[str, object]:

@@ -49,11 +49,11 @@ class Keyboard:
 
     def open(self) -> None:
         """Read keys, if we are in the foreground of the terminal."""
+        if self.opened or self.gone or not self._ours():
+            return
         with contextlib.suppress(OSError, termios.error):
-            if self.opened or self.gone or os.tcgetpgrp(self.descriptor) != os.getpgrp():
-                return
             before = termios.tcgetattr(self.descriptor)
-            modes = [each[:] if isinstance(each, list) else each for each in before]
+            modes: list[Any] = [each[:] if isinstance(each, list) else each for each in before]
             modes[_LOCAL] &= ~(termios.ECHO | termios.ICANON)
             modes[_CHARACTERS][termios.VMIN], modes[_CHARACTERS][termios.VTIME] = 1, 0
             self._before = before  # first, so that whatever happens now is undone
@@ -65,6 +65,8 @@ class Keyboard:
         if self._before is None:
             return
         before, self._before = self._before, None
+        if not self._ours():
+            return
         with contextlib.suppress(OSError, termios.error):
             os.write(self._output, _DO_NOT_MARK)
         with contextlib.suppress(OSError, termios.error):
@@ -84,6 +86,12 @@ class Keyboard:
             self.gone = True
             self.close()
         return self._keys.feed(data)
+
+    def _ours(self) -> bool:
+        """Whether our process is in the terminal's foreground; whoever sets modes from elsewhere is stopped."""
+        with contextlib.suppress(OSError):
+            return os.tcgetpgrp(self.descriptor) == os.getpgrp()
+        return False
 
     def expire(self) -> list[Key]:
         """Return what was pressed, if nothing more comes: an escape alone."""

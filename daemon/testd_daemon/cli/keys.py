@@ -1,9 +1,9 @@
 r"""From the bytes that a terminal sends to keys.
 
 Runs in the client of a watch; imports nothing. A key is a pair: its name and its text. `("text", "f")` is a character,
-`("enter", "")` or `("left", "")` one with a name, `("paste", …)` what a terminal marks as pasted, `("burst", …)` several
-different characters that came at once: pasted where a terminal does not mark that, or typed while nobody looked. What
-takes single letters for commands leaves both alone. Sequences that mean nothing here are swallowed whole.
+`("enter", "")` or `("left", "")` one with a name, `("paste", …)` what a terminal marks as pasted, `("burst", …)`
+several different characters that came at once: pasted where a terminal does not mark that, or typed while nobody
+looked. What takes single letters for commands leaves both alone. Sequences that mean nothing here are swallowed whole.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def _next(data: bytes) -> tuple[int, Key | None]:
 
 def _character(data: bytes) -> tuple[int, Key | None]:
     first = data[0]
-    size = 1 if first < 0x80 else 2 if 0xC0 <= first < 0xE0 else 3 if 0xE0 <= first < 0xF0 else 4 if first >= 0xF0 else 0
-    if not size:
+    if 0x80 <= first < 0xC0:
         return 1, None  # the middle of a character whose beginning is lost
+    size = 1 + (first >= 0xC0) + (first >= 0xE0) + (first >= 0xF0)
     if len(data) < size:
         return 0, None
     try:

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from testd_daemon.cli.arguments import Options
     from testd_daemon.reports.base import Report
+    from testd_daemon.reports.terminal import Terminal
+    from testd_daemon.reports.text import TextReport, TextSettings
 
 
 def make_report(options: Options, workspace: str, cwd: str) -> Report:
@@ -26,17 +28,7 @@ def make_report(options: Options, workspace: str, cwd: str) -> Report:
 
         main = JsonReport(terminal, {"version": __version__, "workspace": workspace})
     else:
-        from testd_daemon.reports.place import Place
-        from testd_daemon.reports.text import TextReport, TextSettings
-
-        again = ["--mode", options.mode] if getattr(options, "mode", None) else []
-        settings = TextSettings(
-            Place(workspace, cwd),
-            verbosity=max(-1, min(2, options.verbose - options.quiet)),
-            again=again,
-            name_target=bool(getattr(options, "targets", ())),
-        )
-        main = TextReport(terminal, describe(sys.stderr, os.environ), settings)
+        main = text_report(terminal, settings_for(options, workspace, cwd))
     if not options.junitxml:
         return main
     from testd_daemon.reports.base import Several
@@ -45,4 +37,24 @@ def make_report(options: Options, workspace: str, cwd: str) -> Report:
     return Several([main, JunitReport(options.junitxml)])
 
 
-__all__ = ["make_report"]
+def settings_for(options: Options, workspace: str, cwd: str) -> TextSettings:
+    """Say how a text report is to be written."""
+    from testd_daemon.reports.place import Place
+    from testd_daemon.reports.text import TextSettings
+
+    return TextSettings(
+        Place(workspace, cwd),
+        verbosity=max(-1, min(2, options.verbose - options.quiet)),
+        again=["--mode", options.mode] if getattr(options, "mode", None) else [],
+        name_target=bool(getattr(options, "targets", ())),
+    )
+
+
+def text_report(terminal: Terminal, settings: TextSettings) -> TextReport:
+    """Make a text report; why something could not be done goes to standard error."""
+    from testd_daemon.reports.text import TextReport
+
+    return TextReport(terminal, describe(sys.stderr, os.environ), settings)
+
+
+__all__ = ["make_report", "settings_for", "text_report"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from testd_daemon.cli.arguments import Options, Parser
+    from testd_daemon.cli.arguments import Group, Options, Parser
     from testd_daemon.reports.base import Report
 
 OPERANDS = Operands("PATH", 0, None, "folders, files, FILE:LINE or node ids; none: what the project configures")
@@ -34,42 +34,48 @@ EPILOG = (
 
 def arguments(parser: Parser) -> None:
     """Add what `testd run` takes."""
+    which, how, report = shared(parser)
+    which.add_argument(
+        "-x", dest="maxfail", action="store_const", const=1, default=0, help="stop after the first failure"
+    )
+    which.add_argument("--maxfail", type=at_least(0), metavar="N", help="stop after N failures")
+    how.add_argument("--fresh", action="store_true", help="use nothing that is warm: everything in new processes")
+    how.add_argument("-u", "--update-snapshots", action="store_true", help="accept what snapshots show now")
+    how.add_argument("--detach", action="store_true", help="do not wait: the run goes on without this command")
+    how.add_argument(
+        "--no-daemon", action="store_true", help="run in one go and leave nothing behind, no daemon either"
+    )
+    report.add_argument("--junitxml", metavar="FILE", help="write a JUnit XML report as well")
+
+
+def shared(parser: Parser) -> tuple[Group, Group, Group]:
+    """Add what `testd watch` takes as well. Returns the groups: which tests, how they run, what is reported."""
     which = parser.add_argument_group("which tests")
     which.add_argument("-k", dest="keyword", metavar="EXPR", help="only tests whose names match, as pytest's -k")
     which.add_argument(
         "--lf", "--last-failed", dest="last_failed", action="store_true", help="only what failed last time"
     )
-    which.add_argument(
-        "-x", dest="maxfail", action="store_const", const=1, default=0, help="stop after the first failure"
-    )
-    which.add_argument("--maxfail", type=at_least(0), metavar="N", help="stop after N failures")
     how = parser.add_argument_group("how they run")
     how.add_argument(
         "-s", dest="stream", action="store_true", help="show what tests print, live, and do not capture it"
     )
     how.add_argument("--mode", type=one_of("worker", "bin"), metavar="worker|bin",
                      help="worker: forked from a warm process; bin: a new process for each file")  # fmt: skip
-    how.add_argument("--fresh", action="store_true", help="use nothing that is warm: everything in new processes")
     how.add_argument("-j", "--jobs", type=at_least(1), metavar="N", help="at most N workers at once")
     how.add_argument("--timeout", type=duration, metavar="S", help="seconds that one test may take; 0: no limit")
-    how.add_argument("-u", "--update-snapshots", action="store_true", help="accept what snapshots show now")
     how.add_argument("--target", dest="targets", action="append", default=[], metavar="NAME",
                      help="where to run: a configured target, 3.9, node22, docker:IMAGE, ssh:HOST, or all; "
                           "may be given more than once")  # fmt: skip
     how.add_argument("--require", action="store_true", default=None,
                      help="a target that is not usable makes the run fail")  # fmt: skip
-    how.add_argument("--detach", action="store_true", help="do not wait: the run goes on without this command")
-    how.add_argument(
-        "--no-daemon", action="store_true", help="run in one go and leave nothing behind, no daemon either"
-    )
     report = parser.add_argument_group("what is reported")
     report.add_argument("--format", type=one_of("text", "json"), default="text", metavar="text|json",
                         help="json: one event a line (docs/json-events.md)")  # fmt: skip
-    report.add_argument("--junitxml", metavar="FILE", help="write a JUnit XML report as well")
     report.add_argument(
         "-v", "--verbose", action="count", default=0, help="each test, and warm or cold and why; -vv: more"
     )
     report.add_argument("-q", "--quiet", action="count", default=0, help="failures and one line")
+    return which, how, report
 
 
 def main(options: Options) -> int:
@@ -79,7 +85,13 @@ def main(options: Options) -> int:
     if options.detach and options.junitxml:
         raise UsageError("--junitxml is written by the command that follows a run",
                          hint="Leave out --detach, or give --junitxml to `testd attach`.")  # fmt: skip
-    request = make_request(options)
+    request = {
+        **make_request(options),
+        "maxfail": options.maxfail or 0,
+        "fresh": options.fresh,
+        "detach": options.detach,
+        "update_snapshots": options.update_snapshots,
+    }
     report = make_report(options, request["workspace"], request["cwd"])
     with Interrupts() as interrupts:
         try:
@@ -91,7 +103,7 @@ def main(options: Options) -> int:
 
 
 def make_request(options: Options) -> dict[str, Any]:
-    """Make a `RunRequest` of the options and of where the command was given."""
+    """Make a `RunRequest` of what `shared` has declared, and of where the command was given."""
     cwd = here()
     paths = [_readable(path) for path in options.operands]
     root, _ = workspace.find(cwd, paths)
@@ -100,15 +112,11 @@ def make_request(options: Options) -> dict[str, Any]:
         "cwd": cwd,
         "paths": paths,
         "keyword": options.keyword,
-        "maxfail": options.maxfail or 0,
         "last_failed": options.last_failed,
         "stream": options.stream,
         "mode": options.mode,
-        "fresh": options.fresh,
         "jobs": options.jobs,
         "timeout": options.timeout,
-        "detach": options.detach,
-        "update_snapshots": options.update_snapshots,
         "targets": options.targets,
         "environment": dict(os.environ),
         "python": sys.executable or "",
@@ -142,4 +150,4 @@ def _readable(path: str) -> str:
     return path
 
 
-__all__ = ["EPILOG", "OPERANDS", "arguments", "main", "make_request"]
+__all__ = ["EPILOG", "OPERANDS", "arguments", "main", "make_request", "shared"]

@@ -96,7 +96,8 @@ def _run(terminal: Terminal, run: Part, now: float) -> str:
         done = sum(run["counts"].values())
         of = f"{done:,} of {words.number(run['tests'], 'test')}" if run["tests"] >= done else f"{done:,} done"
         said = f"{of}{', ' + said if said else ''}"
-    state = terminal.paint(f"{run['state']:<9}", "red" if run["exit_code"] not in (None, 0, 5) else "green")
+    word = "watching" if run.get("watch") and run["exit_code"] is None else run["state"]
+    state = terminal.paint(f"{word:<9}", "red" if run["exit_code"] not in (None, 0, 5) else "green")
     when = words.ago(run["accepted_at"], now)
     return f"  {run['run']}  {state}  {when:>10}  {said or 'no tests ran'}  {safe.line(str(run['workspace']))}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 #: Verb, its module, and what it does, in the order in which help lists them.
 VERBS: dict[str, tuple[str, str]] = {
     "run": ("testd_daemon.cli.run", "run tests, warm where that is possible"),
+    "watch": ("testd_daemon.cli.watch", "run tests, and what each change of a file affects from then on"),
     "list": ("testd_daemon.cli.list", "list tests without running them"),
     "attach": ("testd_daemon.cli.attach", "follow a run that was started elsewhere"),
     "cancel": ("testd_daemon.cli.cancel", "end a run early"),

@@ -96,7 +96,7 @@ class Client:
         raise AssertionError  # attempts raises first
 
     def follow(self, run: str, after: int = 0) -> Following:
-        """Follow a run from behind the event `after`; -1: from the newest generation of a watch on. Empty: the newest."""
+        """Follow a run, the newest where none is named, from behind the event `after`; -1: a watch's newest part."""
         if run != self._submitted or not run or after:
             self._attach(run, after)
         self._submitted = ""

@@ -69,7 +69,8 @@ class Wire:
         until = None if deadline is None else time.monotonic() + deadline
         while not self._inbox:
             rest = None if until is None else max(0.0, until - time.monotonic())
-            ready = select.select([self._socket, *beside], (), (), rest)[0]
+            sources: list[Any] = [self._socket, *beside]
+            ready = select.select(sources, (), (), rest)[0]
             if self._socket not in ready:
                 if tick or ready:
                     return None

@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     silence: float = 20.0
     default_targets: tuple[str, ...] = ()
     require: bool = False
+    clear: bool = True
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -194,6 +195,9 @@ KEYS: dict[str, Key] = {
             "where tests run when the command line names no target", [], tuple, variable="TESTD_TARGETS", whole=True),
         Key("require", bool | str, "true or false", "whether a target that is not usable makes the run fail", False,
             _flag, variable="TESTD_REQUIRE", option="require", flag="--require", whole=True),
+        Key("clear", bool | str, "true or false",
+            "whether `testd watch` clears the terminal when something has changed", True, _flag,
+            variable="TESTD_CLEAR", flag="--no-clear", whole=True),
         Key("idle_runners", int, "a number from 0 to 16", "how many runners a target keeps warm between runs", 2,
             _count, whole=True),
         Key("runner_age", float | str, _DURATION, "after how long a runner is replaced", "6h", units.duration,

@@ -30,6 +30,8 @@ HANDLERS = {
     "RunCompleted": "on_completed",
     "TargetUnavailable": "on_unavailable",
     "Preparing": "on_preparing",
+    "GenerationStarted": "on_generation",
+    "Standing": "on_standing",
 }
 
 
@@ -83,6 +85,12 @@ class Report:
 
     def on_completed(self, body: Body) -> None:
         """Take `RunCompleted`."""
+
+    def on_generation(self, body: Body) -> None:
+        """Take `GenerationStarted`, of a watch."""
+
+    def on_standing(self, body: Body) -> None:
+        """Take `Standing`, of a watch."""
 
 
 class Several(Report):

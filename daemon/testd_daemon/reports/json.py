@@ -14,7 +14,7 @@ from testd_daemon.reports.base import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from testd_daemon.reports.terminal import Terminal
@@ -34,8 +34,11 @@ _NAMES = {
     "RunCompleted": "completed",
     "TargetUnavailable": "unavailable",
     "Preparing": "preparing",
+    "GenerationStarted": "generation",
+    "Standing": "standing",
 }
 _ROW = ("test", "target", "verdict", "duration", "memory", "worker", "detail")
+_FAILING = ("test", "target", "verdict", "message")
 _DETAIL = ("phase", "kind", "message", "text", "frames", "sections", "leaks", "stacks")
 
 
@@ -62,7 +65,7 @@ class JsonReport(Report):
             return
         name = _NAMES.get(body["type"])
         if name is not None:
-            self._write({"event": name, **head, **{key: value for key, value in body.items() if key != "type"}})
+            self._write({"event": name, **head, **{key: value for key, value in _plain(body) if key != "type"}})
 
     def fault(self, fault: Body) -> None:
         """Write why no `completed` line follows."""
@@ -78,6 +81,12 @@ def _outcome(row: Any) -> dict[str, Any]:
     detail = outcome["detail"]
     outcome["detail"] = {key: detail[key] for key in _DETAIL if key in detail} if detail else None
     return outcome
+
+
+def _plain(body: Body) -> Iterator[tuple[str, Any]]:
+    """Give a message's fields; what is an array on the wire becomes an object."""
+    for key, value in body.items():
+        yield key, [dict(zip(_FAILING, row, strict=False)) for row in value] if key == "failing" else value
 
 
 def _encode(line: Mapping[str, Any]) -> str:

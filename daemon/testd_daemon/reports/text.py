@@ -53,6 +53,11 @@ class TextSettings:
         self.again = tuple(again)
         self.name_target = name_target
 
+    def command(self, test: str, target: str, *, several: bool) -> str:
+        """Give the command that runs just this test again, where it failed. `several`: there are other targets."""
+        options = [*self.again, *(["--target", target] if several or self.name_target else [])]
+        return safe.line(self.place.again(test, options))
+
 
 class TextReport(Report):
     """A run as text, on a terminal or into a file."""
@@ -74,6 +79,7 @@ class TextReport(Report):
         self._live: LiveLines | None = None
         self._output: LiveOutput | None = None
         self._several: Several | None = None
+        self._standing: Body | None = None
         self._streams = False
         self._completed = False
         self._drawn_at = self._said_at = self._progress.started_at
@@ -205,6 +211,10 @@ class TextReport(Report):
         if parts:
             self._write("".join(parts))
 
+    def on_standing(self, body: Body) -> None:
+        """Keep how all tests of a watch stand, for the last line."""
+        self._standing = body
+
     def on_completed(self, body: Body) -> None:
         """Say how it ended."""
         self._completed = True
@@ -238,19 +248,23 @@ class TextReport(Report):
     # ── what is written ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _summary(self, counts: Mapping[str, int], duration: float, exit_code: int) -> str:
-        paint = self._terminal.paint
-        parts = [paint(said, words.style(verdict)) for verdict, said in words.counts(counts)] or ["no tests ran"]
-        if self._progress.deselected:
-            parts.append(paint(f"{self._progress.deselected} deselected", "yellow"))
-        several = self._several
+        paint, several, standing = self._terminal.paint, self._several, self._standing
         warmth = self._progress.warmth() if several is None else several.warmth()
         took = f" in {words.seconds(duration)}" + (f" ({warmth})" if warmth else "")
         main = "green" if exit_code == 0 else "yellow" if exit_code == 5 else "red"
-        said = ", ".join(parts) + paint(took, main)
-        if several is not None:
-            clause = several.clause()
-            said = f"{several.whole()}: {said}" + (f"; {clause}" if clause else "")
-        return said + "\n"
+        if standing is None or sum(counts.values()) == standing["tests"]:
+            said = self._counted(counts, self._progress.deselected) + paint(took, main)
+            said = said if several is None else f"{several.whole()}: {said}"
+        else:  # of a watch, in which not all tests ran
+            ran = f"{sum(counts.values()):,} ran" if several is None else f"{several.whole()} ran"
+            said = self._counted(standing["counts"], 0) + paint(f"; {ran}{took}" if counts else "; none ran", main)
+        clause = several.clause() if several is not None else ""
+        return said + (f"; {clause}" if clause else "") + "\n"
+
+    def _counted(self, counts: Mapping[str, int], deselected: int) -> str:
+        parts = [self._terminal.paint(said, words.style(verdict)) for verdict, said in words.counts(counts)]
+        parts = parts or ["no tests ran"]
+        return ", ".join([*parts, self._terminal.paint(f"{deselected} deselected", "yellow")] if deselected else parts)
 
     def _line(self, row: Sequence[Any]) -> str:
         from testd_daemon.reports import lines
@@ -271,9 +285,7 @@ class TextReport(Report):
 
     def _again(self, test: str, target: str) -> str:
         """Give the lines that end a failure: the command that runs just this test again, where it failed."""
-        named = self._several is not None or self._settings.name_target
-        options = [*self._settings.again, *(["--target", target] if named else [])]
-        command = safe.line(self._settings.place.again(test, options))
+        command = self._settings.command(test, target, several=self._several is not None)
         return self._terminal.paint("again: ", "dim") + self._terminal.paint(command, "bold") + "\n\n"
 
     def _list_failures(self) -> str:

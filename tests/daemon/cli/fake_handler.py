@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import socket
 import threading
 
@@ -43,6 +44,7 @@ class FakeHandler:
         self.failure: Exception | None = None
         self.requests: list[dict] = []
         self.messages: list[dict] = []
+        self.steers: queue.Queue[dict] = queue.Queue()
         self.cancelled = threading.Event()
         self.left = threading.Event()  # a client that had a run has closed its connection
         self.shut_down = threading.Event()
@@ -74,6 +76,16 @@ class FakeHandler:
 
     def wait(self, event):
         assert event.wait(DEADLINE), "the client never did what the test waits for"
+
+    def steered(self):
+        """Wait until a client asks for something, and say for what."""
+        return self.steers.get(timeout=DEADLINE)["what"]
+
+    def cut(self):
+        """Close every connection, as a handler that dies does."""
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _accept(self):
         while True:
@@ -120,6 +132,8 @@ class FakeHandler:
                 self.listing.set()
             case "Cancel":
                 self.cancelled.set()
+            case "Steer":
+                self.steers.put(message)
             case "Shutdown":
                 self.shut_down.set()
                 self._send(connection, type="Shutdown", reason="")

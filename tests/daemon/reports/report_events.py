@@ -95,7 +95,29 @@ def outcomes(*rows):
     return {"type": "Outcomes", "rows": list(rows)}
 
 
-def completed(exit_code=0, counts=None, duration=1.234, reason="", hint="", detail=""):
+def generation(number=1, cause="start", changed=(), more=0, at=0.0):
+    return {
+        "type": "GenerationStarted",
+        "generation": number,
+        "cause": cause,
+        "changed": list(changed),
+        "more": more,
+        "at": at,
+    }
+
+
+def standing(tests=3, counts=None, failing=(), more=0, number=1):
+    return {
+        "type": "Standing",
+        "generation": number,
+        "tests": tests,
+        "counts": counts or {},
+        "failing": [list(row) for row in failing],
+        "more": more,
+    }
+
+
+def completed(exit_code=0, counts=None, duration=1.234, reason="", hint="", detail="", generation=0):
     return {
         "type": "RunCompleted",
         "exit_code": exit_code,
@@ -104,6 +126,7 @@ def completed(exit_code=0, counts=None, duration=1.234, reason="", hint="", deta
         "reason": reason,
         "hint": hint,
         "detail": detail,
+        "generation": generation,
     }
 
 
