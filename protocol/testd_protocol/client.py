@@ -69,7 +69,7 @@ class Cancel(Message, frozen=True, kw_only=True):
 class Steer(Message, frozen=True, kw_only=True):
     """Have a watch run something now. Client → handler → agent. What runs at the moment is superseded.
 
-    `filter`: from now on only tests that match. `again`: what the newest generation was for. `output`: nothing runs, but
+    `filter`: from now on only tests that match. `again`: what the newest generation was for. `output`: nothing runs;
     from the next generation on output is live, or captured.
     """
 

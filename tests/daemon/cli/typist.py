@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -36,7 +38,8 @@ class Typist:
             preexec_fn=self._control,
             **options,
         )
-        self._rest = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._rest = ""  # a sequence that is not all there
 
     def _control(self):
         fcntl.ioctl(1, termios.TIOCSCTTY, 0)
@@ -83,9 +86,7 @@ class Typist:
     def _read(self, seconds):
         if not select.select([self.controller], (), (), seconds)[0]:
             return False
-        self._rest += os.read(self.controller, 65536)
-        text = self._rest.decode(errors="ignore")
-        cut = max(text.rfind("\x1b"), 0) if "\x1b" in text[-12:] and not text[text.rfind("\x1b") :][-1:].isalpha() else len(text)
-        self._rest = text[cut:].encode()
-        self.glass.feed(text[:cut])
+        text = self._rest + self._decoder.decode(os.read(self.controller, 65536))
+        self._rest = re.search(r"(\x1b(\[[?0-9;]*)?)?$", text)[0]
+        self.glass.feed(text.removesuffix(self._rest))
         return True
