@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from agent_driver import AgentDriver, RunResult
 
-from testd_protocol.messages import GenerationStarted, RunCompleted, Standing, Steer
+from testd_protocol.messages import GenerationStarted, Output, RunCompleted, Standing, Steer
 
 Make = Callable[..., Path]
 StartAgent = Callable[..., Any]
@@ -132,6 +132,41 @@ def test_it_is_steered(project: Make, agent: StartAgent) -> None:
     assert set(steer(what="filter").verdicts) == {"test_a", "test_b", "test_c"}
     nothing = steer(what="filter", patterns=["no such file"])
     assert nothing.verdicts == {}
+    watch.end()
+
+
+def test_the_same_again_is_the_same_tests(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py=TESTS, code_py="value = 3\n")
+    watch = Watching(agent(root))
+    watch.generation()
+
+    def steer(what: Any, **more: Any) -> RunResult:
+        watch.driver.send(Steer(run=watch.run, what=what, **more))
+        return watch.generation()
+
+    again = steer("again")
+    assert (started(again).cause, set(again.verdicts)) == ("start", {"test_a", "test_b"})
+    steer("failed")
+    (root / "code.py").write_text("value = 1\n")
+    watch.generation()
+    (root / "code.py").write_text("value = 3\n")
+    watch.generation()
+    assert set(steer("failed").verdicts) == {"test_a"}
+    again = steer("again")
+    assert (started(again).cause, set(again.verdicts)) == ("failed", {"test_a"})
+    watch.end()
+
+
+def test_output_is_live_from_the_next_generation_on(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py="def test_a(): print('said')\n")
+    watch = Watching(agent(root))
+    assert not watch.generation().of(Output)
+    watch.driver.send(Steer(run=watch.run, what="output", stream=True))
+    watch.driver.send(Steer(run=watch.run, what="all"))
+    assert "said" in "".join(event.text for event in watch.generation().of(Output))
+    watch.driver.send(Steer(run=watch.run, what="output", stream=False))
+    watch.driver.send(Steer(run=watch.run, what="all"))
+    assert not watch.generation().of(Output)
     watch.end()
 
 

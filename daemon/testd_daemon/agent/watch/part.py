@@ -20,6 +20,7 @@ class Part:
     def __init__(self, reporter: Reporter, standings: Standings, generation: int) -> None:
         """Pass events on to the watch's reporter. `completed` is the run's own end, which the watch reports."""
         self.completed: RunCompleted | None = None
+        self.tests: dict[str, None] = {}  # that ran, once each
         self._reporter = reporter
         self._standings = standings
         self._generation = generation
@@ -27,6 +28,7 @@ class Part:
     def row(self, row: Row) -> None:
         """Add an outcome; what was superseded has none: it comes in the next generation."""
         if row.verdict != "cancelled":
+            self.tests[row.test] = None
             self._standings.learn(row)
             self._reporter.row(row)
 

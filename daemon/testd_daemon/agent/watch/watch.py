@@ -36,6 +36,7 @@ class Wish(msgspec.Struct):
 
     cause: Cause
     changed: set[str] = set()
+    only: list[str] = []  # just these tests
 
 
 class WatchTask:
@@ -50,6 +51,8 @@ class WatchTask:
         self._standings = Standings()
         self._generation = 0
         self._wish: Wish | None = Wish("start")
+        self._newest = Wish("start")  # what the newest generation is for
+        self._ran: list[str] = []  # the tests that ran in it
         self._wanted = anyio.Event()
         self._current: RunTask | None = None
         self._scope = anyio.CancelScope()
@@ -73,11 +76,24 @@ class WatchTask:
 
     def steer(self, message: Steer) -> None:
         """Do what somebody asks for; what is at work is superseded."""
-        if message.what == "filter":
-            self._request = msgspec.structs.replace(
-                self._request, patterns=message.patterns, keyword=message.keyword or None
-            )
-        self._want(Wish(message.what), "somebody asked for something else")
+        match message.what:
+            case "output":
+                self._request = msgspec.structs.replace(self._request, stream=message.stream)
+            case "again":
+                self._want(self._again(), "somebody asked for it again")
+            case "filter":
+                self._request = msgspec.structs.replace(
+                    self._request, patterns=message.patterns, keyword=message.keyword or None
+                )
+                self._want(Wish("filter"), "somebody asked for something else")
+            case what:
+                self._want(Wish(what), "somebody asked for something else")
+
+    def _again(self) -> Wish:
+        """Wish for what the newest generation is for; where that was only some tests and is over, for just these."""
+        newest = self._newest
+        some = not self.at_work and newest.cause in ("change", "failed", "snapshots")
+        return Wish(newest.cause, set(newest.changed), self._ran if some else [])
 
     async def execute(self) -> None:
         """Go on until it is cancelled or the workspace is gone; the last event is always `RunCompleted`."""
@@ -145,6 +161,7 @@ class WatchTask:
     async def _generate(self, wish: Wish) -> None:
         """Run what a wish asks for, as one generation."""
         self._generation += 1
+        self._newest = wish
         changed = sorted(wish.changed)
         self._reporter.event(
             GenerationStarted(
@@ -156,6 +173,7 @@ class WatchTask:
         task = self._current = RunTask(self._services, Run(run=self.run, request=self._wanted_by(wish)), part)
         await task.execute()
         self._current = None
+        self._ran = list(part.tests)
         assert part.completed is not None
         for target in task.targets:
             if target.collected is not None:
@@ -168,6 +186,10 @@ class WatchTask:
     def _wanted_by(self, wish: Wish) -> RunRequest:
         """Return the request of a generation."""
         request = msgspec.structs.replace(self._request, watch=False)
+        if wish.only:
+            paths = [f"{request.workspace}/{test}" for test in wish.only]
+            snapshots = wish.cause == "snapshots"
+            return msgspec.structs.replace(request, paths=paths, last_failed=False, update_snapshots=snapshots)
         match wish.cause:
             case "start":
                 return request
