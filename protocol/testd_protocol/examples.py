@@ -219,6 +219,7 @@ EXAMPLES: dict[str, m.Message] = {
                 mirror="project-1a2b3c4d5e6f7a8b",
                 silence=20.0,
                 record=False,
+                otherwise="exports",
             ),
             m.Collect(collection=1, paths=["tests"]),
             m.Select(id=5, collection=1, keyword="it and not slow"),
@@ -270,6 +271,7 @@ EXAMPLES: dict[str, m.Message] = {
                 maxfail=3,
                 notices=["unknown mark: slwo"],
                 strangers=[m.Stranger("/home/eve/lib", "PYTHONPATH", ["helpers", "tools"])],
+                kind="pytest",
             ),
             m.Dependencies(
                 checkpoint="configured",

@@ -72,6 +72,7 @@ class ConfigureRunner(Message, frozen=True, kw_only=True):
     mirror: str = ""  # name of the folder on the target that holds a copy of the workspace; `root` is then empty
     silence: float = 0.0  # seconds without a word from the agent after which the runner ends; 0: no limit
     record: bool = True  # tell with `Used` what each test has used
+    otherwise: Kind | None = None  # which suite where the target has no pytest; null: `kind`, whatever it has
 
 
 class Collect(Message, frozen=True, kw_only=True):
@@ -184,6 +185,7 @@ class Collected(Message, frozen=True, kw_only=True):
     maxfail: int = 0  # from the project's own configuration
     notices: list[str] = []  # for people, one line each
     strangers: list[Stranger] = []  # what was loaded from outside of project and environment
+    kind: Kind | None = None  # of the suite, where `ConfigureRunner` left it open
 
 
 class Dependencies(Message, frozen=True, kw_only=True):

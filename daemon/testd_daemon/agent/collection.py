@@ -13,7 +13,7 @@ from testd_daemon.agent.freshness import Record
 from testd_daemon.agent.modules import ModuleGraph
 from testd_daemon.agent.selection import Argument, FileIndex, covers
 from testd_daemon.agent.strangers import Strangers
-from testd_protocol.messages import Collected, CollectError, Modules, Used
+from testd_protocol.messages import Collected, CollectError, Kind, Modules, Used
 
 __all__ = ["Collection"]
 
@@ -33,6 +33,7 @@ class Collection:
         self.forkable = True
         self.reason = ""
         self.framework = ""
+        self.kind: Kind | None = None  # where the runner has chosen it
         self.maxfail = 0
         self.notices: list[str] = []
         self.began_ns = time.time_ns()
@@ -59,7 +60,8 @@ class Collection:
             self.errors = page.errors
             self.deselected = page.deselected
             self.forkable, self.reason = page.forkable, page.reason
-            self.framework, self.maxfail, self.notices = page.framework, page.maxfail, page.notices
+            self.framework, self.kind = page.framework, page.kind
+            self.maxfail, self.notices = page.maxfail, page.notices
             self.strangers.add(page.strangers)
             self.since = time.time()
 

@@ -52,40 +52,39 @@ class Detector:
         """Know nothing yet."""
         self._seen: dict[str, int] = {}
         self._files: dict[str, int] = {}
-        self._known: tuple[str, bool, Detection] | None = None
+        self._known: tuple[str, dict[bool, Detection]] | None = None  # by whether there is a pytest
 
     def detect(self, workspace: str, *, pytest: bool) -> Detection:
         """Return the kind of a workspace whose environment has (`pytest`) or lacks pytest."""
         name = pytest_configuration(workspace)
         if name:
             return Detection("pytest", f"pytest is configured in {name}")
-        known = self._known
-        if known is not None and known[:2] == (workspace, pytest) and self._unchanged():
-            return known[2]
-        self._seen, self._files = {}, {}
-        found = self._look(workspace, pytest=pytest)
-        self._known = (workspace, pytest, found)
-        return found
+        if self._known is None or self._known[0] != workspace or not self._unchanged():
+            self._seen, self._files = {}, {}
+            self._known = (workspace, self._look(workspace))
+        return self._known[1][pytest]
 
-    def _look(self, workspace: str, *, pytest: bool) -> Detection:
+    def _look(self, workspace: str) -> dict[bool, Detection]:
+        """Return the kind with (True) and without pytest."""
         exports = first = ""
         for path in self._test_files(workspace):
             place = os.path.relpath(path, workspace)
             if os.path.basename(path) == "conftest.py":
-                return Detection("pytest", f"{place} is pytest's")
+                return _either(Detection("pytest", f"{place} is pytest's"))
             if len(self._files) >= LOOKED_INTO:
                 continue
             first = first or place
             text = self._read(path)
             if _PYTEST.search(text):
-                return Detection("pytest", f"{place} imports pytest or unittest, or defines a class")
+                return _either(Detection("pytest", f"{place} imports pytest or unittest, or defines a class"))
             if not exports and _EXPORTS.search(text):
                 exports = place
         if exports:
-            return Detection("exports", f"{exports} imports testd, and nothing is pytest's")
-        if first and not pytest:
-            return Detection("exports", f"{first} is a test file, and the environment has no pytest")
-        return Detection("pytest", "nothing says otherwise")
+            return _either(Detection("exports", f"{exports} imports testd, and nothing is pytest's"))
+        found = _either(Detection("pytest", "nothing says otherwise"))
+        if first:
+            found[False] = Detection("exports", f"{first} is a test file, and the environment has no pytest")
+        return found
 
     def _test_files(self, folder: str) -> Iterator[str]:
         """Yield conftest files and test files below a folder, a folder's own before those below it."""
@@ -119,3 +118,7 @@ class Detector:
             return all(os.stat(path).st_mtime_ns == mtime for path, mtime in known)
         except OSError:
             return False
+
+
+def _either(found: Detection) -> dict[bool, Detection]:
+    return {True: found, False: found}

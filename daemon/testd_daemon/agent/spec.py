@@ -33,6 +33,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str] = {}  # of the launcher: an image, a host
     extend: bool = False  # the environment is added to the target's own
     record: bool = True
+    otherwise: Kind | None = None  # the kind where the target has no pytest, which nobody knows yet
     outside: dict[str, str] = {}  # the environment of the command that reaches a target elsewhere
 
     def matches(self, other: Spec) -> bool:
@@ -69,4 +70,5 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             stem=self.fork,
             extend=self.extend,
             record=self.record,
+            otherwise=self.otherwise,
         )

@@ -67,11 +67,7 @@ class Specs:
             choice, found = await self._find(made, variables)
         if target.name:
             variables = environment.activated(variables, choice.path)
-        kind: Kind
-        if settings.kind == "auto":
-            kind = self._detector.detect(self._workspace, pytest=found.pytest).kind
-        else:
-            kind = settings.kind
+        kind = self._kind(target, pytest=found.pytest)
         if kind == "pytest" and not found.pytest:
             raise _without_pytest(target, choice)
         return Spec(
@@ -128,7 +124,7 @@ class Specs:
         }
         options = {name: value for name, value in options.items() if value}
         found = await self.containers.prepare(settings.docker, options, settings.python, caller, tell)
-        spec = self._elsewhere(target, caller, "docker", found.options, pytest=found.pytest)
+        spec = self._elsewhere(target, caller, "docker", found.options, self._kind(target, pytest=found.pytest))
         if spec.kind == "pytest" and not found.pytest:
             raise EnvironmentFault(
                 f"no pytest for {found.runtime} in the image {settings.docker}",
@@ -151,16 +147,23 @@ class Specs:
             "cache": settings.host_cache,
             "silence": f"{settings.silence:g}",
         }
-        return self._elsewhere(target, caller, "ssh", {name: value for name, value in options.items() if value})
+        spec = self._elsewhere(
+            target, caller, "ssh", {name: value for name, value in options.items() if value},
+            self._kind(target, pytest=True),
+        )  # fmt: skip
+        without = self._kind(target, pytest=False)  # whether the host has one shows when its runner starts
+        return msgspec.structs.replace(spec, otherwise=without if without != spec.kind else None)
+
+    def _kind(self, target: Target, *, pytest: bool) -> Kind:
+        """What is configured, or what the project's files say of an environment that has or lacks pytest."""
+        kind = target.settings.kind
+        return self._detector.detect(self._workspace, pytest=pytest).kind if kind == "auto" else kind
 
     def _elsewhere(
-        self, target: Target, caller: Mapping[str, str], launcher: str, options: dict[str, str], *, pytest: bool = True
+        self, target: Target, caller: Mapping[str, str], launcher: str, options: dict[str, str], kind: Kind
     ) -> Spec:
         """A place with an environment of its own: of the caller's it gets only what is named."""
         settings = target.settings
-        kind: Kind = (
-            self._detector.detect(self._workspace, pytest=pytest).kind if settings.kind == "auto" else settings.kind
-        )
         passed = [pattern for pattern in settings.passthrough if pattern != "*"]
         variables = environment.for_user_code(caller, passed, settings.environment)
         return Spec(

@@ -48,6 +48,7 @@ class _Test:
 class ExportsSuite:
     """Collects exported functions in the stem, and runs them one by one in a worker."""
 
+    kind = "exports"
     framework = "testd exports"
 
     def __init__(self, settings: Settings) -> None:

@@ -45,6 +45,8 @@ _CONFIGURATION = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "p
 class PytestSuite:
     """One pytest session, from its start to the end of a worker."""
 
+    kind = "pytest"
+
     def __init__(self, settings: Settings) -> None:
         """Import nothing yet."""
         self._settings = settings

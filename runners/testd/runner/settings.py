@@ -8,7 +8,7 @@ __all__ = ["Collection", "Settings", "SuiteFault", "WorkerSettings"]
 class Settings:
     """What a runner is for, as `ConfigureRunner` brought it. Paths are absolute, as the target sees them."""
 
-    __slots__ = ("arguments", "capture_limit", "cwd", "kind", "mode", "root", "settings", "stem")
+    __slots__ = ("arguments", "capture_limit", "cwd", "kind", "mode", "otherwise", "root", "settings", "stem")
 
     def __init__(
         self,
@@ -21,12 +21,14 @@ class Settings:
         capture_limit: int = 64 * 1024,
         stem: bool = True,
         settings: Optional[Dict[str, str]] = None,
+        otherwise: Optional[str] = None,
     ) -> None:
-        """Keep the values; `capture_limit` is in bytes for each captured section."""
+        """Keep the values; `capture_limit` is in bytes for each captured section, `otherwise` the kind without pytest."""
         self.root = root
         self.cwd = cwd
         self.kind = kind
         self.mode = mode
+        self.otherwise = otherwise
         self.arguments = arguments or []
         self.capture_limit = capture_limit
         self.stem = stem

@@ -328,6 +328,7 @@ class Stem:
                     "maxfail": found.maxfail,
                     "notices": found.notices if done else [],
                     "strangers": strangers if done else [],
+                    "kind": self._suite.kind,
                 }
             )
 

@@ -1,5 +1,6 @@
 """The one place that chooses a suite. Runs in stems; imports only the kind that was asked for."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from testd.runner.settings import Settings, SuiteFault
@@ -13,12 +14,13 @@ def choose(settings: Settings) -> Any:
     Raises:
         SuiteFault: there is no such kind.
     """
-    if settings.kind == "pytest":
+    kind = settings.otherwise if settings.otherwise and find_spec("pytest") is None else settings.kind
+    if kind == "pytest":
         from testd.runner.pytest_suite import PytestSuite
 
         return PytestSuite(settings)
-    if settings.kind == "exports":
+    if kind == "exports":
         from testd.runner.exports_suite import ExportsSuite
 
         return ExportsSuite(settings)
-    raise SuiteFault("config", f"unknown kind of suite {settings.kind!r}", "use pytest or exports")
+    raise SuiteFault("config", f"unknown kind of suite {kind!r}", "use pytest or exports")

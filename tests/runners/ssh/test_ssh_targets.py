@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -277,3 +278,19 @@ def test_beside_a_target_here(project: Project) -> None:
     assert {(row.target, row.verdict) for row in result.rows} == {("here", "passed"), ("build1", "passed")}
     assert {ready.target for ready in result.of(TargetReady)} == {"here", "build1"}
     assert result.of(TargetReady)[0].python.startswith(here)
+
+
+def test_without_pytest_there_plain_functions_run_as_exports_and_with_it_as_pytest(project: Project) -> None:
+    """The kind was chosen as if every host had pytest: a project of plain functions could not be run without it."""
+    bare = project.hosts["build1"].home / "bare"
+    venv.create(bare, with_pip=False)
+    table = {"ssh": "build1", "ssh_config": str(project.hosts.config), "python": str(bare / "bin" / "python")}
+    lines = ["[tool.testd.targets.build1]", *(f"{key} = {value!r}" for key, value in table.items())]
+    project.write("pyproject.toml", "\n".join(lines))
+    project.write("test_it.py", "import sys\ndef test_it():\n    assert 'pytest' not in sys.modules\n")
+    first = project.run()
+    assert (first.ready.kind, first.verdicts) == ("exports", {"test_it": "passed"})
+    (packages,) = bare.glob("lib/python3*/site-packages")
+    (packages / "here.pth").write_text(str(Path(pytest.__file__).parents[1]))
+    second = project.run()
+    assert (second.ready.kind, second.verdicts) == ("pytest", {"test_it": "failed"})
