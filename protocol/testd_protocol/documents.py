@@ -87,11 +87,12 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Stat(msgspec.Struct, frozen=True, array_like=True):
-    """What a loaded file looked like: `[path, mtime in ns, size in bytes]`. A missing file has -1 and -1."""
+    """What a loaded file looked like: `[path, mtime in ns, size in bytes, mode]`. A missing file has -1, -1 and -1."""
 
     path: str  # absolute, as the target sees it
     mtime_ns: int  # nanoseconds
     size: int  # bytes
+    mode: int = -1  # its permissions, such as 0o644: who may read it decides whether it can be loaded; -1: not told
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):

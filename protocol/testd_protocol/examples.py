@@ -277,7 +277,7 @@ EXAMPLES: dict[str, m.Message] = {
                 checkpoint="configured",
                 collection=1,
                 files=[
-                    m.Stat("/home/eve/project/conftest.py", 1763500000123456789, 4096),
+                    m.Stat("/home/eve/project/conftest.py", 1763500000123456789, 4096, 0o644),
                     m.Stat("/home/eve/project/pytest.ini", -1, -1),
                 ],
                 directories=[m.Directory("/home/eve/project/tests", 1763500000000000000, ["sub", "test_it.py"], True)],

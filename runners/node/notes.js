@@ -27,7 +27,7 @@ const LISTERS = [
   [fs, 'opendirSync'],
 ];
 const IGNORED = ['/proc/', '/dev/', '/sys/', __dirname + path.sep];
-const { readdirSync, statSync } = fs;
+const { accessSync, constants, readdirSync, statSync } = fs;
 
 class Notes {
   constructor() {
@@ -76,14 +76,25 @@ class Notes {
 }
 
 /**
- * Return a file's `[path, mtime in ns, size]`: -1 where it is missing, -2 for the time where it changed since `since`
- * (ns), null where it does not count.
+ * Return a file's `[path, mtime in ns, size, permissions]`: -1 where it is missing, -2 for the time where it changed
+ * since `since` (ns) or cannot be read, null where it does not count.
  */
 function statOf(file, since) {
   const status = statSync(file, { bigint: true, throwIfNoEntry: false });
-  if (status === undefined) return [file, -1, -1];
+  if (status === undefined) return [file, -1, -1, -1];
   if (!status.isFile()) return null;
-  return [file, status.mtimeNs >= since ? -2 : status.mtimeNs, status.size];
+  const mode = Number(status.mode) & 0o7777;
+  return [file, status.mtimeNs >= since || !readable(file) ? -2 : status.mtimeNs, status.size, mode];
+}
+
+/** To make a file readable moves neither its time nor its size: what could not be read is looked at again. */
+function readable(file) {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Return a folder's `[path, mtime in ns, names, everything]`, as the agent lists it again. */

@@ -54,7 +54,7 @@ class Record:
         here; in an image it does not change, and another image is another runner.
         """
         self._within = within + os.sep if within else ""
-        self._files: dict[str, tuple[int, int]] = {}
+        self._files: dict[str, tuple[int, int, int]] = {}
         self._directories: dict[str, Directory] = {}
         self._entries = 0
 
@@ -70,7 +70,7 @@ class Record:
 
     def _add_file(self, file: Stat, began_ns: int) -> None:
         suspect = file.mtime_ns != _MISSING and not 0 <= file.mtime_ns < began_ns - GRANULARITY_NS
-        self._files[file.path] = (_SUSPECT if suspect else file.mtime_ns, file.size)
+        self._files[file.path] = (_SUSPECT if suspect else file.mtime_ns, file.size, file.mode)
 
     def __len__(self) -> int:
         """How many files and directories were told."""
@@ -94,14 +94,14 @@ class Record:
 
     def _changed(self) -> Iterator[Change]:
         stat = os.stat
-        for path, (mtime, size) in self._files.items():
+        for path, (mtime, size, mode) in self._files.items():
             try:
                 now = stat(path)
             except OSError:
                 if mtime != _MISSING:
                     yield Change(path)
                 continue
-            if now.st_mtime_ns != mtime or now.st_size != size:
+            if now.st_mtime_ns != mtime or now.st_size != size or (now.st_mode & 0o7777 != mode and mode >= 0):
                 yield Change(path)
         for path, directory in list(self._directories.items()):
             if self._directory_changed(path, directory):

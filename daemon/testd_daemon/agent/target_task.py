@@ -291,8 +291,9 @@ class TargetTask:
         self._reporter.event(
             TargetReady(
                 target=spec.target, warm=provision.warm, reason=provision.reason, mode="bin" if alone else "worker",
-                kind=collection.kind or spec.kind, jobs=workers, python=runner.ready.python if runner.ready is not None else "",
-                framework=collection.framework, host=spec.options.get("host") or spec.options.get("image", ""),
+                kind=collection.kind or spec.kind, jobs=workers,
+                python=runner.ready.python if runner.ready is not None else "", framework=collection.framework,
+                host=spec.options.get("host") or spec.options.get("image", ""),
             )
         )  # fmt: skip
 

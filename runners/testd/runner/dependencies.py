@@ -29,6 +29,7 @@ _IGNORED_PARTS = ("/.pytest_cache/", "/.hypothesis/", "/__pycache__/", "/.git/")
 _LISTERS = ("/pathlib.py", "/pathlib/_local.py", "/pathlib/__init__.py", "/glob.py", "/os.py", "<frozen os>")
 #: Never equal to a real modification time: a file that changed while it was being loaded.
 _CHANGED_WHILE_LOADING = -2
+_File = Tuple[str, int, int, int]  # path, modification time in ns, size, permissions
 
 
 def listing(path: str, everything: bool) -> List[str]:
@@ -134,8 +135,8 @@ class Dependencies:
             if isinstance(path, str):
                 self._directories[path] = self._directories.get(path, False) or not _listed_for_import()
 
-    def drain(self, *, last: bool) -> "Tuple[List[Tuple[str, int, int]], List[Tuple[str, int, List[str], bool]]]":
-        """Return `(path, mtime in ns, size)` of files and `(path, mtime in ns, names, everything)` of directories.
+    def drain(self, *, last: bool) -> "Tuple[List[_File], List[Tuple[str, int, List[str], bool]]]":
+        """Return what each file was, and `(path, mtime in ns, names, everything)` of directories.
 
         The project's own folders that were just looked through for modules and tests wait for the `last` checkpoint: a
         new file there is for the collection to find, and what was configured before stays as it is.
@@ -167,20 +168,21 @@ class Dependencies:
         self._told[path] = None
         return True
 
-    def _stat(self, path: str) -> "Tuple[str, int, int]":
+    def _stat(self, path: str) -> "_File":
         """Return a file's entry; a time of 0 means that it does not count (not a regular file, or a system one)."""
         if _ignored(path) or path.endswith(".pyc"):
-            return path, 0, 0
+            return path, 0, 0, -1
         try:
             found = os.stat(path)
         except OSError:
-            return path, -1, -1
+            return path, -1, -1, -1
         if not stat.S_ISREG(found.st_mode):
-            return path, 0, 0
+            return path, 0, 0, -1
+        mode = stat.S_IMODE(found.st_mode)
         # To make a file readable moves neither its time nor its size: what could not be read is looked at again.
         if found.st_mtime_ns >= self._since or not os.access(path, os.R_OK):
-            return path, _CHANGED_WHILE_LOADING, found.st_size
-        return path, found.st_mtime_ns, found.st_size
+            return path, _CHANGED_WHILE_LOADING, found.st_size, mode
+        return path, found.st_mtime_ns, found.st_size, mode
 
 
 def _ignored(path: str) -> bool:

@@ -20,7 +20,7 @@ class Outside:
         """Know of nothing; `root` is where the workspace is on this host."""
         self._root = root
         self._inside = root + "/"
-        self._files: Dict[Tuple[str, int], List[Tuple[str, int, int]]] = {}
+        self._files: Dict[Tuple[str, int], List[Tuple[str, int, int, int]]] = {}
         self._directories: Dict[Tuple[str, int], List[List[Any]]] = {}
 
     def keep(self, message: "Dict[str, Any]") -> "Dict[str, Any]":
@@ -79,14 +79,14 @@ class Outside:
         return ""
 
 
-def _changed_file(files: "Iterable[Tuple[str, int, int]]") -> str:
-    for path, mtime, size in files:
+def _changed_file(files: "Iterable[Tuple[str, int, int, int]]") -> str:
+    for path, mtime, size, mode in files:
         try:
             now = os.stat(path)
         except OSError:
             if mtime == _MISSING:
                 continue
             return path
-        if now.st_mtime_ns != mtime or now.st_size != size:
+        if now.st_mtime_ns != mtime or now.st_size != size or (now.st_mode & 0o7777 != mode and mode >= 0):
             return path
     return ""

@@ -23,7 +23,7 @@ class Settings:
         settings: Optional[Dict[str, str]] = None,
         otherwise: Optional[str] = None,
     ) -> None:
-        """Keep the values; `capture_limit` is in bytes for each captured section, `otherwise` the kind without pytest."""
+        """Keep the values; `capture_limit` is in bytes of a section, `otherwise` the kind where there is no pytest."""
         self.root = root
         self.cwd = cwd
         self.kind = kind

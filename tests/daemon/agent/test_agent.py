@@ -90,6 +90,17 @@ def test_a_change_makes_it_cold_and_is_named(
     assert third.verdicts == expected
 
 
+def test_other_permissions_of_what_was_loaded_make_it_cold(project: Make, agent: StartAgent) -> None:
+    root = project(test_a_py="import helper\ndef test_a(): pass\n", helper_py="")
+    driver = agent(root)
+    driver.run()
+    (root / "helper.py").chmod(0o200)
+    second = driver.run()
+    assert (second.ready.warm, second.ready.reason) == (False, "helper.py changed")
+    readable = os.access(root / "helper.py", os.R_OK)  # root may read everything
+    assert second.verdicts == ({"test_a": "passed"} if readable else {"test_a.py": "error"})
+
+
 def test_an_environment_variable_makes_it_cold_and_is_named(project: Make, agent: StartAgent) -> None:
     driver = agent(project(test_a_py="import os\ndef test_a(): assert os.environ.get('DEPTH') == '1'\n"))
     assert driver.run(environment={"DEPTH": "1"}).completed.exit_code == 0

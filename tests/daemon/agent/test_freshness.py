@@ -17,7 +17,7 @@ LONG_AGO = 1_600_000_000 * 10**9
 
 def stat(path: Path) -> Stat:
     found = path.stat()
-    return Stat(str(path), found.st_mtime_ns, found.st_size)
+    return Stat(str(path), found.st_mtime_ns, found.st_size, found.st_mode & 0o7777)
 
 
 def age(path: Path, ns: int = LONG_AGO) -> Path:
@@ -51,6 +51,18 @@ def test_new_content_is_a_change(file: Path) -> None:
     known = record(stat(file))
     file.write_text("two")
     assert known.change() == str(file)
+
+
+def test_other_permissions_are_a_change(file: Path) -> None:
+    """A file that could not be read any more went on to pass where it was warm: its time and size were the same."""
+    known = record(stat(file))
+    file.chmod(0)
+    assert known.change() == str(file)
+
+
+def test_permissions_that_were_not_told_are_none(file: Path) -> None:
+    found = file.stat()
+    assert record(Stat(str(file), found.st_mtime_ns, found.st_size)).change() is None
 
 
 def test_the_same_time_with_another_size_is_a_change(file: Path) -> None:

@@ -214,8 +214,9 @@ def test_what_was_loaded_is_told(launch: Launch, tmp_path: Path, place: Place) -
         runner.send(Collect(collection=1, paths=[]))
         seen: list[Any] = []
         runner.until(Collected, seen, that=lambda page: page.done)
-        files = {s.path for message in seen if isinstance(message, Dependencies) for s in message.files}
-        assert runner.there(tmp_path / "project" / place.project.file) in files
+        modes = {s.path: s.mode for message in seen if isinstance(message, Dependencies) for s in message.files}
+        file = tmp_path / "project" / place.project.file
+        assert modes.get(runner.there(file)) == file.stat().st_mode & 0o7777
 
 
 def test_a_large_result_arrives_whole(launch: Launch) -> None:

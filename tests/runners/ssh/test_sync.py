@@ -483,10 +483,17 @@ def test_an_index_that_cannot_be_read_means_that_nothing_is_known(
 # ── what is outside of the copy ──────────────────────────────────────────────────────────────────────────────────────
 
 
+def looked_at(file: Path) -> tuple[str, int, int, int]:
+    if not file.exists():
+        return str(file), -1, -1, -1
+    found = file.stat()
+    return str(file), found.st_mtime_ns, found.st_size, found.st_mode & 0o7777
+
+
 def told(side: Side, checkpoint: str, *files: Path, directories: tuple[Path, ...] = ()) -> dict[str, Any]:
     return {
         "type": "Dependencies", "checkpoint": checkpoint, "collection": 4,
-        "files": [(str(f), f.stat().st_mtime_ns, f.stat().st_size) if f.exists() else (str(f), -1, -1) for f in files],
+        "files": [looked_at(file) for file in files],
         "directories": [(str(d), d.stat().st_mtime_ns, sorted(os.listdir(d)), False) for d in directories],
     }  # fmt: skip
 
@@ -503,6 +510,9 @@ def test_changes_outside_are_told_with_the_checkpoint_that_they_concern(side: Si
     side.outside.keep(told(side, "started", missing))
     side.outside.keep(told(side, "configured", directories=(site,)))
     assert side.list(whole=False)["outdated"] == []
+    module.chmod(0)
+    assert side.list(whole=False)["outdated"] == [["collected", 4, str(module)]]
+    module.chmod(0o644)
     module.write_text("2")
     assert side.list(whole=False)["outdated"] == [["collected", 4, str(module)]]
     missing.write_text("x")

@@ -40,7 +40,6 @@ from testd_protocol.messages import (
     Outdated,
     RunnerMessage,
     StartWorker,
-    Stat,
     SyncFiles,
     Use,
     Used,
@@ -112,7 +111,7 @@ class Mirror:
         if isinstance(message, Dependencies):
             return msgspec.structs.replace(
                 message,
-                files=[Stat(self.here(file.path), file.mtime_ns, file.size) for file in message.files],
+                files=[msgspec.structs.replace(file, path=self.here(file.path)) for file in message.files],
                 directories=[
                     Directory(self.here(found.path), found.mtime_ns, found.names, found.everything)
                     for found in message.directories
