@@ -138,6 +138,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     require: bool | None = None  # a target that is not usable makes the run fail; None: as configured
     watch: bool = False  # go on: each change of files is a generation, and what it affects runs
     patterns: list[str] = []  # only tests in files whose path has one of these in it; empty: all
+    shuffle: int | None = None  # the seed of a random order; None: the order of collection
+    isolate: Literal["", "test"] = ""  # each test in a process of its own; empty: as configured
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,8 @@ _REQUEST = m.RunRequest(
     environment={"PATH": "/usr/bin", "LANG": "C.UTF-8"},
     python="/usr/bin/python3",
     require=True,
+    shuffle=70000,
+    isolate="test",
     watch=True,
     patterns=["test_it", "unit/"],
 )

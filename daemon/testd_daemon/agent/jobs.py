@@ -60,11 +60,12 @@ def expected(jobs: Sequence[Sequence[int]], ids: Sequence[str], workers: int, du
 
 
 def cut(
-    ids: Sequence[str], positions: Sequence[int], workers: int, durations: Durations, *, split: bool = True
+    ids: Sequence[str], positions: Sequence[int], workers: int, durations: Durations, *, split: bool = True,
+    longest_first: bool = True,
 ) -> list[list[int]]:
     """Return the jobs for these positions of `ids`, in the order in which they are to be handed out.
 
-    With one worker that is the order of collection. With several, the longest first: what is handed out last decides
+    With one worker that is the order of `positions`. With several, the longest first: what is handed out last decides
     how far apart the workers end.
     """
     if workers <= 1:
@@ -78,7 +79,8 @@ def cut(
             jobs += _pieces(ids, group, weight, workers, durations)
         else:
             jobs.append((weight, group))
-    jobs.sort(key=lambda pair: -pair[0])  # stable: equal ones stay in the order of collection
+    if longest_first:
+        jobs.sort(key=lambda pair: -pair[0])  # stable: equal ones stay in the order of collection
     return [job for _, job in jobs]
 
 

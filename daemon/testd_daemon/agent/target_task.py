@@ -21,6 +21,7 @@ from testd.runner.processes import processors
 from testd_daemon.agent import jobs
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.history import History, Known, RunRecord, TestRecord
+from testd_daemon.agent.order import shuffled
 from testd_daemon.agent.plan import BAD, Plan
 from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.reporter import Sink
@@ -177,11 +178,8 @@ class TargetTask:
         plan = Plan([collection.ids[index] for index in chosen])
         left = [n for n, test in enumerate(plan.ids) if f"{spec.target}\0{test}" not in self._finished]
         durations = jobs.Durations(known.durations)
-        left_ids = [plan.ids[n] for n in left]
         limit = self._limit(runner)
-        useful = min(limit, max(1, len(left))) if alone else jobs.useful_workers(limit, left_ids, durations)
-        split = self._settings.split == "auto" and not alone
-        cut = jobs.cut(plan.ids, left, useful, durations, split=split)
+        cut, useful = self._cut(plan.ids, left, limit, durations, alone=alone)
         self._most = max(1, min(useful, len(cut)))
         self._room, self._local = limit, spec.launcher != "ssh"
         if self._local:
@@ -207,6 +205,24 @@ class TargetTask:
             if self._local:
                 self._services.shares.leave(self)
         return self._complete(self._target, records, len(plan) + len(errors), known)
+
+    def _cut(
+        self, ids: Sequence[str], left: Sequence[int], limit: int, durations: jobs.Durations, *, alone: bool
+    ) -> tuple[list[list[int]], int]:
+        """Return the jobs, and how many workers are of use for them."""
+        seed, isolated = self._request.shuffle, self._request.isolate == "test"
+        if seed is not None:
+            self._reporter.event(
+                Notice(level="debug", text=f"shuffled: --shuffle {seed} repeats this order", target=self.name)
+            )
+            left = shuffled(ids, left, seed)
+        if isolated:
+            return [[test] for test in left], min(limit, max(1, len(left)))
+        useful = min(limit, max(1, len(left)))
+        if not alone:
+            useful = jobs.useful_workers(limit, [ids[n] for n in left], durations)
+        split = self._settings.split == "auto" and not alone and seed is None
+        return jobs.cut(ids, left, useful, durations, split=split, longest_first=seed is None), useful
 
     def _limit(self, runner: Runner) -> int:
         """How many workers all targets at work on the same machine may have together."""
@@ -240,8 +256,9 @@ class TargetTask:
         plan.counts.clear()
         maxfail, settings = self._maxfail(collection), self._settings
         scheduler = Scheduler(
-            plan, cut, durations, workers=workers, maxfail=maxfail, single=alone, numbers=runner.numbers
-        )
+            plan, cut, durations, workers=workers, maxfail=maxfail,
+            single=alone or self._request.isolate == "test", numbers=runner.numbers,
+        )  # fmt: skip
         limits = Limits(
             run=self._run, stream=self._request.stream, update_snapshots=self._request.update_snapshots,
             timeout=settings.timeout, job_timeout=settings.job_timeout, memory_limit=settings.memory_limit,
@@ -282,7 +299,8 @@ class TargetTask:
     def _announce(self, spec: Spec, provision: Provision, workers: int, *, alone: bool) -> None:
         collection, runner = provision.collection, provision.runner
         if alone and spec.mode == "worker":
-            text = f"each job runs in a new process, because {collection.reason}"
+            what = "each test" if self._request.isolate == "test" else "each job"
+            text = f"{what} runs in a new process, because {collection.reason}"
             self._reporter.event(Notice(level="warning", text=text, target=spec.target))
         for text in provision.notices:
             self._reporter.event(Notice(level="warning", text=text, target=spec.target))

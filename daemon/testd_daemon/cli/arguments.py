@@ -185,6 +185,13 @@ def at_least(least: int) -> Callable[[str], int]:
     return check
 
 
+def seed(text: str) -> int:
+    """Read the seed of a random order: a whole number from 0 on."""
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    raise _wrong(f"{text!r} is no seed: it is a whole number from 0 on, and paths go before --shuffle")
+
+
 def duration(text: str) -> float:
     """Read seconds: 0 or more, finite."""
     try:
@@ -203,4 +210,4 @@ def _wrong(text: str) -> Exception:
     return ArgumentTypeError(text)
 
 
-__all__ = ["Group", "Operands", "Options", "Parser", "at_least", "duration", "nearest", "one_of"]
+__all__ = ["Group", "Operands", "Options", "Parser", "at_least", "duration", "nearest", "one_of", "seed"]

@@ -9,13 +9,16 @@ import os
 import sys
 
 from testd_daemon import workspace
-from testd_daemon.cli.arguments import Operands, at_least, duration, one_of
+from testd_daemon.cli.arguments import Operands, at_least, duration, one_of, seed
 from testd_daemon.cli.follow import Follower, as_fault
 from testd_daemon.cli.here import here
 from testd_daemon.cli.interrupts import Interrupts
 from testd_daemon.cli.reporting import make_report
 from testd_daemon.client.sync import Client
 from testd_daemon.errors import TestdError, UsageError
+
+#: --shuffle without a number: one is made up.
+ANY_SEED = -1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +43,10 @@ def arguments(parser: Parser) -> None:
     )
     which.add_argument("--maxfail", type=at_least(0), metavar="N", help="stop after N failures")
     how.add_argument("--fresh", action="store_true", help="use nothing that is warm: everything in new processes")
+    how.add_argument("--shuffle", type=seed, nargs="?", const=ANY_SEED, metavar="SEED",
+                     help="in a random order; the seed, which is printed, repeats it")  # fmt: skip
+    how.add_argument("--isolate", type=one_of("test"), metavar="test",
+                     help="test: each test in a process of its own, forked from the warm one")  # fmt: skip
     how.add_argument("-u", "--update-snapshots", action="store_true", help="accept what snapshots show now")
     how.add_argument("--detach", action="store_true", help="do not wait: the run goes on without this command")
     how.add_argument(
@@ -91,6 +98,8 @@ def main(options: Options) -> int:
         "fresh": options.fresh,
         "detach": options.detach,
         "update_snapshots": options.update_snapshots,
+        "shuffle": _seed(options.shuffle),
+        "isolate": options.isolate or "",
     }
     report = make_report(options, request["workspace"], request["cwd"])
     with Interrupts() as interrupts:
@@ -129,6 +138,8 @@ def _run(options: Options, request: dict[str, Any], report: Report, interrupts: 
         run = client.submit(request)
         if options.format == "json" or not options.detach:
             report.accepted(run)
+        if request["shuffle"] is not None:
+            report.message(f"shuffled: --shuffle {request['shuffle']} repeats this order")
         if not options.detach:
             return Follower(client, report, interrupts, owner=True).follow(run)
     if options.format == "text":
@@ -142,6 +153,11 @@ def _connect(*, private: bool) -> AbstractContextManager[Client]:
     from testd_daemon.cli.private import private_client
 
     return private_client()
+
+
+def _seed(given: int | None) -> int | None:
+    """Return the seed that was given, or one of five digits where only --shuffle was."""
+    return int.from_bytes(os.urandom(4), "big") % 100_000 if given == ANY_SEED else given
 
 
 def _readable(path: str) -> str:

@@ -98,6 +98,8 @@ def test_a_run_is_submitted_with_what_was_asked_and_reported(cli):
         "targets": ["one"],
         "python": sys.executable,
             "require": None,
+        "shuffle": None,
+        "isolate": "",
     }
 
 
@@ -336,3 +338,15 @@ def test_a_quick_run_imports_nothing_that_is_expensive(cli):
         name.startswith("testd_daemon.cli.") for name in ours if name.rpartition(".")[2] in {"status", "doctor"}
     )
     assert "testd_daemon.reports.failure" not in ours
+
+
+def test_a_seed_is_made_up_and_told_where_none_was_given(cli):
+    end = {"type": "RunCompleted", "exit_code": 5, "counts": {}, "duration": 0.0}
+    with cli.fake(lambda _: iter([end])) as handler:
+        told = cli.run("run", "test_a.py", "--shuffle", "--isolate", "test")
+        cli.run("run", "--shuffle", "12", "test_a.py")
+    first, second = handler.requests
+    assert told.stdout.startswith(f"shuffled: --shuffle {first['shuffle']} repeats this order\n")
+    assert 0 <= first["shuffle"] < 100_000
+    assert (first["isolate"], first["paths"]) == ("test", ["test_a.py"])
+    assert (second["shuffle"], second["isolate"], second["paths"]) == (12, "", ["test_a.py"])

@@ -40,7 +40,7 @@ def test_version(capsys, option):
 def test_an_unknown_verb_is_told_with_the_nearest(capsys):
     status, out, err = call(capsys, "statsu")
     assert (status, out) == (4, "")
-    assert err.startswith("testd: unknown verb: statsu\nDid you mean `testd status`? The verbs are run, attach,")
+    assert err.startswith("testd: unknown verb: statsu\nDid you mean `testd status`? The verbs are run, watch,")
 
 
 def test_a_path_instead_of_a_verb_is_understood(capsys, tmp_path, monkeypatch):
@@ -73,6 +73,10 @@ def test_every_verb_has_help(capsys, verb):
         (["run", "-m", "slow"], 'pytest_args = ["-m"] under [tool.testd]'),
         (["run", "--tb=short"], 'pytest_args = ["--tb=short"] under [tool.testd]'),
         (["run", "--mode", "wroker"], "--mode: 'wroker' is not worker or bin (did you mean worker?)"),
+        (["run", "--shuffle", "abc"], "'abc' is no seed: it is a whole number from 0 on"),
+        (["run", "--shuffle=-1"], "'-1' is no seed"),
+        (["run", "--isolate", "nothing"], "--isolate: 'nothing' is not test"),
+        (["run", "--isolate"], "--isolate: expected one argument"),
         (["run", "--jobs", "0"], "0 is less than 1"),
         (["run", "-j", "two"], "'two' is not a whole number"),
         (["run", "--timeout", "soon"], "'soon' is not a number of seconds"),
