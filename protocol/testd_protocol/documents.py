@@ -237,7 +237,7 @@ class Content(msgspec.Struct, frozen=True, array_like=True):
 class Outdated(msgspec.Struct, frozen=True, array_like=True):
     """A checkpoint that loaded what has changed since: `[checkpoint, collection, path]`."""
 
-    checkpoint: Literal["started", "configured", "collected"]  # whose
+    checkpoint: Literal["started", "plugins", "configured", "collected"]  # whose
     collection: int  # its number
     path: str  # as the target sees it
 

@@ -225,7 +225,7 @@ EXAMPLES: dict[str, m.Message] = {
             ),
             m.Collect(collection=1, paths=["tests"]),
             m.Select(id=5, collection=1, keyword="it and not slow"),
-            m.DropCollection(collection=1, configured=True, started=True),
+            m.DropCollection(collection=1, configured=True, started=True, plugins=True),
             m.StartWorker(
                 worker=3,
                 collection=1,

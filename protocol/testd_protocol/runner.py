@@ -91,11 +91,12 @@ class Select(Message, frozen=True, kw_only=True):
 
 
 class DropCollection(Message, frozen=True, kw_only=True):
-    """Stop the stem of a collection, or with `configured` the one below it too: its files have changed."""
+    """Stop the stem of a collection, or those of all with what is named below them: their files have changed."""
 
     collection: int  # its number; its stem ends
-    configured: bool = False  # and the stem below it
-    started: bool = False  # and the one below that
+    configured: bool = False  # all collections, and the stem below them
+    started: bool = False  # and all that lies below that
+    plugins: bool = False  # all down to the one between those two
 
 
 class StartWorker(Message, frozen=True, kw_only=True):
@@ -194,7 +195,7 @@ class Dependencies(Message, frozen=True, kw_only=True):
     Sent before the last `Collected` page. A directory's entry is the list of names in it that matter to collection.
     """
 
-    checkpoint: Literal["started", "configured", "collected"]  # whose
+    checkpoint: Literal["started", "plugins", "configured", "collected"]  # whose
     collection: int  # its number
     files: list[Stat]  # loaded or looked for
     directories: list[Directory] = []  # listed

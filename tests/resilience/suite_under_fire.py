@@ -182,7 +182,7 @@ class Fire:
 
     def chain(self, worker: int) -> dict[str, psutil.Process]:
         """The processes above a worker, by what they are."""
-        names = ("worker", "collected", "configured", "started", "runner", "agent", "handler")
+        names = ("worker", "collected", "configured", "plugins", "started", "runner", "agent", "handler")
         own = psutil.Process(worker)
         return dict(zip(names, [own, *own.parents()], strict=False))
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from suite_under_fire import DEADLINE, TESTS, Fire, gone
 
-IN_TARGET = ("worker", "collected", "configured", "started")
+IN_TARGET = ("worker", "collected", "configured", "plugins", "started")
 ALL = (*IN_TARGET, "runner", "agent", "handler")
 
 
@@ -39,7 +39,7 @@ def test_a_killed_process_costs_no_test_its_outcome(fire: Fire, victim: str) -> 
     assert (again.code, again.counts) == (0, {"passed": TESTS}), "what was hurt is made anew"
 
 
-@pytest.mark.parametrize("victim", ["collected", "configured", "started", "runner", "agent", "handler"])
+@pytest.mark.parametrize("victim", ["collected", "configured", "plugins", "started", "runner", "agent", "handler"])
 def test_a_process_that_dies_between_runs_is_made_anew(fire: Fire, victim: str) -> None:
     fire.fill()
     fire.close_gate()

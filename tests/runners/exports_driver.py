@@ -20,7 +20,7 @@ def main() -> None:
     told = {"items": [], "errors": [], "outcomes": [], "fault": None, "selected": None, "notices": []}
     try:
         suite.start()
-        suite.configure()
+        suite.configure(lambda: None)
         collection = suite.collect(asked["paths"])
         told.update(items=collection.items, errors=collection.errors, notices=collection.notices)
         if asked["keyword"] is not None:

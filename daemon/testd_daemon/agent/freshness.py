@@ -1,9 +1,9 @@
 """What has changed since a checkpoint loaded it. Runs in the agent; reads file times, never content.
 
-A runner tells what each checkpoint (started, configured, collected) has loaded or listed. Before each run the agent
-looks at all of it again. The deepest checkpoint that nothing has touched is where the work goes on from; an entry that
-cannot be trusted counts as changed: a file that was written while, or just before, it was read may have been read in
-part, and its time says nothing.
+A runner tells what each checkpoint (started, plugins, configured, collected) has loaded or listed. Before each run the
+agent looks at all of it again. The deepest checkpoint that nothing has touched is where the work goes on from; an entry
+that cannot be trusted counts as changed: a file that was written while, or just before, it was read may have been read
+in part, and its time says nothing.
 """
 
 # Paths as text, not objects: ten thousand files are looked at before each run: no objects
@@ -32,8 +32,9 @@ class Checkpoint(IntEnum):
     """How far a start has come."""
 
     STARTED = 1
-    CONFIGURED = 2
-    COLLECTED = 3
+    PLUGINS = 2
+    CONFIGURED = 3
+    COLLECTED = 4
 
 
 class Change(str):

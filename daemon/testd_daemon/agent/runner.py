@@ -57,6 +57,8 @@ __all__ = ["Owner", "Runner"]
 COLLECT_DEADLINE: Final = 900.0
 #: Seconds for `Select`: the expression is matched against every test.
 SELECT_DEADLINE: Final = 60.0
+#: Checkpoints below the collected ones, of which a runner has one each; some kinds of suites have no plugins.
+_KEPT: Final = (Checkpoint.STARTED, Checkpoint.PLUGINS, Checkpoint.CONFIGURED)
 #: Launchers whose process here is not the runner: it says itself how much memory it holds.
 _ELSEWHERE: Final = ("docker", "ssh")
 
@@ -106,7 +108,7 @@ class Runner:
         self.lock = anyio.Lock()  # one run at a time looks at freshness and collects
         opening = spec.message() if mirror is None else mirror.opening(spec.message())
         self._process = RunnerProcess(f"runner {spec.target}", command, opening, self)
-        self._records = {checkpoint: self._record() for checkpoint in (Checkpoint.STARTED, Checkpoint.CONFIGURED)}
+        self._records = {checkpoint: self._record() for checkpoint in _KEPT}
         self._began_ns = time.time_ns()
         self._workers: dict[int, Owner] = {}
         self._jobs: dict[int, Owner] = {}
@@ -229,8 +231,9 @@ class Runner:
         return Record(self.spec.root if self.spec.launcher == "docker" else "")
 
     def _forget_failed(self) -> None:
-        """Make a checkpoint anew that was not reached: it did not tell what it depends on."""
-        failed = next((checkpoint for checkpoint, record in self._records.items() if not len(record)), None)
+        """Make the first checkpoint anew that was not reached: neither it nor one above told what it depends on."""
+        reached = max((checkpoint for checkpoint, record in self._records.items() if len(record)), default=0)
+        failed = next((checkpoint for checkpoint in _KEPT if checkpoint > reached), None)
         if failed is not None and self.alive:
             self.rewind(failed)
 
@@ -284,18 +287,19 @@ class Runner:
     # ── freshness ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stale(self) -> tuple[Checkpoint, Change] | None:
-        """Return the lowest of *started* and *configured* that files have changed under."""
+        """Return the lowest checkpoint below the collected ones that files have changed under."""
         return first_change(self._records)
 
     def rewind(self, checkpoint: Checkpoint) -> None:
         """Go back below a checkpoint: it and all above it are made anew when they are next needed."""
-        for found in Checkpoint.STARTED, Checkpoint.CONFIGURED:
+        for found in _KEPT:
             if found >= checkpoint:
                 self._records[found] = self._record()
         self._began_ns = time.time_ns()
         self.collections.clear()
         self.catalogue = None
-        self.send(DropCollection(collection=0, configured=True, started=checkpoint is Checkpoint.STARTED))
+        started, plugins = checkpoint <= Checkpoint.STARTED, checkpoint <= Checkpoint.PLUGINS
+        self.send(DropCollection(collection=0, configured=True, started=started, plugins=plugins))
 
     # ── what it says ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -376,15 +380,13 @@ class Runner:
             self.missed = fault.message
 
     def _depends(self, message: Dependencies) -> None:
-        match message.checkpoint:
-            case "started":
-                self._records[Checkpoint.STARTED].add(message, self._began_ns)
-            case "configured":
-                self._records[Checkpoint.CONFIGURED].add(message, self._began_ns)
-            case "collected":
-                collection = self.collections.get(message.collection)
-                if collection is not None:
-                    collection.record.add(message, collection.began_ns)
+        checkpoint = Checkpoint[message.checkpoint.upper()]
+        if checkpoint is not Checkpoint.COLLECTED:
+            self._records[checkpoint].add(message, self._began_ns)
+            return
+        collection = self.collections.get(message.collection)
+        if collection is not None:
+            collection.record.add(message, collection.began_ns)
 
     def _answer(self, number: int, message: Message | TestdError) -> None:
         answer = self._answers.get(number)

@@ -70,8 +70,11 @@ class ExportsSuite:
         import linecache  # noqa: F401
         import traceback  # noqa: F401
 
-    def configure(self) -> None:
-        """Make a project importable that is not installed: its root and `src` come last on `sys.path`."""
+    def configure(self, pause: Callable[[], None]) -> None:
+        """Make a project importable that is not installed: its root and `src` come last on `sys.path`.
+
+        It has no plugins, and no moment to `pause`.
+        """
         for folder in (self._root, os.path.join(self._root, "src")):
             if folder not in sys.path and os.path.isdir(folder):
                 sys.path.append(folder)

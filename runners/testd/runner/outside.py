@@ -10,6 +10,7 @@ from testd.runner.dependencies import listing
 
 __all__ = ["Outside"]
 
+_CHECKPOINTS = ("started", "plugins", "configured")  # from the first; collected ones lie above them
 _MISSING = -1
 
 
@@ -38,10 +39,10 @@ class Outside:
     def drop(self, message: "Dict[str, Any]") -> None:
         """Forget the checkpoints that a `DropCollection` ends."""
         gone = {("collected", message["collection"])}
-        if message.get("configured") or message.get("started"):
-            gone = {key for key in (*self._files, *self._directories) if key[0] != "started"}
-        if message.get("started"):
-            gone.add(("started", 0))
+        stale = [n for n, name in enumerate(_CHECKPOINTS) if message.get(name)]
+        if stale:
+            kept = _CHECKPOINTS[: stale[0]]
+            gone = {key for key in (*self._files, *self._directories) if key[0] not in kept}
         for key in gone:
             self._files.pop(key, None)
             self._directories.pop(key, None)

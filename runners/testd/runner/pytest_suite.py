@@ -52,6 +52,7 @@ class PytestSuite:
         self._settings = settings
         self._notices: List[str] = []
         self._body: Callable[[], None] = lambda: None
+        self._pause: Callable[[], None] = lambda: None
         self._stopping: Callable[[], bool] = lambda: False
         self._reports = Reports(settings)
         self._config: Any = None
@@ -85,13 +86,17 @@ class PytestSuite:
             importlib.import_module(f"_pytest.{name}")
         _become_main()
 
-    def configure(self) -> None:
-        """Load plugins, configuration files and conftest files, and start the session."""
+    def configure(self, pause: "Callable[[], None]") -> None:
+        """Load plugins, configuration files and conftest files, and start the session.
+
+        `pause` is called between the plugins and the first conftest file.
+        """
         import pytest
         from _pytest.config import ConftestImportFailure
 
         if hasattr(pytest, "version_tuple") and pytest.version_tuple[:2] >= _TELLS_VERSION:
             os.environ["PYTEST_VERSION"] = pytest.__version__
+        self._pause = pause
         try:
             self._config = self._parse(list(self._settings.arguments))
             self._session = pytest.Session.from_config(self._config)
@@ -107,8 +112,13 @@ class PytestSuite:
         except pytest.exit.Exception as error:
             raise self._exit_fault(error) from error
 
+    def pause(self, config: Any) -> None:
+        """Stay at the checkpoint *plugins*, when pytest is about to look for the first conftest files."""
+        self._config = config
+        self._pause()
+
     def sought(self) -> "List[str]":
-        """Return the conftest and configuration files that `configure` would have read if they were there."""
+        """Return the conftest and configuration files that would have been read until now if they were there."""
         config = self._config
         folders = [str(folder) for folder in config.pluginmanager._dirpath2confmods]
         found = [os.path.join(folder, "conftest.py") for folder in folders]
@@ -294,6 +304,7 @@ class _Plugin:
         import pytest
 
         self._suite = suite
+        self.pytest_load_initial_conftests = pytest.hookimpl(hookwrapper=True, tryfirst=True)(_pausing(suite))
         self.pytest_runtestloop = pytest.hookimpl(tryfirst=True)(lambda session: suite.run_loop())
         reports = suite._reports
         self.pytest_runtest_logreport = reports.pytest_runtest_logreport
@@ -301,6 +312,16 @@ class _Plugin:
         self.pytest_make_collect_report = pytest.hookimpl(hookwrapper=True, trylast=True)(_around_collect)
         self.pytest_collectreport = reports.pytest_collectreport
         self.pytest_deselected = reports.pytest_deselected
+
+
+def _pausing(suite: PytestSuite) -> "Callable[[Any], Any]":
+    """Pause before capture and all else that is part of this hook, which begins when the pause is over."""
+
+    def pytest_load_initial_conftests(early_config: Any) -> Any:
+        suite.pause(early_config)
+        yield
+
+    return pytest_load_initial_conftests
 
 
 def _around_collect(collector: Any) -> Any:

@@ -1,8 +1,10 @@
 """A stem: a process at a checkpoint of the natural start that waits to be forked.
 
-started (interpreter, framework) → configured (plugins, configuration) → collected (the suite). Each checkpoint is a
-process of its own, forked from the one before, so that a change costs only what came after it. In `bin` mode one new
-process goes all the way and works, without a fork.
+started (interpreter, framework) → plugins (configuration files, plugins) → configured (conftest files) → collected (the
+suite). Each checkpoint is a process of its own, forked from the one before, so that a change costs only what came after
+it. In `bin` mode one new process goes all the way and works, without a fork.
+
+*plugins* lies in the middle of the framework's own start: the process serves from there, and only its children return.
 
 The supervisor speaks to a stem over its channel: `Begin` (settings), `Advance` (fork the next checkpoint), `Fork` (a
 worker), `Select`. A stem tells `Forked` and `Reaped`, and sends what the agent asked for in the agent's own messages.
@@ -14,7 +16,7 @@ import select
 import signal
 import sys
 import threading
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, NoReturn, Optional
 
 from testd.runner import garbage, processes, suites
 from testd.runner.channel import Channel, ChannelClosed, high
@@ -30,7 +32,7 @@ _PAGE = 5000  # tests in one `Collected` message
 _IDLE = 0.2  # seconds without anything to do, workers included, before a collected stem uses its leisure
 
 
-def start(kind: str, descriptors: List[int]) -> int:
+def start(kind: str, descriptors: List[int]) -> "NoReturn":
     """Be a new process in a target: `--stem CHANNEL SLOTS`, or `--bin CHANNEL SLOTS STACKS`. Does not return."""
     prctl = processes.load_prctl()
     processes.own_group()
@@ -38,7 +40,6 @@ def start(kind: str, descriptors: List[int]) -> int:
     processes.reset_signals()
     channel = Channel(descriptors[0])
     slots = Slots(high(descriptors[1]))
-    status = 70  # EX_SOFTWARE
     try:
         begin, _ = channel.receive()
         stem = Stem(channel, slots, Settings.read(begin), prctl)
@@ -46,17 +47,26 @@ def start(kind: str, descriptors: List[int]) -> int:
             stem.work_alone(high(descriptors[2]))
         stem.begin()
         stem.serve()
-    except ChannelClosed:
-        status = 0
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)  # so that it is told what ended this process
-    except BaseException:
-        import traceback
+        raise RuntimeError("a stem that is not to advance came to its end")
+    except BaseException as error:
+        _end(error)
 
-        traceback.print_exc()  # the supervisor tells it
+
+def _end(error: BaseException) -> "NoReturn":
+    """End this process for an error, never by way of the interpreter's own end: that waits for threads of user code."""
+    status = 70  # EX_SOFTWARE
+    try:
+        if isinstance(error, ChannelClosed):
+            status = 0
+        elif isinstance(error, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)  # so that it is told what ended this process
+        else:
+            import traceback
+
+            traceback.print_exception(type(error), error, error.__traceback__)  # the supervisor tells it
     finally:
-        os._exit(status)  # never by way of the interpreter's own end: that waits for threads of user code
+        os._exit(status)
 
 
 class Stem:
@@ -83,6 +93,7 @@ class Stem:
 
     def begin(self) -> None:
         """Reach the checkpoint *started*."""
+        self._listen_for_children()
         self._set_path()
         garbage.install()
         self._imports.install()
@@ -93,16 +104,33 @@ class Stem:
             self._dependencies.stop()
             self._tell_dependencies()
 
-    def configure(self) -> None:
-        """Reach the checkpoint *configured*."""
-        self.checkpoint = "configured"
+    def configure(self, checkpoint: str) -> None:
+        """Reach the checkpoint *configured*, from *started* by way of *plugins* where the suite has that."""
+        self.checkpoint = checkpoint
         self._dependencies.start()
         with self._telling_faults(0):
             self._find_directory()
-            self._suite.configure()
-            self._dependencies.stop()
-            self._dependencies.note_sought(self._suite.sought())
-            self._tell_dependencies()
+            self._suite.configure(self._pause)
+            self._pause()  # where nothing on the way was that moment: there was no pytest on this target after all
+            self._reached()
+
+    def _pause(self) -> None:
+        """Be the checkpoint *plugins*. The process that it is asked to advance in goes on and becomes *configured*."""
+        if self.checkpoint != "plugins":
+            return
+        self._reached()
+        try:
+            self.serve()
+        except BaseException as error:  # not through the framework, which would clean up
+            _end(error)
+        self.checkpoint = "configured"
+        self._dependencies.start()
+        self._find_directory()
+
+    def _reached(self) -> None:
+        self._dependencies.stop()
+        self._dependencies.note_sought(self._suite.sought())
+        self._tell_dependencies()
 
     def collect(self, collection: int, paths: List[str]) -> None:
         """Reach the checkpoint *collected*, and tell what was found."""
@@ -127,7 +155,7 @@ class Stem:
         with self._telling_faults(settings.collection):
             self._suite = suites.choose(self.settings)
             self._suite.start()
-            self._suite.configure()
+            self._suite.configure(self._pause)
             self._suite.collect(settings.paths)
         self._imports.strangers.settle()
         slot = self.slots.writer(message["slot"])
@@ -154,8 +182,10 @@ class Stem:
     # ── serving ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def serve(self) -> None:
-        """Carry out what the supervisor asks for until it is gone. There is no deadline: waiting is a stem's work."""
-        self._listen_for_children()
+        """Carry out what the supervisor asks for until it is gone. There is no deadline: waiting is a stem's work.
+
+        Returns only at *plugins*, in the process that is to become the next checkpoint.
+        """
         while True:
             if not self.channel.pending:
                 patience = None if self._children else self._patience
@@ -171,7 +201,8 @@ class Stem:
             message, descriptors = self.channel.receive()
             kind = message["type"]
             if kind == "Advance":
-                self._advance(message, descriptors)
+                if self._advance(message, descriptors):
+                    return
             elif kind == "Fork":
                 self._fork_worker(message, descriptors)
             elif kind == "Select":
@@ -199,17 +230,19 @@ class Stem:
                 memory = usage.ru_maxrss if usage is not None else 0
                 self.channel.send({"type": "Reaped", "pid": pid, "status": status, "memory": memory})
 
-    def _advance(self, message: "Dict[str, Any]", descriptors: "List[int]") -> None:
-        """Fork the next checkpoint; where a fork is not safe, become it."""
-        configuring = message["to"] == "configured"
-        if not configuring and self._fork_unsafe():
+    def _advance(self, message: "Dict[str, Any]", descriptors: "List[int]") -> bool:
+        """Fork the next checkpoint; where a fork is not safe, become it. Returns whether to go on from the pause."""
+        if self.checkpoint != "started" and self._fork_unsafe():
             self._replace(descriptors, message)
         elif not self._fork(message, descriptors):
-            return
-        if configuring:
-            self.configure()
-        else:
+            return False
+        if self.checkpoint == "plugins":
+            return True
+        if message["to"] == "collected":
             self.collect(message["collection"], message["paths"])
+        else:
+            self.configure(message["to"])
+        return False
 
     def _replace(self, descriptors: "List[int]", message: "Dict[str, Any]") -> None:
         """Take over the channel that was meant for a child: this process is no longer the checkpoint that it was."""

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 
 from testd.framing import frame
 from testd.msgpack import packb, unpackb
@@ -17,12 +17,16 @@ from testd.runner.intake import Intake
 from testd.runner.kernel_memory import OutOfMemory
 from testd.runner.slots import Slots
 from testd.runner.stream import AgentStream
+from testd.runner.suites import checkpoints
 
 __all__ = ["Stems"]
 
+#: Those of all kinds, from the first; collected ones lie above them.
+_CHECKPOINTS = ("started", "plugins", "configured")
+
 
 class Stems:
-    """The stems by name: `started`, `configured`, `collected N`."""
+    """The stems by name: `started`, `plugins`, `configured`, `collected N`."""
 
     def __init__(self, agent: AgentStream, intake: Intake, slots: Slots) -> None:
         """Have none yet. `orphaned` is called with a stem that ended and how: its workers-to-be are lost."""
@@ -64,13 +68,17 @@ class Stems:
             stem.send(dict(self.settings, type="Begin", descriptors=0))
         return stem
 
-    def _ensure_configured(self) -> StemChild:
-        stem = self._usable("configured")
+    def _ensure(self, checkpoints: "Sequence[str]") -> StemChild:
+        """Return the stem at the last of these checkpoints, made from the one before where there is none."""
+        *below, name = checkpoints
+        if not below:
+            return self.ensure_started()
+        stem = self._usable(name)
         if stem is None:
-            below = self.ensure_started()
-            stem = StemChild("configured")
-            self.fork(below, stem, {"type": "Advance", "to": "configured"})
-            self._stems["configured"] = stem
+            parent = self._ensure(below)
+            stem = StemChild(name)
+            self.fork(parent, stem, {"type": "Advance", "to": name})
+            self._stems[name] = stem
         return stem
 
     def _usable(self, name: str) -> "Optional[StemChild]":
@@ -85,7 +93,7 @@ class Stems:
     def collect(self, message: "Dict[str, Any]") -> None:
         """Make the stem that keeps a new collection."""
         number = message["collection"]
-        below = self._ensure_configured()
+        below = self._ensure(checkpoints(self.settings["kind"]))
         stem = StemChild(f"collected {number}", number)
         self.fork(below, stem, {"type": "Advance", "to": "collected", "collection": number, "paths": message["paths"]})
         self._stems[stem.name] = stem
@@ -101,10 +109,10 @@ class Stems:
     def drop(self, message: "Dict[str, Any]") -> None:
         """Kill the stems that are out of date."""
         names = [f"collected {message['collection']}"]
-        if message.get("configured") or message.get("started"):
-            names = [name for name in self._stems if name.startswith("collected")] + ["configured"]
-        if message.get("started"):
-            names.append("started")
+        stale = [name for name in _CHECKPOINTS if message.get(name)]
+        if stale:
+            names = [name for name in self._stems if name.startswith("collected")]
+            names += reversed(_CHECKPOINTS[_CHECKPOINTS.index(stale[0]) :])
         for name in names:
             stem = self._stems.pop(name, None)
             if stem is not None:
@@ -137,8 +145,8 @@ class Stems:
         elif kind == "Became":
             message = unpackb(payload)
             stem.became = self._waiting.pop(message["id"])
-            stem.ended = "it became the collected one"
-            self._stems.pop("configured", None)
+            stem.ended = "it became the next one"
+            self._stems = {name: found for name, found in self._stems.items() if found is not stem}
             self._forked(stem.became, message["pid"])
         elif kind == "Reaped":
             message = unpackb(payload)

@@ -1,11 +1,16 @@
-"""The one place that chooses a suite. Runs in stems; imports only the kind that was asked for."""
+"""The one place that chooses a suite, and which checkpoints its start has. Imports only the kind that was asked for."""
 
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Tuple
 
 from testd.runner.settings import Settings, SuiteFault
 
-__all__ = ["choose"]
+__all__ = ["checkpoints", "choose"]
+
+
+def checkpoints(kind: str) -> "Tuple[str, ...]":
+    """Return the names of what a kind's start goes through, from the first; collections are forked from the last."""
+    return ("started", "plugins", "configured") if kind == "pytest" else ("started", "configured")
 
 
 def choose(settings: Settings) -> Any:

@@ -74,6 +74,69 @@ def test_a_dropped_collection_leaves_the_checkpoints_below(tmp_path: Path) -> No
         assert (tmp_path / "configured").read_text() == "xx"
 
 
+PLUGIN = """
+import late, pytest
+open("log", "a").write("plugin ")
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config):
+    open("log", "a").write("first ")
+"""
+
+
+def test_a_conftest_that_changed_leaves_the_plugins_loaded(tmp_path: Path) -> None:
+    """It loaded all plugins again, which takes a second with some."""
+    conftest = "open('log', 'a').write('conftest ')\nimport helper\n"
+    write(tmp_path, plugin=PLUGIN, late="", helper="", conftest=conftest, test_a="def test_a(): pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    here = str(tmp_path)
+    with runner(tmp_path, arguments=["-p", "plugin"]) as driver:
+        driver.collect()
+        assert (tmp_path / "log").read_text() == "plugin first conftest "
+        plugins, configured = dependencies(driver, "plugins")[0], dependencies(driver, "configured")[0]
+        assert {f"{here}/{name}" for name in ("plugin.py", "late.py", "pytest.ini", "tox.ini")} <= plugins
+        assert {f"{here}/conftest.py", f"{here}/helper.py"} <= configured
+        assert not plugins & configured
+        driver.send("DropCollection", collection=0, configured=True)
+        assert driver.collect()["ids"] == ["test_a.py::test_a"]
+        assert (tmp_path / "log").read_text() == "plugin first conftest first conftest "
+        driver.send("DropCollection", collection=0, configured=True, plugins=True)
+        assert driver.collect()["ids"] == ["test_a.py::test_a"]
+        assert (tmp_path / "log").read_text().endswith("conftest plugin first conftest ")
+        assert driver.run([0]).verdicts() == {0: "passed"}
+
+
+def test_plugins_that_start_threads_are_loaded_again(tmp_path: Path) -> None:
+    """A process in which threads run is not forked: it becomes the next checkpoint itself."""
+    plugin = "import threading\nwait = threading.Event().wait\n"
+    plugin += "threading.Thread(target=wait, name='of-plugin', daemon=True).start()\n"
+    write(tmp_path, plugin=plugin, conftest="open('log', 'a').write('x')\n", test_a="def test_a(): pass\n")
+    with runner(tmp_path, arguments=["-p", "plugin"]) as driver:
+        for times in (1, 2):
+            found = driver.collect()
+            assert not found["forkable"]
+            assert "of-plugin" in found["reason"]
+            assert (tmp_path / "log").read_text() == "x" * times
+            if times == 1:
+                assert len(family(driver)) == 3, "the runner, the stem without plugins, and one that is all the others"
+            driver.send("DropCollection", collection=0, configured=True)
+
+
+def test_what_fails_among_the_plugins_is_told_each_time(tmp_path: Path) -> None:
+    plugin = """
+import pytest
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config):
+    raise pytest.UsageError("not with me")
+"""
+    write(tmp_path, plugin=plugin, test_a="def test_a(): pass\n")
+    with runner(tmp_path, arguments=["-p", "plugin"]) as driver:
+        for _ in range(2):
+            assert driver.collect()["message"] == "not with me"
+    with runner(tmp_path, arguments=["-p", "no_such_plugin"]) as driver:
+        for _ in range(2):
+            assert "no_such_plugin" in driver.collect()["message"]
+
+
 def test_who_imported_whom_is_recorded(tmp_path: Path) -> None:
     write(
         tmp_path,
