@@ -10,19 +10,19 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 import anyio
 import msgspec
 
-from testd.framing import FrameBuffer
+from testd.framing import FrameBuffer, FrameError
 from testd_daemon.errors import LinkClosed
 from testd_protocol.framing import Unknown, decode, encode
 from testd_protocol.messages import Message
 
-__all__ = ["Link"]
+__all__ = ["Link", "Parcel", "close_all"]
 
 In = TypeVar("In")
 
@@ -37,14 +37,33 @@ FIRST_PAUSE: Final = 0.001
 KERNEL_BUFFER: Final = 1024 * 1024
 
 
+#: Descriptors that may come along with one message.
+MOST_DESCRIPTORS: Final = 8
+
+
+class Parcel(NamedTuple):
+    """A frame and the descriptors that go along with its first byte. Whoever sends it closes them."""
+
+    frame: bytes
+    descriptors: tuple[int, ...] = ()
+
+
+def close_all(descriptors: Iterable[int]) -> None:
+    """Close descriptors that nobody took."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 class _Channel(Protocol):
     """Where bytes come from and go to, without blocking."""
 
     readable: int
     writable: int
+    descriptors: list[int]  # that came along and were not taken
 
     def read(self) -> bytes: ...
     def write(self, data: memoryview) -> int: ...
+    def pass_on(self, first: bytes, descriptors: tuple[int, ...]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -57,16 +76,26 @@ class _Socket:
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, KERNEL_BUFFER)  # the kernel takes what its limit allows
         self._sock = sock
+        self.descriptors: list[int] = []
         self.readable = self.writable = sock.fileno()
 
     def read(self) -> bytes:
-        return self._sock.recv(READ_SIZE)
+        data, found, _, _ = socket.recv_fds(self._sock, READ_SIZE, MOST_DESCRIPTORS)
+        self.descriptors += found
+        for descriptor in found:
+            os.set_inheritable(descriptor, False)
+        return data
 
     def write(self, data: memoryview) -> int:
         return self._sock.send(data)
 
+    def pass_on(self, first: bytes, descriptors: tuple[int, ...]) -> None:
+        socket.send_fds(self._sock, [first], descriptors)
+
     def close(self) -> None:
         self._sock.close()
+        close_all(self.descriptors)
+        self.descriptors = []
 
 
 class _Pipes:
@@ -76,12 +105,16 @@ class _Pipes:
         for descriptor in (readable, writable):
             os.set_blocking(descriptor, False)
         self.readable, self.writable = readable, writable
+        self.descriptors: list[int] = []
 
     def read(self) -> bytes:
         return os.read(self.readable, READ_SIZE)
 
     def write(self, data: memoryview) -> int:
         return os.write(self.writable, data)
+
+    def pass_on(self, first: bytes, descriptors: tuple[int, ...]) -> None:
+        raise OSError("a pipe passes no descriptors on")
 
     def close(self) -> None:
         for descriptor in {self.readable, self.writable}:
@@ -166,6 +199,48 @@ class Link(Generic[In]):
             await self._flush()
             self._unsent = rest
             await self._flush()
+
+    async def send_parcels(self, parcels: Iterable[Parcel]) -> None:
+        """Send frames, some of which have descriptors, and close those. Raises LinkClosed."""
+        waiting = list(parcels)
+        try:
+            while waiting:
+                plain = next((n for n, parcel in enumerate(waiting) if parcel.descriptors), len(waiting))
+                await self.send_frames(b"".join(parcel.frame for parcel in waiting[:plain]))
+                del waiting[:plain]
+                if waiting:
+                    await self._send_along(waiting[0])
+                    close_all(waiting.pop(0).descriptors)
+        finally:
+            for parcel in waiting:
+                close_all(parcel.descriptors)
+
+    async def _send_along(self, parcel: Parcel) -> None:
+        async with self._sending:
+            await self._flush()
+            while True:
+                if self._closed:
+                    raise LinkClosed("the link was closed on this side")
+                try:
+                    self._channel.pass_on(parcel.frame[:1], parcel.descriptors)
+                    break
+                except BlockingIOError:
+                    await self._wait(anyio.wait_writable, self._channel.writable)
+                except OSError as error:
+                    raise LinkClosed(f"the other end is gone: {error.strerror}") from error
+            self._unsent = memoryview(parcel.frame)[1:]
+            await self._flush()
+
+    def take_descriptors(self, count: int) -> tuple[int, ...]:
+        """Return what came along with a message: to be called for each such message in turn; who takes it closes it.
+
+        Raises FrameError where there is less than the message says.
+        """
+        there = self._channel.descriptors
+        if len(there) < count:
+            raise FrameError(f"a message came with {len(there)} descriptors, and says that it has {count}")
+        taken, self._channel.descriptors = tuple(there[:count]), there[count:]
+        return taken
 
     async def _flush(self) -> None:
         while self._unsent:

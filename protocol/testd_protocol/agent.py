@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from testd_protocol.client import Cancel, History, HistoryReport, List, Listed, Steer
+from testd_protocol.client import Cancel, Command, History, HistoryReport, List, Listed, Steer
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
 from testd_protocol.documents import AgentStatus, RunRequest
 from testd_protocol.version import PROTOCOL, __version__
@@ -47,7 +47,7 @@ class Probe(Message, frozen=True, kw_only=True):
     id: int  # any number
 
 
-AgentInstruction = Configure | Run | Cancel | Steer | History | List | Probe | Shutdown | Unsupported | Ping | Pong
+AgentInstruction = Configure | Run | Cancel | Command | Steer | History | List | Probe | Shutdown | Unsupported | Ping | Pong
 
 
 class Ready(Message, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
-from testd_protocol.documents import AgentStatus, HistoryEntry, RunRequest, RunStatus, Stream
+from testd_protocol.documents import AgentStatus, Caller, HistoryEntry, RunRequest, RunStatus, Stream
 from testd_protocol.version import PROTOCOL, __version__
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Attach",
     "Cancel",
     "ClientMessage",
+    "Command",
     "Event",
     "HandlerMessage",
     "Hello",
@@ -93,6 +94,21 @@ class History(Message, frozen=True, kw_only=True):
     id: int = 0  # any number, comes back in the report
 
 
+class Command(Message, frozen=True, kw_only=True):
+    """Have `pytest ARGUMENTS` carried out by a warm process in the client's place. Client → handler → agent.
+
+    Descriptors come along: the far end of the command's line, and the client's own 0, 1 and 2. All answers come on
+    the line. One that ends before `CommandStarted` or `Plain`: nothing was carried out.
+    """
+
+    workspace: str  # its absolute path
+    arguments: list[str]  # pytest's
+    caller: Caller  # what the process is to have
+    python: str = ""  # the interpreter that the client runs on
+    verbose: bool = False  # the process says on its descriptor 2 that it is warm
+    descriptors: int = 4  # how many come along with the first byte
+
+
 class List(Message, frozen=True, kw_only=True):
     """Ask for the collected tests. Answered by `Listed` pages, or a `Fault`. Client → handler → agent.
 
@@ -105,7 +121,7 @@ class List(Message, frozen=True, kw_only=True):
 
 
 ClientMessage = (
-    Hello | Submit | Attach | Cancel | Steer | Status | History | List | Shutdown | Unsupported | Ping | Pong
+    Hello | Submit | Attach | Cancel | Command | Steer | Status | History | List | Shutdown | Unsupported | Ping | Pong
 )
 
 

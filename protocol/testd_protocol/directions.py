@@ -24,6 +24,8 @@ DIRECTIONS = (
     Direction(union="HandlerMessage", route="handler → client", about="Answers, and the events of what was asked for."),
     Direction(union="AgentInstruction", route="handler → agent", about="On a socketpair that the agent inherits."),
     Direction(union="AgentMessage", route="agent → handler", about="Answers, and the events of every run."),
+    Direction(union="CommandMessage", route="client → command", about="On the command's line, a socketpair."),
+    Direction(union="LineMessage", route="command → client", about="From the agent, or from the stem of the process."),
     Direction(union="RunEvent", route="agent → clients", about="The `body` of `Report` and of `Event`."),
     Direction(union="RunnerInstruction", route="agent → runner", about="On a socketpair or the runner's stdio."),
     Direction(union="RunnerMessage", route="runner → agent", about="From the runner itself and from its workers."),
@@ -33,7 +35,7 @@ DIRECTIONS = (
 def members(direction: Direction) -> tuple[type[messages.Message], ...]:
     """Return the messages of a direction, in the order of its union."""
     union: Any = getattr(messages, direction.union)
-    return get_args(union)
+    return get_args(union) or (union,)
 
 
 def of(message: type[messages.Message]) -> tuple[str, ...]:

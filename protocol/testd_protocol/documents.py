@@ -11,6 +11,7 @@ import msgspec
 
 __all__ = [
     "AgentStatus",
+    "Caller",
     "Cause",
     "Code",
     "CollectError",
@@ -267,3 +268,16 @@ class Use(msgspec.Struct, frozen=True, array_like=True):
     files: list[str]  # of the workspace, that it opened to read, or tried to: data, not modules
     folders: list[str]  # of the workspace, that it listed
     everything: bool  # it started a process, or did something else unseen: it may depend on anything
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process has from whoever starts it: a command's process has exactly that."""
+
+    cwd: str  # its working directory
+    environment: dict[str, str]  # the whole of it
+    umask: int = 0o22  # of new files
+    nice: int = 0  # how far it stands back; what the runner has already cannot be taken back
+    limits: list[list[int]] = []  # `[resource, soft, hard]` of each limit; -1: none
+    processors: list[int] = []  # those that it may use; empty: not known
+    ignored: list[int] = []  # signals that it ignores
+    closed: list[int] = []  # those of the descriptors 0 to 2 that are not open

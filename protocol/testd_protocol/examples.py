@@ -22,6 +22,16 @@ _DETAIL = m.Detail(
     leaks=["thread worker-1 (target pump)"],
     stacks="Thread 0x00007f (most recent call first):\n",
 )
+_CALLER = m.Caller(
+    cwd="/home/eve/project/tests",
+    environment={"PATH": "/usr/bin", "LANG": "C.UTF-8"},
+    umask=0o77,
+    nice=10,
+    limits=[[7, 1024, 4096], [4, 0, -1]],
+    processors=[0, 3],
+    ignored=[2, 3],
+    closed=[1],
+)
 _DIGEST = "0d3cb8ac5b5f9e0ea9b5aa7e8dd4fd9b"
 _REQUEST = m.RunRequest(
     workspace="/home/eve/project",
@@ -105,6 +115,14 @@ EXAMPLES: dict[str, m.Message] = {
             m.Submit(request=_REQUEST, key="3f9c1a"),
             m.Attach(run="r-1f3a", after=1000),
             m.Cancel(run="r-1f3a", reason="interrupted"),
+            m.Command(
+                workspace="/home/eve/project",
+                arguments=["-q", "tests/test_it.py"],
+                caller=_CALLER,
+                python="/usr/bin/python3",
+                verbose=True,
+                descriptors=5,
+            ),
             m.Steer(run="r-1f3a", what="filter", patterns=["test_it", "unit/"], keyword="it and not slow", stream=True),
             m.Status(),
             m.History(workspace="/home/eve/project", test="test_it", limit=5, id=3),
@@ -318,6 +336,20 @@ EXAMPLES: dict[str, m.Message] = {
                 stacks="Current thread 0x00007f (most recent call first):\n",
                 memory=70000,
             ),
+            m.StartCommand(
+                command=4,
+                program="/home/eve/project/.venv/bin/pytest",
+                arguments=["-q", "tests/test_it.py"],
+                caller=_CALLER,
+                verbose=True,
+                descriptors=5,
+            ),
+            m.CommandEnded(command=4),
+            # on a command's line
+            m.CommandSignal(number=2, group=True),
+            m.CommandStarted(pid=70002),
+            m.Plain(argv=["/usr/bin/python3", "-m", "pytest", "-q"], reason="fork = false"),
+            m.ProcessEnded(status=139),
         ),
         key=lambda example: type(example).__name__,
     )

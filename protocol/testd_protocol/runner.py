@@ -10,6 +10,7 @@ from typing import Literal
 from testd_protocol.agent import Ready
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
 from testd_protocol.documents import (
+    Caller,
     Code,
     CollectError,
     Content,
@@ -30,6 +31,7 @@ from testd_protocol.events import Output, Started
 __all__ = [
     "Collect",
     "Collected",
+    "CommandEnded",
     "ConfigureRunner",
     "Dependencies",
     "DropCollection",
@@ -45,6 +47,7 @@ __all__ = [
     "RunnerMessage",
     "Select",
     "Selected",
+    "StartCommand",
     "StartWorker",
     "StopWorker",
     "SyncFiles",
@@ -154,6 +157,20 @@ class WriteFiles(Message, frozen=True, kw_only=True):
     contents: list[Content]  # any number of pieces
 
 
+class StartCommand(Message, frozen=True, kw_only=True):
+    """Have a command's process forked from a stem. The descriptors of `Command` come along. Answered by `CommandEnded`.
+
+    What there is to say to the client goes over the command's line.
+    """
+
+    command: int  # a number that the agent gives it
+    program: str  # the script that is executed; empty: `python -m pytest`
+    arguments: list[str]  # the program's
+    caller: Caller  # what the process is to have
+    verbose: bool = False  # the process says on its descriptor 2 that it is warm
+    descriptors: int = 4  # how many come along with the first byte
+
+
 RunnerInstruction = (
     ConfigureRunner
     | Collect
@@ -163,6 +180,7 @@ RunnerInstruction = (
     | RunJob
     | FinishWorker
     | StopWorker
+    | StartCommand
     | SyncFiles
     | WriteFiles
     | Shutdown
@@ -267,6 +285,12 @@ class WorkerExited(Message, frozen=True, kw_only=True):
     memory: int = 0  # its peak
 
 
+class CommandEnded(Message, frozen=True, kw_only=True):
+    """A command's process is gone, or was never started; the client has been told."""
+
+    command: int  # its number
+
+
 class FilesWanted(Message, frozen=True, kw_only=True):
     """A page of what content of a sync is not on the target. Answered by `WriteFiles`."""
 
@@ -305,6 +329,7 @@ RunnerMessage = (
     | Outcome
     | JobCompleted
     | WorkerExited
+    | CommandEnded
     | Fault
     | Unsupported
     | Ping

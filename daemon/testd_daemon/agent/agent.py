@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from testd.framing import FrameError
 from testd_daemon.agent import memory
 from testd_daemon.agent.agent_state import TABLE, AgentEvent, AgentState
+from testd_daemon.agent.commands import Commands
 from testd_daemon.agent.history import History
 from testd_daemon.agent.leftovers import Ledger
 from testd_daemon.agent.listing import Listing
@@ -35,6 +36,7 @@ from testd_protocol.messages import (
     AgentReport,
     AgentStatus,
     Cancel,
+    Command,
     Configure,
     Fault,
     HistoryReport,
@@ -75,6 +77,7 @@ class Agent:
         self._runs: dict[str, RunTask | WatchTask | Listing] = {}
         self._workspace = ""
         self._services: Services | None = None
+        self._commands: Commands | None = None
         self._idle = anyio.Event()
 
     async def serve(self) -> None:
@@ -116,6 +119,11 @@ class Agent:
                 watch = self._runs.get(message.run)
                 if isinstance(watch, WatchTask):
                     watch.steer(message)
+            case Command():
+                descriptors = self._link.take_descriptors(message.descriptors)
+                self._machine.advance(AgentEvent.INSTRUCT)
+                assert self._commands is not None
+                tasks.start_soon(self._commands.carry_out, message, descriptors)
             case AskHistory():
                 self._machine.advance(AgentEvent.INSTRUCT)
                 tasks.start_soon(self._tell_history, message)
@@ -144,6 +152,7 @@ class Agent:
             specs.containers.ledger = Ledger(os.path.join(message.state_dir, "engines.json"))
             tasks.start_soon(specs.containers.ledger.recover)
         self._services = Services(message.workspace, pool, history, specs)
+        self._commands = Commands(message.workspace, pool, specs)
         await self._link.send(
             Ready(
                 pid=os.getpid(),

@@ -22,10 +22,12 @@ from testd_daemon.agent.runner_process import RunnerProcess, fault_error
 from testd_daemon.agent.spec import Spec
 from testd_daemon.config.units import machine_memory
 from testd_daemon.errors import DeadlineExpired, ProcessCrashed, TestdError
+from testd_daemon.link import close_all
 from testd_protocol.framing import Unknown
 from testd_protocol.messages import (
     Collect,
     Collected,
+    CommandEnded,
     Dependencies,
     DropCollection,
     Fault,
@@ -44,6 +46,7 @@ from testd_protocol.messages import (
     RunnerStatus,
     Select,
     Selected,
+    StartCommand,
     Started,
     Unsupported,
     Used,
@@ -112,6 +115,7 @@ class Runner:
         self._began_ns = time.time_ns()
         self._workers: dict[int, Owner] = {}
         self._jobs: dict[int, Owner] = {}
+        self._commands: dict[int, anyio.Event] = {}
         self._answers: dict[int, Callable[[Message | TestdError], None]] = {}
 
     # ── its life ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -159,6 +163,8 @@ class Runner:
                 owner.runner_lost(self.lost)
         self._workers.clear()
         self._jobs.clear()
+        for ended in self._commands.values():
+            ended.set()
 
     # ── what it is told ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -205,6 +211,20 @@ class Runner:
     def own_job(self, number: int, owner: Owner) -> None:
         """Deliver the outcomes of this job to its owner."""
         self._jobs[number] = owner
+
+    async def command(self, start: StartCommand, descriptors: tuple[int, ...]) -> None:
+        """Have a command's process started, and wait for its end or the runner's. The descriptors are closed."""
+        if not self.alive:  # the client hears that its line has closed
+            close_all(descriptors)
+            return
+        ended = self._commands[start.command] = anyio.Event()
+        self._update()
+        try:
+            self._process.send_along(start, descriptors)
+            await ended.wait()
+        finally:
+            del self._commands[start.command]
+            self._update()
 
     async def collect(self, paths: list[str], absolute: tuple[str, ...]) -> Collection:
         """Collect, and return what came of it. Raises FaultError, ProcessCrashed, DeadlineExpired."""
@@ -321,6 +341,9 @@ class Runner:
                 if owner is not None:
                     owner.worker_exited(message)
                 self._update()
+            case CommandEnded():
+                if message.command in self._commands:
+                    self._commands[message.command].set()
             case Started() | Output():
                 owner = self._workers.get(message.worker)
                 if owner is not None:
@@ -395,7 +418,7 @@ class Runner:
 
     def _update(self) -> None:
         """Tell the process whether there is work."""
-        self._process.work(bool(self._workers or self._answers))
+        self._process.work(bool(self._workers or self._answers or self._commands))
 
     def memory(self) -> int:
         """Return what its processes hold, in KiB; of a container or a host, when it was last asked."""

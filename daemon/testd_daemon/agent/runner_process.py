@@ -23,7 +23,7 @@ from anyio.abc import TaskStatus
 from testd.framing import FrameError
 from testd_daemon.agent.runner_state import TABLE, RunnerEvent, RunnerState
 from testd_daemon.errors import DeadlineExpired, EnvironmentFault, FaultError, LinkClosed, ProcessCrashed, TestdError
-from testd_daemon.link import Link
+from testd_daemon.link import Link, Parcel, close_all
 from testd_daemon.machine import Machine
 from testd_daemon.process import Child, Patience, children_of_this, owned, reap_adopted, start
 from testd_protocol.framing import ProtocolError, Unknown, decoder, encode
@@ -71,7 +71,7 @@ class RunnerProcess:
         self._machine: Machine[RunnerState, RunnerEvent] = Machine(TABLE, RunnerState.STARTING, name)
         self._child: Child | None = None
         self._scope = anyio.CancelScope()
-        self._outbox: list[bytes] = []
+        self._outbox: list[Parcel] = []
         self._outgoing = anyio.Event()
         self._unwritten = False  # something was taken out of the queue and is not on its way yet
         self._written = anyio.Event()
@@ -98,7 +98,12 @@ class RunnerProcess:
 
     def send(self, *messages: Message) -> None:
         """Put messages in the queue. What is said to a runner that is gone is lost, as it would be on the way."""
-        self._outbox += [encode(message) for message in messages]
+        self._outbox += [Parcel(encode(message)) for message in messages]
+        self._outgoing.set()
+
+    def send_along(self, message: Message, descriptors: tuple[int, ...]) -> None:
+        """Put a message in the queue that has descriptors, which are closed when it is on its way."""
+        self._outbox.append(Parcel(encode(message), descriptors))
         self._outgoing.set()
 
     async def flushed(self) -> None:
@@ -240,9 +245,9 @@ class RunnerProcess:
         while True:
             await self._outgoing.wait()
             self._outgoing = anyio.Event()
-            frames, self._outbox = b"".join(self._outbox), []
+            parcels, self._outbox = self._outbox, []
             self._unwritten = True
-            await link.send_frames(frames)
+            await link.send_parcels(parcels)
             self._unwritten = False
             self._written.set()
             self._written = anyio.Event()
@@ -269,6 +274,9 @@ class RunnerProcess:
         if not self._machine.final:
             self._machine.advance(RunnerEvent.END)
         self.lost = self.lost or "it ended"
+        for parcel in self._outbox:
+            close_all(parcel.descriptors)
+        self._outbox = []
         self._listener.ended(up=up)
         self._written.set()
         self.gone.set()

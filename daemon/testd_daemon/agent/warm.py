@@ -19,7 +19,7 @@ from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.strangers import Strangers
 from testd_daemon.config import Settings
 
-__all__ = ["Provision", "provide", "sound"]
+__all__ = ["Provision", "provide", "rewound", "sound"]
 
 #: Finds a collection in a runner, or makes one: runner, spec, arguments, why the runner is cold → it, and why it is.
 Find = Callable[[Runner, Spec, Sequence[Argument], str], Awaitable[tuple[Collection, str]]]
@@ -132,7 +132,7 @@ async def provide(
 
 async def sound(runner: Runner, spec: Spec, arguments: Sequence[Argument], cold: str) -> tuple[Collection, str]:
     """Return a collection that is right for the files as they are, and why it is cold."""
-    cold = cold or _rewound(runner)
+    cold = cold or rewound(runner)
     collection, changed = _kept(runner, arguments)
     if collection is None:
         cold = cold or changed or "these paths were not collected yet"
@@ -140,7 +140,7 @@ async def sound(runner: Runner, spec: Spec, arguments: Sequence[Argument], cold:
     return collection, cold
 
 
-def _rewound(runner: Runner) -> str:
+def rewound(runner: Runner) -> str:
     """Bring a runner's lower checkpoints up to date with the files; say what changed."""
     stale = runner.stale() if runner.users == 1 else None  # else: the pool has looked, and others work on it
     if stale is None:

@@ -81,10 +81,12 @@ def _dispatch(arguments: list[str]) -> int:
     verb = arguments[0]
     if verb not in VERBS:
         raise _unknown(verb)
-    from testd_daemon.cli.arguments import Parser
-
     __import__(VERBS[verb][0])  # importlib's own function imports warnings and more
     module = sys.modules[VERBS[verb][0]]
+    if getattr(module, "VERBATIM", False):
+        return int(module.main(arguments[1:]))
+    from testd_daemon.cli.arguments import Parser
+
     parser = Parser(verb, VERBS[verb][1], module.OPERANDS, getattr(module, "EPILOG", ""))
     module.arguments(parser)
     return int(module.main(parse(parser, arguments[1:])))

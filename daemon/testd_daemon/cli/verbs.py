@@ -1,6 +1,7 @@
 """The table of verbs: the one place that knows them all. A verb's module is imported when it was chosen.
 
-Each module has `OPERANDS`, `EPILOG` where it needs one, `arguments(parser)` and `main(options) -> exit status`.
+Each module has `OPERANDS`, `EPILOG` where it needs one, `arguments(parser)` and `main(options) -> exit status`; one
+that is VERBATIM has `main(words) -> exit status` alone.
 Runs in the client, on the quick path: imports nothing.
 """
 
@@ -11,6 +12,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("testd_daemon.cli.run", "run tests, warm where that is possible"),
     "watch": ("testd_daemon.cli.watch", "run tests, and what each change of a file affects from then on"),
     "list": ("testd_daemon.cli.list", "list tests without running them"),
+    "pytest": ("testd_daemon.cli.pytest", "pytest itself, warm: a drop-in for the command"),
     "attach": ("testd_daemon.cli.attach", "follow a run that was started elsewhere"),
     "cancel": ("testd_daemon.cli.cancel", "end a run early"),
     "status": ("testd_daemon.cli.status", "show the daemon, its runners and its runs"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket
 import os
 import select
+import sys
 import time
 
 from testd.framing import FrameBuffer, FrameError, frame
@@ -56,6 +57,16 @@ class Wire:
             self._socket.sendall(frame(packb(message)))
         except TimeoutError as error:
             raise DeadlineExpired("the daemon, which does not read what it is sent,", GREETING) from error
+        except OSError as error:
+            raise LinkClosed(f"the daemon is gone: {error.strerror}") from error
+
+    def send_along(self, packed: bytes, descriptors: list[int]) -> None:
+        """Send a message that is packed already, and descriptors with its first byte."""
+        rights = b"".join(number.to_bytes(4, sys.byteorder) for number in descriptors)
+        data = frame(packed)
+        try:
+            self._socket.sendmsg([data[:1]], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+            self._socket.sendall(data[1:])
         except OSError as error:
             raise LinkClosed(f"the daemon is gone: {error.strerror}") from error
 

@@ -23,7 +23,7 @@ from testd_daemon.errors import LinkClosed, TestdError, describe_status
 from testd_daemon.handler import supervision as s
 from testd_daemon.handler.log import Log
 from testd_daemon.handler.settings import Settings
-from testd_daemon.link import Link
+from testd_daemon.link import Link, Parcel, close_all
 from testd_daemon.process import Child, owned, start
 from testd_daemon.runtime import child_environment
 from testd_protocol import messages as m
@@ -76,7 +76,7 @@ class Agent:
         self._log = log
         self._core = s.Supervision(f"agent of {workspace}", settings.backoff, settings.max_restarts)
         self._child: Child | None = None
-        self._outbox: list[bytes] = []
+        self._outbox: list[Parcel] = []
         self._mail = anyio.Event()
         self._busy = anyio.Event()  # there may be runs to watch over
         self._heard = 0.0
@@ -119,10 +119,19 @@ class Agent:
         if self._core.state is s.AgentState.READY:
             await self._work.dispatch(self.workspace, self.tell, lambda: self._life_number == life)
 
-    def tell(self, message: m.Message) -> None:
+    def tell(self, message: m.Message, descriptors: tuple[int, ...] = ()) -> None:
         """Send a message to the process, in its own time. Raises FrameError if it is too large."""
-        self._outbox.append(encode(message))
+        self._outbox.append(Parcel(encode(message), descriptors))
         self._mail.set()
+
+    async def command(self, message: m.Command, descriptors: tuple[int, ...]) -> None:
+        """Give a command to the process once it is ready. Closed descriptors tell the client that it never will be."""
+        with anyio.move_on_after(self._settings.deadlines.ready):
+            await self._settled.wait()
+        if self._core.state is s.AgentState.READY:
+            self.tell(message, descriptors)
+        else:
+            close_all(descriptors)
 
     async def serve(self) -> None:
         """Start the process, start it again when it dies, until nothing needs it or it is given up."""
@@ -144,7 +153,8 @@ class Agent:
 
     async def _life(self) -> s.Died:
         """Start one process and work with it until it is gone."""
-        self._outbox, self._hung = [], ""
+        self._discard_mail()
+        self._hung = ""
         self._last = m.AgentStatus(workspace=self.workspace, state="")
         self._unsettle()
         self._life_number += 1
@@ -159,7 +169,13 @@ class Agent:
         finally:
             self._child = None
             self._life_number += 1
+            self._discard_mail()
         return self._died(self._hung or (describe_status(child.status) if ended else why), child.stderr.text)
+
+    def _discard_mail(self) -> None:
+        for parcel in self._outbox:
+            close_all(parcel.descriptors)
+        self._outbox = []
 
     def _died(self, reason: str, detail: str) -> s.Died:
         self._log.warning("agent died", workspace=self.workspace, reason=reason)
@@ -248,8 +264,8 @@ class Agent:
             while True:
                 await self._mail.wait()
                 self._mail = anyio.Event()
-                frames, self._outbox = b"".join(self._outbox), []
-                await link.send_frames(frames)
+                parcels, self._outbox = self._outbox, []
+                await link.send_parcels(parcels)
 
     async def _receive(self, link: Link[m.AgentMessage]) -> None:
         reports: list[m.Report] = []

@@ -43,6 +43,12 @@ class Agents:
         if agent is not None and agent.state is s.AgentState.READY:
             agent.tell(message)
 
+    def command(self, message: m.Command, descriptors: tuple[int, ...]) -> None:
+        """Give a command to the workspace's agent, which is started for it if need be."""
+        assert self.tasks is not None
+        self.wanted(message.workspace)
+        self.tasks.start_soon(self._agent(message.workspace).command, message, descriptors)
+
     async def statuses(self) -> list[m.AgentStatus]:
         """Describe all agents; all are asked at once."""
         found: dict[str, m.AgentStatus] = {}

@@ -38,6 +38,7 @@ class Services:
     settings: Settings
     log: Log
     runs: Runs
+    command: Callable[[m.Command, tuple[int, ...]], None]
     report: Callable[[], Awaitable[m.StatusReport]]
     history: Callable[[m.History], Awaitable[m.HistoryReport | m.Fault]]
     listing: Callable[[m.List], AsyncGenerator[m.Listed | m.Fault]]
@@ -157,6 +158,8 @@ class _Connection:
             await self._cancel(message)
         elif isinstance(message, m.Steer):
             await self._steer(message)
+        elif isinstance(message, m.Command):
+            services.command(message, link.take_descriptors(message.descriptors))
         elif isinstance(message, m.Status):
             await link.send(await services.report())
         elif isinstance(message, m.History):

@@ -12,7 +12,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
     if arguments[:1] in (["--stem"], ["--bin"]):
         from testd.runner.stem import start
 
-        return start(arguments[0], [int(fd) for fd in arguments[1:]])
+        command = start(arguments[0], [int(fd) for fd in arguments[1:]])
+        command.enter()
+        command.run()
+        return 0
     from testd.runner.supervisor import serve
 
     if arguments[:1] == ["--fd"] and len(arguments) == 2:

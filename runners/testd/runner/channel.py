@@ -14,7 +14,7 @@ from testd.framing import FrameBuffer, frame
 from testd.msgpack import packb, unpackb
 from testd.runner.processes import DUPLICATE
 
-__all__ = ["Channel", "ChannelClosed", "high", "send_with_descriptors"]
+__all__ = ["Channel", "ChannelClosed", "high", "receive_with_descriptors", "send_with_descriptors"]
 
 _MOST_DESCRIPTORS = 8
 _descriptor = array.array("i").itemsize
@@ -46,6 +46,18 @@ def send_with_descriptors(sock: socket.socket, message: Dict[str, Any], descript
         sent = sock.sendmsg([data[:1]], rights)
         data = data[sent:]
     sock.sendall(data)
+
+
+def receive_with_descriptors(sock: socket.socket, size: int) -> "Tuple[bytes, List[int]]":
+    """Read once: at most `size` bytes, and the descriptors that came along. Raises OSError."""
+    data, ancillary, _, _ = sock.recvmsg(size, socket.CMSG_SPACE(_MOST_DESCRIPTORS * _descriptor))
+    received = array.array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            received.frombytes(payload[: len(payload) - len(payload) % _descriptor])
+    for fd in received:
+        os.set_inheritable(fd, False)
+    return data, list(received)
 
 
 class Channel:
@@ -103,16 +115,11 @@ class Channel:
         return message, taken
 
     def _read(self) -> None:
-        space = socket.CMSG_SPACE(_MOST_DESCRIPTORS * _descriptor)
         try:
-            data, ancillary, _, _ = self._sock.recvmsg(65536, space)
+            data, received = receive_with_descriptors(self._sock, 65536)
         except OSError as error:
             raise ChannelClosed(str(error)) from error
-        for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                received = array.array("i")
-                received.frombytes(payload[: len(payload) - len(payload) % _descriptor])
-                self._descriptors.extend(received)
+        self._descriptors.extend(received)
         if not data:
             raise ChannelClosed("the supervisor is gone")
         self._buffer.feed(data)

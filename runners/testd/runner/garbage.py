@@ -13,7 +13,7 @@ import gc
 import sys
 from typing import Any, Callable
 
-__all__ = ["freeze", "install", "keep_frozen"]
+__all__ = ["freeze", "install", "keep_frozen", "uninstall"]
 
 #: The functions whose answers depend on what is frozen.
 _ASKING = ("collect", "freeze", "get_freeze_count", "get_objects", "get_referrers", "unfreeze")
@@ -28,6 +28,13 @@ def install() -> None:
     if hasattr(gc, "freeze"):
         for name in _ASKING:
             setattr(gc, name, _thawing(getattr(gc, name)))
+
+
+def uninstall() -> None:
+    """Put back what was there before: nothing is frozen."""
+    for name in _ASKING:
+        function = getattr(gc, name, None)
+        setattr(gc, name, getattr(function, "__wrapped__", function))
 
 
 def freeze() -> None:

@@ -62,6 +62,11 @@ class Slots:
             os.ftruncate(self.fd, _SIZE * _COUNT)
         self._page = mmap.mmap(self.fd, _SIZE * _COUNT)
 
+    def close(self) -> None:
+        """Let go of the page, in a process that has no part in it."""
+        self._page.close()
+        os.close(self.fd)
+
     def read(self, number: int) -> Slot:
         """Return what the worker in this slot wrote last."""
         before, state, job, test, test_started, job_started, after = _layout.unpack_from(self._page, number * _SIZE)

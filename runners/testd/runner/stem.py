@@ -16,10 +16,12 @@ import select
 import signal
 import sys
 import threading
-from typing import Any, Dict, Iterator, List, NoReturn, Optional
+from typing import Any, Dict, Iterable, Iterator, List, NoReturn, Optional
 
 from testd.runner import garbage, processes, suites
+from testd.runner.callers import Callers
 from testd.runner.channel import Channel, ChannelClosed, high
+from testd.runner.command import Command, Departure, obstacle, plainly
 from testd.runner.dependencies import Dependencies
 from testd.runner.imports import ImportRecord
 from testd.runner.settings import Collection, Settings, SuiteFault, WorkerSettings
@@ -32,8 +34,11 @@ _PAGE = 5000  # tests in one `Collected` message
 _IDLE = 0.2  # seconds without anything to do, workers included, before a collected stem uses its leisure
 
 
-def start(kind: str, descriptors: List[int]) -> "NoReturn":
-    """Be a new process in a target: `--stem CHANNEL SLOTS`, or `--bin CHANNEL SLOTS STACKS`. Does not return."""
+def start(kind: str, descriptors: List[int]) -> Command:
+    """Be a new process in a target: `--stem CHANNEL SLOTS`, or `--bin CHANNEL SLOTS STACKS`.
+
+    Returns in a process that was forked for a command, with nothing of a stem around it; does not return otherwise.
+    """
     prctl = processes.load_prctl()
     processes.own_group()
     processes.die_with_parent(prctl, os.getppid())
@@ -48,6 +53,8 @@ def start(kind: str, descriptors: List[int]) -> "NoReturn":
         stem.begin()
         stem.serve()
         raise RuntimeError("a stem that is not to advance came to its end")
+    except Departure as departure:
+        return departure.command
     except BaseException as error:
         _end(error)
 
@@ -81,6 +88,7 @@ class Stem:
         self.collection = 0
         self._prctl = prctl
         self._children: Dict[int, Dict[str, Any]] = {}
+        self._callers = Callers()
         self._imports = ImportRecord(settings.root)
         self._dependencies = Dependencies(settings.root)
         self._suite: Any = None
@@ -189,13 +197,18 @@ class Stem:
         while True:
             if not self.channel.pending:
                 patience = None if self._children else self._patience
-                ready, _, _ = select.select([self.channel.fileno(), self._wake], [], [], patience)
+                lines = self._callers.lines
+                watched = [self.channel.fileno(), self._wake, *(line.fileno() for line in lines)]
+                ready, _, _ = select.select(watched, [], [], patience)
                 if not ready:
                     done = next(self._leisure, self) is self
                     self._patience = None if done else 0
                     continue
                 if self._wake in ready:
                     self._reap()
+                for line in lines:
+                    if line.fileno() in ready:
+                        self._callers.hear(line)
                 if self.channel.fileno() not in ready:
                     continue
             message, descriptors = self.channel.receive()
@@ -207,6 +220,8 @@ class Stem:
                 self._fork_worker(message, descriptors)
             elif kind == "Select":
                 self._select(message)
+            elif kind == "StartCommand":
+                self._start_command(message, descriptors)
 
     def _listen_for_children(self) -> None:
         self._wake, writer = os.pipe()
@@ -220,12 +235,12 @@ class Stem:
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 4096)
-        for pid in list(self._children):
+        for pid in [*self._children, *self._callers.pids]:
             try:
                 found, status, usage = os.wait4(pid, os.WNOHANG)
             except ChildProcessError:  # user code in this process waited for any child, and got ours
                 found, status, usage = pid, 0, None
-            if found:
+            if found and not self._callers.reaped(pid, status, self.channel):
                 del self._children[pid]
                 memory = usage.ru_maxrss if usage is not None else 0
                 self.channel.send({"type": "Reaped", "pid": pid, "status": status, "memory": memory})
@@ -260,6 +275,39 @@ class Stem:
         slot = self.slots.writer(message["slot"])
         finish_process(Worker(self.channel, self._suite, settings, slot, self._imports), slot, stacks)
 
+    def _start_command(self, message: "Dict[str, Any]", descriptors: "List[int]") -> None:
+        """Fork a command's process, which leaves all of this behind."""
+        line, *stdio = descriptors
+        reason = self._fork_unsafe() or obstacle(message)
+        if reason:
+            answer = {"type": "Plain", "argv": plainly(message), "reason": reason}
+            self._callers.refuse(line, message["command"], answer, self.channel)
+            _close(stdio)
+            return
+        _flush()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._callers.add(pid, line, message["command"], self.channel)
+            _close(stdio)
+            return
+        self._be_child(parent)
+        os.close(line)
+        self._callers.leave()
+        self.channel.close()
+        self.slots.close()
+        raise Departure(Command(message, stdio))
+
+    def _be_child(self, parent: int) -> None:
+        """Do in a forked process what each needs."""
+        processes.own_group()
+        processes.die_with_parent(self._prctl, parent)
+        getattr(threading.main_thread(), "_set_native_id", int)()  # Python leaves the parent's after a fork
+        self._children = {}
+        signal.set_wakeup_fd(-1)
+        os.close(self._wake)
+        os.close(self._wake_writer)
+
     def _fork(self, message: "Dict[str, Any]", descriptors: "List[int]", extra: int = -1) -> bool:
         """Fork. Returns False in this process, True in the child, which has its own channel and output by then."""
         _flush()
@@ -269,18 +317,12 @@ class Stem:
             with contextlib.suppress(OSError):  # the child may have done it, and ended
                 os.setpgid(pid, pid)
             self._children[pid] = message
-            for fd in [*descriptors, extra]:
-                if fd >= 0:
-                    os.close(fd)
+            _close(fd for fd in [*descriptors, extra] if fd >= 0)
             self.channel.send({"type": "Forked", "id": message["id"], "pid": pid})
             return False
-        processes.own_group()
-        processes.die_with_parent(self._prctl, parent)
-        getattr(threading.main_thread(), "_set_native_id", int)()  # Python leaves the parent's after a fork
-        self._children = {}
-        signal.set_wakeup_fd(-1)
-        os.close(self._wake)
-        os.close(self._wake_writer)
+        self._be_child(parent)
+        self._callers.leave()
+        self._callers = Callers()
         self._enter(descriptors)
         if message["type"] == "Advance":
             self._listen_for_children()
@@ -412,6 +454,11 @@ def _known_safe_threads() -> bool:
             return "openblas" in maps.read()
     except OSError:
         return False
+
+
+def _close(descriptors: "Iterable[int]") -> None:
+    for fd in descriptors:
+        os.close(fd)
 
 
 def _flush() -> None:

@@ -38,6 +38,7 @@ class Stems:
         self._next_id = 0
         self.settings: Dict[str, Any] = {}
         self.orphaned: Callable[[StemChild, str], None] = lambda stem, how: None
+        self.from_commands: Callable[[Child, bytes], None] = lambda stem, payload: None
         self.memory = OutOfMemory()
         self.dependencies: Optional[Callable[[Dict[str, Any]], Dict[str, Any]]] = None  # rewrites these messages
 
@@ -153,6 +154,8 @@ class Stems:
             reaped(message["pid"], message["status"], message["memory"])
         elif kind == "Fault":
             self._failed(stem, unpackb(payload))
+        elif kind in ("CommandForked", "CommandEnded"):
+            self.from_commands(stem, payload)
         else:
             if kind == "Collected":
                 stem.answered = True

@@ -3,11 +3,12 @@
 import contextlib
 import os
 import selectors
-from typing import Any, Callable, Dict, Iterator
+import socket
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from testd.framing import FrameBuffer, frame
 from testd.msgpack import packb, unpackb
-from testd.runner.channel import high
+from testd.runner.channel import high, receive_with_descriptors
 
 __all__ = ["AgentStream", "take"]
 
@@ -38,6 +39,9 @@ class AgentStream:
         self._reader, self._writer = reader, writer
         self._selector = selector
         self._ready = ready
+        # A socket passes descriptors on, pipes do not.
+        self._sock: Optional[socket.socket] = socket.socket(fileno=reader) if reader == writer else None
+        self._descriptors: List[int] = []
         self._incoming = FrameBuffer()
         self._outgoing = bytearray()
         self.open = True
@@ -96,6 +100,18 @@ class AgentStream:
         self.open = False
         self._outgoing = bytearray()
 
+    def take(self, count: int) -> "List[int]":
+        """Return what came along with a message: to be called for each such message in turn; who takes it closes it."""
+        taken, self._descriptors = self._descriptors[:count], self._descriptors[count:]
+        return taken
+
+    def _read(self) -> bytes:
+        if self._sock is None:
+            return os.read(self._reader, _READ)
+        data, descriptors = receive_with_descriptors(self._sock, _READ)
+        self._descriptors += descriptors
+        return data
+
     def receive(self) -> "Iterator[Any]":
         """Read once and yield each message that is complete.
 
@@ -104,7 +120,7 @@ class AgentStream:
             UnpackError: a message is malformed.
         """
         try:
-            data = os.read(self._reader, _READ)
+            data = self._read()
         except BlockingIOError:
             return
         except OSError:

@@ -17,6 +17,7 @@ from testd.framing import FrameError
 from testd.msgpack import UnpackError
 from testd.runner import memory, processes
 from testd.runner.children import Child, StemChild, kill_group
+from testd.runner.commands import Commands
 from testd.runner.intake import Intake
 from testd.runner.slots import Slots
 from testd.runner.stems import Stems
@@ -61,7 +62,9 @@ class Supervisor:
         self._workers = Workers(self._agent, self._intake, slots, self._stems)
         self._intake.from_stem = lambda stem, payload: self._stems.hear(stem, payload, self._reaped)
         self._intake.closed = self._closed
-        self._stems.orphaned = self._workers.stem_ended
+        self._commands = Commands(self._agent, self._stems)
+        self._stems.from_commands = self._commands.hear
+        self._stems.orphaned = self._orphaned
         self._running = True
         self._last_work = 0.0
         self._burst_began = 0.0
@@ -77,6 +80,7 @@ class Supervisor:
             "RunJob": self._workers.pass_on,
             "FinishWorker": self._workers.pass_on,
             "StopWorker": self._workers.stop,
+            "StartCommand": self._commands.start,
             "Shutdown": self._shutdown,
             "Ping": self._pong,
             "Pong": lambda message: None,
@@ -199,6 +203,7 @@ class Supervisor:
     def kill_all(self) -> None:
         """Kill every process that was started here, and what these left behind: first all, then reap."""
         self._workers.kill()
+        self._commands.kill()
         self._stems.kill()
         signal.set_wakeup_fd(-1)
         deadline = time.monotonic() + 1.0
@@ -246,6 +251,10 @@ class Supervisor:
             kill_group(pid)
         if not self._workers.reaped(pid, status, memory):
             self._stems.reaped(pid, status)
+
+    def _orphaned(self, stem: StemChild, how: str) -> None:
+        self._workers.stem_ended(stem, how)
+        self._commands.stem_ended(stem)
 
     def _closed(self, child: Child) -> None:
         """A channel that ends before its process was forked: its stem could not do it, or `Forked` is on its way.

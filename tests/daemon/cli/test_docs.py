@@ -17,6 +17,8 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 def options_of(verb):
     module = import_module(VERBS[verb][0])
+    if getattr(module, "VERBATIM", False):
+        return set()
     parser = Parser(verb, VERBS[verb][1], module.OPERANDS)
     module.arguments(parser)
     return set(parser.flags())
