@@ -47,7 +47,9 @@ class Probe(Message, frozen=True, kw_only=True):
     id: int  # any number
 
 
-AgentInstruction = Configure | Run | Cancel | Command | Steer | History | List | Probe | Shutdown | Unsupported | Ping | Pong
+AgentInstruction = (
+    Configure | Run | Cancel | Command | Steer | History | List | Probe | Shutdown | Unsupported | Ping | Pong
+)
 
 
 class Ready(Message, frozen=True, kw_only=True):

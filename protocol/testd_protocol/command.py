@@ -6,7 +6,7 @@ and read the same maps with `testd.msgpack`.
 
 from __future__ import annotations
 
-from testd_protocol.common import Message
+from testd_protocol.common import Message, Ping, Pong, Unsupported
 
 __all__ = ["CommandMessage", "CommandSignal", "CommandStarted", "LineMessage", "Plain", "ProcessEnded"]
 
@@ -37,5 +37,5 @@ class CommandSignal(Message, frozen=True, kw_only=True):
     group: bool = False  # it went to the whole foreground group, as a key on a terminal sends it
 
 
-LineMessage = Plain | CommandStarted | ProcessEnded
-CommandMessage = CommandSignal
+LineMessage = Plain | CommandStarted | ProcessEnded | Unsupported | Ping | Pong
+CommandMessage = CommandSignal | Unsupported | Ping | Pong

@@ -35,7 +35,7 @@ DIRECTIONS = (
 def members(direction: Direction) -> tuple[type[messages.Message], ...]:
     """Return the messages of a direction, in the order of its union."""
     union: Any = getattr(messages, direction.union)
-    return get_args(union) or (union,)
+    return get_args(union)
 
 
 def of(message: type[messages.Message]) -> tuple[str, ...]:

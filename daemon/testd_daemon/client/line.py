@@ -104,7 +104,10 @@ class Line:
                         return int(message["status"])
                     if message["type"] == "Plain":
                         raise PlainError(message["argv"], message["reason"])
-                    self.started = self.started or message["type"] == "CommandStarted"
+                    if message["type"] == "CommandStarted":
+                        self.started = True
+                    elif message["type"] not in ("Ping", "Pong", "Unsupported"):
+                        self._sock.sendall(frame(packb({"type": "Unsupported", "of": message["type"]})))
             if self._wake in ready:
                 waiting += os.read(self._wake, 4096)
             if self.started:

@@ -91,9 +91,13 @@ class Callers:
             kill_group(line.pid)
             return
         for message in messages:
-            if message.get("type") == "CommandSignal":
-                with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+            if message["type"] == "CommandSignal":
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     (os.killpg if message["group"] else os.kill)(line.pid, message["number"])
+            elif message["type"] == "Ping":
+                line.tell({"type": "Pong", "id": message["id"], "memory": 0})
+            elif message["type"] not in ("Pong", "Unsupported"):
+                line.tell({"type": "Unsupported", "of": message["type"]})
 
     def reaped(self, pid: int, status: int, channel: Channel) -> bool:
         """Tell a client that its process has ended. Returns whether it was one of these."""

@@ -18,7 +18,7 @@ from terminal import Terminal
 
 BIN = Path(sys.executable).parent
 PYTEST, TESTD = str(BIN / "pytest"), str(BIN / "testd")
-DEADLINE = 180.0
+DEADLINE = 110.0
 #: Taken out of both sides: how long it took, and where in memory something was.
 _VARYING = re.compile(rb"\d+\.\d\ds(?: \(\d:\d\d:\d\d\))?|0x[0-9a-f]{6,}|(?<=time=\")[\d.]+|(?<=timestamp=\")[^\"]+")
 _RULES = re.compile(rb"^(=+)( .* in \*.*?)(=+)$", re.MULTILINE)
