@@ -5,8 +5,11 @@ Runs in the client of a watch; loaded with the first of them. Imports our own he
 
 from __future__ import annotations
 
+import textwrap
+
 from testd_daemon.reports import failure, lines, safe
 from testd_daemon.reports.dialog import KEYS
+from testd_daemon.reports.terminal import MAX_WIDTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,17 +19,27 @@ if TYPE_CHECKING:
     from testd_daemon.reports.watched import Watched
 
 _WIDTH = max(len(key) for key, _ in KEYS)
+_MORE = (
+    "Keys work while tests run, too: what runs then ends early, and what was asked for takes its place.",
+    "In a line that is typed backspace, Ctrl-W and Ctrl-U erase, enter runs and escape leaves.",
+)
 
 
 def helped(terminal: Terminal) -> str:
     """Say what the keys do."""
-    rows = [f"  {terminal.paint(f'{key:<{_WIDTH}}', 'bold')}  {meaning}\n" for key, meaning in KEYS]
-    return (
-        terminal.paint("keys\n", "bold")
-        + "".join(rows)
-        + "\nThey work while tests run, too: what runs then ends early, and what was asked for takes its place.\n"
-        "In a line that is typed: arrows, backspace, Ctrl-W and Ctrl-U erase, enter runs, escape leaves.\n"
-    )
+    indent = _WIDTH + 4
+    rows = [
+        f"  {terminal.paint(f'{key:<{_WIDTH}}', 'bold')}  {_wrapped(meaning, terminal, indent)}\n"
+        for key, meaning in KEYS
+    ]
+    more = [_wrapped(sentence, terminal, 0) + "\n" for sentence in _MORE]
+    return "".join([terminal.paint("keys\n", "bold"), *rows, "\n", *more])
+
+
+def _wrapped(text: str, terminal: Terminal, indent: int) -> str:
+    """Break text into lines of which all but the first are indented."""
+    width = max(10, min(terminal.width, MAX_WIDTH) - indent)
+    return f"\n{' ' * indent}".join(textwrap.wrap(text, width))
 
 
 def failed(terminal: Terminal, watched: Watched, which: tuple[str, str], again: Callable[[str, str], str]) -> str:
@@ -35,7 +48,7 @@ def failed(terminal: Terminal, watched: Watched, which: tuple[str, str], again: 
     verdict, message = watched.failing[which]
     if row is None:
         said = lines.named(terminal, verdict, which[0], message, where=which[1])
-        return f"{said}\n\nIts details were told before this command looked; f runs it again.\n\n{again(*which)}"
+        return f"{said}\n\nIts details are not here, or not any more; f runs it again.\n\n{again(*which)}"
     return (
         failure.header(terminal, row, safe.line(which[1]))
         + failure.describe(terminal, row[6], everything=True)

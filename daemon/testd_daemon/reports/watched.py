@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     #: Test and target.
     Which = tuple[str, str]
 
-#: Of so many failing tests the details are kept, the newest: tracebacks may be long.
-KEPT = 200
+#: Of the details of failing tests so many characters are kept, the newest: tracebacks may be long.
+KEPT = 32 * 1024 * 1024
 #: The verdicts that end a failure. A cancelled test stands as it did.
 _GOOD = frozenset({"passed", "skipped", "xfailed", "xpassed"})
 #: How the reason of a generation begins that another one took the place of.
@@ -36,6 +36,7 @@ class Watched:
         self.failing: dict[Which, tuple[str, str]] = {}  # verdict and message
         self.tests: dict[str, None] = {}  # those that had an outcome while we looked, once each
         self._details: dict[Which, Sequence[Any]] = {}
+        self._size = 0  # of the details, in characters
         self._failed: set[Which] = set()  # in this generation
         self._stands: Body | None = None  # the standing of this generation
 
@@ -65,7 +66,7 @@ class Watched:
             self._completed(body)
 
     def detail(self, which: Which) -> Sequence[Any] | None:
-        """Return the newest row of a failing test; None where it failed before we looked."""
+        """Return the newest row of a failing test; None where it failed before we looked, or there was no room."""
         return self._details.get(which)
 
     def still(self) -> list[tuple[str, str, str, str]]:
@@ -80,16 +81,22 @@ class Watched:
                 self._fails(row)
             elif failing and row[2] in _GOOD and (which := (row[0], row[1])) in failing:
                 del failing[which]
-                self._details.pop(which, None)
+                self._forget(which)
 
     def _fails(self, row: Sequence[Any]) -> None:
         which, detail = (row[0], row[1]), row[6] or {}
         self._failed.add(which)
         self.failing[which] = (row[2], str(detail.get("message") or ""))
-        self._details.pop(which, None)
+        self._forget(which)
         self._details[which] = row
-        if len(self._details) > KEPT:
-            del self._details[next(iter(self._details))]
+        self._size += _size(detail)
+        while self._size > KEPT:
+            self._forget(next(iter(self._details)))
+
+    def _forget(self, which: Which) -> None:
+        row = self._details.pop(which, None)
+        if row is not None:
+            self._size -= _size(row[6] or {})
 
     def _completed(self, body: Body) -> None:
         self.running = False
@@ -100,6 +107,12 @@ class Watched:
         if self._stands is not None and code in (0, 1, 5):
             code = 1 if self.failing else 0 if self._stands["tests"] else code
         self.exit_code = code
+
+
+def _size(detail: Body) -> int:
+    """Say about how many characters a failure's details have."""
+    sections = sum(len(section["text"]) for section in detail.get("sections") or ())
+    return len(detail.get("text") or "") + len(detail.get("stacks") or "") + sections
 
 
 def superseded(body: Body) -> bool:
