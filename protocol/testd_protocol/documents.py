@@ -141,6 +141,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     patterns: list[str] = []  # only tests in files whose path has one of these in it; empty: all
     shuffle: int | None = None  # the seed of a random order; None: the order of collection
     isolate: Literal["", "test"] = ""  # each test in a process of its own; empty: as configured
+    affected: bool = False  # only tests that may be affected by what has changed since they last ran
+    since: str = ""  # with `affected`: and by what differs from this git revision
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,6 +55,8 @@ _REQUEST = m.RunRequest(
     isolate="test",
     watch=True,
     patterns=["test_it", "unit/"],
+    affected=True,
+    since="main",
 )
 _RUNNER_STATUS = m.RunnerStatus(
     target="py3.12", state="ready", pid=70001, python="3.12.1", tests=62000, memory=48000, age=12.0

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from testd.framing import FrameError
 from testd_daemon.agent import memory
+from testd_daemon.agent.affected import Affected
 from testd_daemon.agent.agent_state import TABLE, AgentEvent, AgentState
 from testd_daemon.agent.commands import Commands
 from testd_daemon.agent.history import History
@@ -58,6 +59,8 @@ __all__ = ["Agent", "serve"]
 
 #: Seconds for runs to be cancelled and for the history to be written when the agent is asked to end.
 END_DEADLINE: Final = 3.0
+#: Seconds, at the end, for what the last runs used to be told and written.
+LEARN_DEADLINE: Final = 2.0
 _decoder = decoder(AgentInstruction)
 
 
@@ -151,7 +154,9 @@ class Agent:
         if not message.ephemeral:
             specs.containers.ledger = Ledger(os.path.join(message.state_dir, "engines.json"))
             tasks.start_soon(specs.containers.ledger.recover)
-        self._services = Services(message.workspace, pool, history, specs)
+        path = ":memory:" if message.ephemeral else os.path.join(message.state_dir, "affected.sqlite")
+        affected = Affected(message.workspace, path, tasks)
+        self._services = Services(message.workspace, pool, history, specs, affected)
         self._commands = Commands(message.workspace, pool, specs)
         await self._link.send(
             Ready(
@@ -222,7 +227,11 @@ class Agent:
                 for task in self._runs.values():
                     task.cancel("the daemon ends")
                 await self._idle.wait()
+        if orderly:
+            with anyio.move_on_after(LEARN_DEADLINE):
+                await services.affected.settle()
         await services.pool.close()
         services.specs.containers.ledger.close()
         await services.history.close()
+        await services.affected.close()
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+import anyio
+
 from testd_daemon.agent.freshness import Record
 from testd_daemon.agent.modules import ModuleGraph
 from testd_daemon.agent.selection import Argument, FileIndex, covers
@@ -41,6 +43,8 @@ class Collection:
         self.record = Record()
         self.modules = ModuleGraph()
         self.strangers = Strangers()
+        self.known = False  # its stem has told which modules it loaded
+        self.settled = anyio.Event()  # it has, or never will
         self.shared_code: Used | None = None  # what ran while it was loaded and collected
         self.parts: list[Collection] = []  # collected later, whose tests are in the place of earlier ones
         self.users = 0
@@ -69,6 +73,13 @@ class Collection:
         """Take what a stem or a worker loaded."""
         self.modules.add(message)
         self.strangers.add(message.strangers)
+        if not message.worker:
+            self.known = True
+            self.settled.set()
+
+    def lose(self) -> None:
+        """Its stem is gone: nothing more will come of it."""
+        self.settled.set()
 
     @cached_property
     def root(self) -> str:

@@ -77,6 +77,14 @@ class Record:
         """How many files and directories were told."""
         return self._entries
 
+    def files(self) -> list[str]:
+        """Return the files that were loaded, read or looked for, as far as this machine can see them."""
+        return list(self._files)
+
+    def folders(self) -> list[str]:
+        """Return the folders of which user code has asked for all names."""
+        return [path for path, directory in self._directories.items() if directory.everything]
+
     def change(self) -> Change | None:
         """Return the first entry that is not as it was, None if all are."""
         return next(self._changed(), None)

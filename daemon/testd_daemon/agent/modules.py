@@ -82,6 +82,24 @@ class ModuleGraph:
             waiting += self._inside(module)
         return frozenset(found)
 
+    def reached(self, modules: Iterable[str]) -> frozenset[str]:
+        """Return these modules and all that they import, directly or not, with the packages that these are in."""
+        found: set[str] = set()
+        waiting = list(modules)
+        while waiting:
+            module = waiting.pop()
+            if module not in found:
+                found.add(module)
+                waiting += self._imports.get(module, ())
+                package = module.rpartition(".")[0]
+                if package:
+                    waiting.append(package)
+        return frozenset(found)
+
+    def files(self) -> frozenset[str]:
+        """Return the files of all modules."""
+        return frozenset(self._modules)
+
     def _inside(self, package: str) -> list[str]:
         """Return the modules in a package; none for a plain module."""
         prefix = package + "."

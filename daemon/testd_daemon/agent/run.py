@@ -83,7 +83,7 @@ class RunTask:
         options = {name: getattr(request, name) for name in ("mode", "jobs", "timeout", "require")}
         resolved = resolve(services.workspace, caller, options)
         self._require = resolved.settings.require
-        for text in (*resolved.notices, *services.history.complaints()):
+        for text in (*resolved.notices, *services.history.complaints(), *services.affected.complaints()):
             self._reporter.event(Notice(level="warning", text=text))
         chosen = choose(resolved, request.targets)
         self._named = chosen[0].name
@@ -147,12 +147,14 @@ class RunTask:
                 counts[verdict] = counts.get(verdict, 0) + count
         code = exit_code(
             counts,
-            selected=sum(result.selected for result in usable),
+            selected=sum(result.selected + result.unaffected for result in usable),
             interrupted=bool(self._cancelled) or any(result.interrupted for result in usable),
             broken=any(result.broken for result in usable),
         )
         reasons = dict.fromkeys(result.reason for result in usable if result.reason)
         reason, hint = "; ".join(reasons), ""
+        if not reason and not counts and any(result.unaffected for result in usable):
+            reason = "nothing is affected by what has changed"
         if unusable and (not usable or self._require):
             names = ", ".join(result.target for result in unusable)
             code = code if code in (1, 2) else 4

@@ -165,6 +165,8 @@ class Runner:
         self._jobs.clear()
         for ended in self._commands.values():
             ended.set()
+        for collection in self.collections.values():
+            collection.lose()
 
     # ── what it is told ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -296,6 +298,7 @@ class Runner:
         """Let go of a collection, now or when its last user has done so."""
         collection.retired = True
         if not collection.users and self.collections.pop(collection.number, None) is not None:
+            collection.lose()
             self.send(DropCollection(collection=collection.number))
 
     def release(self, collection: Collection) -> None:
@@ -305,6 +308,14 @@ class Runner:
             self.drop(collection)
 
     # ── freshness ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def files(self) -> list[str]:
+        """Return what its lower checkpoints have loaded, read or looked for."""
+        return [path for record in self._records.values() for path in record.files()]
+
+    def folders(self) -> list[str]:
+        """Return the folders that user code has listed in its lower checkpoints."""
+        return [path for record in self._records.values() for path in record.folders()]
 
     def stale(self) -> tuple[Checkpoint, Change] | None:
         """Return the lowest checkpoint below the collected ones that files have changed under."""
@@ -316,7 +327,7 @@ class Runner:
             if found >= checkpoint:
                 self._records[found] = self._record()
         self._began_ns = time.time_ns()
-        self.collections.clear()
+        self._lose_all()
         self.catalogue = None
         started, plugins = checkpoint <= Checkpoint.STARTED, checkpoint <= Checkpoint.PLUGINS
         self.send(DropCollection(collection=0, configured=True, started=started, plugins=plugins))
@@ -399,8 +410,15 @@ class Runner:
 
     def _collection_lost(self, fault: Fault) -> None:
         """The process that kept a collection is gone: nothing can be forked from it any more."""
-        if self.collections.pop(fault.id, None) is not None:
+        collection = self.collections.pop(fault.id, None)
+        if collection is not None:
+            collection.lose()
             self.missed = fault.message
+
+    def _lose_all(self) -> None:
+        for collection in self.collections.values():
+            collection.lose()
+        self.collections.clear()
 
     def _depends(self, message: Dependencies) -> None:
         checkpoint = Checkpoint[message.checkpoint.upper()]

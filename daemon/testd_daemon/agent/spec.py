@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 
 from testd_daemon.agent.environment import difference
@@ -55,6 +57,18 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         return f"environment changed: {shown}"
 
+    def beside_files(self) -> dict[str, str]:
+        """Return what tests may depend on beside files, by what a user calls it."""
+        variables = sorted(self.significant.items())
+        told = {
+            "the interpreter": f"{self.runtime} {_moved_at(self.runtime)}",
+            "the kind of tests": self.kind,
+            "the framework's arguments": "\0".join(self.arguments),
+            "the environment's variables": "\0".join(f"{name}={value}" for name, value in variables),
+        }
+        told |= {f"the option {name}": value for name, value in self.options.items()}
+        return told
+
     def message(self) -> ConfigureRunner:
         """Return the message that configures a runner for this."""
         return ConfigureRunner(
@@ -72,3 +86,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             record=self.record,
             otherwise=self.otherwise,
         )
+
+
+def _moved_at(program: str) -> int:
+    """Return when a program was put in its place; 0 where it is not on this machine."""
+    try:
+        return os.stat(program).st_mtime_ns
+    except OSError:
+        return 0

@@ -13,6 +13,7 @@ import anyio
 import msgspec
 
 from testd_daemon.agent.actions import Action, Assign, Complete, Exit, Finish, Settle, Start, Stop
+from testd_daemon.agent.affected import Told
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.history import TestRecord
 from testd_daemon.agent.plan import Plan
@@ -64,6 +65,7 @@ class TargetRun:
         """Carry out `plan`; `attach` gives it a runner."""
         self.plan = plan
         self.records: list[TestRecord] = []
+        self.told: list[Told] = []  # what tests have used
         self.wake = anyio.Event()
         self.done = False
         self.broken = False  # a worker's session did not come to its end: whatever the verdicts, this is no success
@@ -189,6 +191,8 @@ class TargetRun:
 
     def used(self, message: Used) -> None:
         """A worker tells what its tests have used."""
+        if self._collection is not None and self._collection.number == message.collection:
+            self.told.append(Told(self._collection, message))
 
     def runner_lost(self, reason: str) -> None:
         """The runner is gone, and every worker with it."""

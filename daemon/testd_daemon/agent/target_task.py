@@ -19,6 +19,7 @@ import msgspec
 
 from testd.runner.processes import processors
 from testd_daemon.agent import jobs
+from testd_daemon.agent.affected import Affected, Facts, Selection, in_order, summary
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.history import History, Known, RunRecord, TestRecord
 from testd_daemon.agent.order import shuffled
@@ -49,11 +50,12 @@ RECONNECT_PAUSES: Final = (1.0, 2.0, 4.0)
 class Services:
     """What the runs of an agent share."""
 
-    def __init__(self, workspace: str, pool: Pool, history: History, specs: Specs) -> None:
+    def __init__(self, workspace: str, pool: Pool, history: History, specs: Specs, affected: Affected) -> None:
         """Serve the runs of one workspace."""
         self.workspace = workspace
         self.pool = pool
         self.history = history
+        self.affected = affected
         self.specs = specs
         self.shares = Shares()
 
@@ -76,6 +78,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     broken: bool = False  # a worker's session did not come to its end
     reason: str = ""  # why it ended early
     error: TestdError | None = None
+    unaffected: bool = False  # it was to run what is affected, and nothing is
 
 
 class TargetTask:
@@ -108,6 +111,8 @@ class TargetTask:
         self._cancelled = ""
         self._interrupted = False
         self._target: TargetRun | None = None
+        self._selection: Selection | None = None  # what is affected
+        self._unaffected = False  # nothing is, and so there is nothing to do
         self._strangers: set[str] = set()  # folders outside that the run was told of
         self._most = 1  # workers that would be of use
         self._room = 1  # workers that all targets on its machine may have together
@@ -151,6 +156,8 @@ class TargetTask:
             self._settings.paths, services.workspace, services.workspace
         )
         known = await services.history.known(spec.target)
+        if request.affected:
+            self._selection = await services.affected.select(spec.target, spec.beside_files())
         async with provide(
             services.pool, spec, arguments, self._settings, fresh=request.fresh, tell=self._prepare
         ) as provision:
@@ -204,7 +211,18 @@ class TargetTask:
         finally:
             if self._local:
                 self._services.shares.leave(self)
+        self._services.affected.hand_over(self._facts(spec, self._target, provision))
         return self._complete(self._target, records, len(plan) + len(errors), known)
+
+    def _facts(self, spec: Spec, target: TargetRun, provision: Provision) -> Facts:
+        """Return what the run told of its tests."""
+        runner, collection = provision.runner, provision.collection
+        return Facts(
+            target=spec.target, began_ns=int(self._began_at * 1e9), at=self._began_at,
+            tests={record.test: record.verdict for record in target.records}, told=target.told, collection=collection,
+            files=runner.files(), folders=runner.folders(), environment=spec.beside_files(),
+            silent=spec.launcher == "node", elsewhere=spec.launcher in ("docker", "ssh"),
+        )  # fmt: skip
 
     def _cut(
         self, ids: Sequence[str], left: Sequence[int], limit: int, durations: jobs.Durations, *, alone: bool
@@ -294,7 +312,23 @@ class TargetTask:
                 deselected += len(chosen) - len(kept)
                 chosen = kept
             self._reporter.event(Notice(level="info", text=f"--last-failed: {text}", target=self.name))
+        if self._selection is not None:
+            kept = self._affected(collection, chosen, known)
+            deselected += len(chosen) - len(kept)
+            chosen = kept
         return chosen, deselected
+
+    def _affected(self, collection: Collection, chosen: Sequence[int], known: Known) -> list[int]:
+        """Return those that are affected or have failed: files with failed tests first, then the quickest."""
+        assert self._selection is not None
+        failing = known.failing()
+        reasons = {n: self._selection.reason(collection.ids[n], failing) for n in chosen}
+        kept = [n for n, reason in reasons.items() if reason is not None]
+        self._unaffected = bool(chosen) and not kept
+        text, detail = summary(self._services.workspace, [found for found in reasons.values() if found], len(chosen))
+        self._reporter.event(Notice(level="info", text=text, detail=detail, target=self.name))
+        order = in_order([collection.ids[n] for n in kept], failing, jobs.Durations(known.durations))
+        return [kept[position] for position in order]
 
     def _announce(self, spec: Spec, provision: Provision, workers: int, *, alone: bool) -> None:
         collection, runner = provision.collection, provision.runner
@@ -396,15 +430,17 @@ class TargetTask:
             for file in {jobs.file_of(record.test) for record in target.records}
             if known.verdicts.get(file) in BAD
         ]
+        code = exit_code(
+            counts, selected=selected + self._unaffected, interrupted=interrupted, broken=target.broken
+        )
         record = RunRecord(
-            self._run, self.name, self._began_at, time.monotonic() - self._began,
-            exit_code(counts, selected=selected, interrupted=interrupted, broken=target.broken), counts,
+            self._run, self.name, self._began_at, time.monotonic() - self._began, code, counts,
             [*errors, *mended, *target.records],
         )  # fmt: skip
         self.remember = lambda: self._services.history.record(record)
         return Result(
             target=self.name, counts=counts, selected=selected, interrupted=interrupted, broken=target.broken,
-            reason=target.reason,
+            reason=target.reason, unaffected=self._unaffected,
         )  # fmt: skip
 
 

@@ -38,6 +38,8 @@ EPILOG = (
 def arguments(parser: Parser) -> None:
     """Add what `testd run` takes."""
     which, how, report = shared(parser)
+    which.add_argument("--affected", action="store_true", help="only what changes since its last run may affect")
+    which.add_argument("--since", metavar="REV", help="and what differs from this git revision may affect")
     which.add_argument(
         "-x", dest="maxfail", action="store_const", const=1, default=0, help="stop after the first failure"
     )
@@ -100,6 +102,8 @@ def main(options: Options) -> int:
         "update_snapshots": options.update_snapshots,
         "shuffle": _seed(options.shuffle),
         "isolate": options.isolate or "",
+        "affected": options.affected or options.since is not None,
+        "since": options.since or "",
     }
     report = make_report(options, request["workspace"], request["cwd"])
     with Interrupts() as interrupts:

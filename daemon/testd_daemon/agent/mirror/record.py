@@ -40,6 +40,14 @@ class MirroredRecord(Record):
         """How much was told; even nothing is something that was told."""
         return self._told
 
+    def files(self) -> list[str]:
+        """Return the files of the workspace that were loaded, read or looked for."""
+        return [self._prefix + path for path in self._inside if path]
+
+    def folders(self) -> list[str]:
+        """Return the folders of the workspace of which user code has asked for all names."""
+        return [self._prefix + path for path, directory in self._listed.items() if directory.everything]
+
     def change(self) -> Change | None:
         """Return the first that is known to have changed, None if nothing is."""
         return self._change

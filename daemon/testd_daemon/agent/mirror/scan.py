@@ -13,7 +13,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Final
 
 import anyio.to_thread
@@ -27,6 +27,8 @@ __all__ = ["DIGEST", "Scanner", "Snapshot"]
 #: Hexadecimal digits of SHA-256 that name content.
 DIGEST: Final = 32
 _PIECE: Final = 1024 * 1024
+
+Content = Callable[[str, os.stat_result], str]
 
 
 class Snapshot:
@@ -79,9 +81,10 @@ class _Folder:
 class Scanner:
     """Scans one workspace, for all targets that need it."""
 
-    def __init__(self, root: str) -> None:
-        """Know nothing yet; `root` is the workspace."""
+    def __init__(self, root: str, content: Content | None = None) -> None:
+        """Know nothing yet; `root` is the workspace. `content` stands for a file's content: the digest of its bytes."""
         self._root = root
+        self._content = content or _digest
         self._top = _Folder(root, "")
         self._lock = threading.Lock()
 
@@ -159,7 +162,7 @@ class Scanner:
             except OSError:
                 continue
             if (now.st_mtime_ns, now.st_ctime_ns, now.st_size, now.st_mode, now.st_ino) != file.seen:
-                _examine(file, now, self._root)
+                _examine(file, now, self._root, self._content)
             if file.entry is not None:
                 entries[file.path] = file.entry
             elif file.trouble:
@@ -223,7 +226,7 @@ def _time_and_size(path: str) -> tuple[int, int]:
     return now.st_mtime_ns, now.st_size
 
 
-def _examine(known: _Known, now: os.stat_result, root: str) -> None:
+def _examine(known: _Known, now: os.stat_result, root: str, content: Content) -> None:
     """Find out what a file or link is now."""
     seen = (now.st_mtime_ns, now.st_ctime_ns, now.st_size, now.st_mode, now.st_ino)
     known.trouble = ""
@@ -233,7 +236,7 @@ def _examine(known: _Known, now: os.stat_result, root: str) -> None:
             entry = FileEntry(known.path, "link", 0, 0, 0, _link(known.place, root))
         elif stat.S_ISREG(now.st_mode):
             mode = stat.S_IMODE(now.st_mode) & 0o777
-            entry = FileEntry(known.path, "file", mode, now.st_mtime_ns, now.st_size, _digest(known.place))
+            entry = FileEntry(known.path, "file", mode, now.st_mtime_ns, now.st_size, content(known.place, now))
     except FileNotFoundError:
         known.entry, known.seen = None, ()
         return
@@ -255,7 +258,7 @@ def _link(place: str, root: str) -> str:
     return text
 
 
-def _digest(place: str) -> str:
+def _digest(place: str, _now: os.stat_result) -> str:
     hashed = hashlib.sha256()
     with open(place, "rb", buffering=0) as file:
         while data := file.read(_PIECE):

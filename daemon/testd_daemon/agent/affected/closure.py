@@ -1,0 +1,131 @@
+"""Which files a test depends on by imports, and who of them looks at docstrings. Pure but for a look at libraries.
+
+Runs in the agent, in a thread. One object for each collection that a run had.
+"""
+
+# Paths as text, not objects: thousands are looked at for each run
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from testd_daemon.agent.affected.state import State
+from testd_daemon.agent.modules import ModuleGraph
+
+__all__ = ["Closure", "is_library", "is_standard", "library_folder"]
+
+#: Folders of installed distributions.
+_INSTALLED: Final = ("/site-packages/", "/dist-packages/")
+_STANDARD: Final = re.compile(r"/lib(?:64)?/(?:python|pypy)3[^/]*/")
+#: Text of a library that reads docstrings. To give something one is no reading.
+_READS_DOCS: Final = re.compile(rb"\.__doc__\b(?!\s*=[^=])|\bgetdoc\b|\bcleandoc\b|[\"']__doc__[\"']")
+#: Libraries that only hand docstrings on, or show them: no verdict comes of it.
+_HANDS_ON: Final = frozenset(
+    {"_pytest", "attr", "attrs", "decorator", "hypothesis", "mock", "pluggy", "pytest", "pytest.py",
+     "typing_extensions.py", "wrapt"}
+)  # fmt: skip
+#: Who imports plugins: what it loads belongs to no one test.
+_LOADERS: Final = ("_pytest", "pluggy", "testd")
+
+
+def is_standard(path: str) -> bool:
+    """Tell whether a file belongs to the interpreter itself."""
+    return _STANDARD.search(path) is not None and not is_library(path)
+
+
+def is_library(path: str) -> bool:
+    """Tell whether a file belongs to an installed distribution."""
+    return any(part in path for part in _INSTALLED)
+
+
+def library_folder(path: str) -> str:
+    """Return the folder in which the distribution of a file is installed; empty for any other file."""
+    for part in _INSTALLED:
+        before, found, _ = path.partition(part)
+        if found:
+            return before + found
+    return ""
+
+
+class Closure:
+    """The modules of one collection, as tests depend on them."""
+
+    def __init__(self, graph: ModuleGraph, state: State, tests: Iterable[str]) -> None:
+        """Take what was recorded; `tests` are the files of tests."""
+        self._graph = graph
+        self._state = state
+        self._root = state.root + "/"
+        self._tests = frozenset(tests)
+        self._own = frozenset(path for path in graph.files() if path.startswith(self._root) and not is_library(path))
+        self._reached: dict[frozenset[str], frozenset[str]] = {}
+        self._readers: dict[str, bool] = {}
+        self._plugins: frozenset[str] | None = None
+        self._conftests = [path for path in self._own if os.path.basename(path) == "conftest.py"]
+
+    def plugins(self, loaded: Iterable[str]) -> frozenset[str]:
+        """Return the files that every test depends on: those loaded before collection, and what plugins are made of."""
+        if self._plugins is not None:
+            return self._plugins
+        files = {path for path in loaded if path in self._own}
+        for path in self._own - self._tests:
+            importers = {name for module in self._graph.modules_of(path) for name in self._graph.importers_of(module)}
+            if path not in self._conftests and any(name.partition(".")[0] in _LOADERS for name in importers):
+                files.add(path)
+        self._plugins = self.of(files)
+        return self._plugins
+
+    def above(self, test: str) -> list[str]:
+        """Return the conftest files that apply to a test file."""
+        return [path for path in self._conftests if test.startswith(os.path.dirname(path) + "/")]
+
+    def of(self, files: Iterable[str]) -> frozenset[str]:
+        """Return the files of these modules and of all that they import; what is not known reaches everything."""
+        modules: set[str] = set()
+        for path in files:
+            found = self._graph.modules_of(path)
+            if not found and path in self._tests:
+                return self._own | frozenset(files)
+            modules |= found
+        wanted = frozenset(modules)
+        reached = self._reached.get(wanted)
+        if reached is None:
+            reached = self._reached[wanted] = self._files(self._graph.reached(wanted))
+        return reached
+
+    def _files(self, modules: Iterable[str]) -> frozenset[str]:
+        files = {path for path in map(self._graph.file_of, modules) if path and not is_standard(path)}
+        if any(self._dynamic(path) for path in files & self._own):
+            files |= self._own - self._tests
+        return frozenset(files)
+
+    def _dynamic(self, path: str) -> bool:
+        source = self._state.source_of(path) if path.endswith(".py") else None
+        return source is not None and source.dynamic
+
+    def reads_docs(self, files: Iterable[str]) -> bool:
+        """Tell whether any of these looks at docstrings."""
+        return any(map(self._reads, files))
+
+    def _reads(self, path: str) -> bool:
+        known = self._readers.get(path)
+        if known is None:
+            known = self._readers[path] = self._find_out(path)
+        return known
+
+    def _find_out(self, path: str) -> bool:
+        if path in self._own:
+            source = self._state.source_of(path) if path.endswith(".py") else None
+            return source is not None and source.reads_docs
+        if not is_library(path) or not path.endswith(".py"):
+            return False
+        folder = next(part for part in _INSTALLED if part in path)
+        if path.partition(folder)[2].partition("/")[0] in _HANDS_ON:
+            return False
+        try:
+            with open(path, "rb") as file:
+                return _READS_DOCS.search(file.read()) is not None
+        except OSError:
+            return True

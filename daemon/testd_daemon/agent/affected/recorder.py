@@ -1,0 +1,270 @@
+"""From what a run told to what the book holds of its tests. Runs in the agent, in a thread, after the run.
+
+A test gets a record only where it is certain what was loaded: a file that has changed since shortly before the run
+began leaves the tests that used it without one, and they count as affected.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final, NamedTuple
+
+import msgspec
+
+from testd_daemon.agent.affected.book import Book, Entry, Part
+from testd_daemon.agent.affected.closure import Closure, is_library, is_standard, library_folder
+from testd_daemon.agent.affected.fingerprint import ALL, BYTES, DOC, FRAME, MODULE, digest
+from testd_daemon.agent.affected.state import LISTING, State
+from testd_daemon.agent.collection import Collection
+from testd_protocol.messages import Code, Use, Used
+
+__all__ = ["Facts", "Told", "environment_parts", "record"]
+
+#: Verdicts that say nothing of what the test would have used.
+_CUT_OFF: Final = ("crashed", "timed out", "cancelled")
+
+
+class Told(NamedTuple):
+    """A page of what a worker's tests used, with the collection whose indexes it has."""
+
+    collection: Collection
+    page: Used
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run on one target."""
+
+    target: str
+    began_ns: int  # wall clock, before anything was loaded for it or found to be fresh
+    at: float  # wall clock
+    tests: dict[str, str]  # those that have an outcome → verdict
+    told: list[Told]
+    collection: Collection
+    files: list[str]  # what was loaded or looked for before collection
+    folders: list[str]  # what was listed by user code before collection
+    environment: dict[str, str]  # what user code may depend on beside files
+    silent: bool = False  # the target does not tell what tests use: whole modules count
+    elsewhere: bool = False  # files outside of the workspace are not those of this machine
+
+
+def environment_parts(target: str, environment: dict[str, str]) -> list[Part]:
+    """Return the parts that a target's environment is made of. They are no files: their paths begin with no slash."""
+    return [Part(f"{target}:{name}", "", digest(value.encode("utf-8", "surrogateescape")))
+            for name, value in environment.items()]  # fmt: skip
+
+
+def record(book: Book, state: State, facts: Facts, generation: int) -> set[str]:
+    """Give each test of a run its record, or take the one that it had; return the tests that have none now."""
+    return _Recorder(book, state, facts, generation).record()
+
+
+class _UnsureError(Exception):
+    """Something may not have been what it is now."""
+
+
+class _Recorder:
+    def __init__(self, book: Book, state: State, facts: Facts, generation: int) -> None:
+        self._book = book
+        self._state = state
+        self._facts = facts
+        self._generation = generation
+        self._root = state.root + "/"
+        self._written = {path for told in facts.told for path in told.page.written}
+        collections = {told.collection.number: told.collection for told in facts.told}
+        collections[facts.collection.number] = facts.collection
+        self._collections = collections
+        self._closures: dict[int, Closure] = {}
+        self._commons: dict[int, frozenset[int]] = {}
+        self._bases: dict[tuple[int, str], int | None] = {}
+        self._sure: dict[str, bool] = {}
+        self._closures_of: dict[tuple[int, str], frozenset[str]] = {}
+        self._reshaped = {os.path.dirname(path) + "/" for path in state.later - self._written}
+        self._shared = self._shared_codes()
+
+    def record(self) -> set[str]:
+        """Do it."""
+        shelf = self._book.shelf(self._facts.target)
+        shelf.written |= self._written
+        shelf.root = self._facts.collection.root
+        uses = self._uses()
+        without: set[str] = set()
+        for test, verdict in self._facts.tests.items():
+            entry = None
+            if verdict not in _CUT_OFF and test in uses:
+                collection, use, codes = uses[test]
+                entry = self._entry(collection, test, use, codes)
+            if entry is None:
+                without.add(test)
+                shelf.tests.pop(test, None)
+            else:
+                shelf.tests[test] = entry
+        return without
+
+    def _uses(self) -> dict[str, tuple[Collection, Use, dict[int, Code] | None]]:
+        """Return what each test used; the codes are None where functions are not recorded."""
+        found: dict[str, tuple[Collection, Use, dict[int, Code] | None]] = {}
+        if self._facts.silent:
+            nothing = Use(0, [], [], [], False)
+            return dict.fromkeys(self._facts.tests, (self._facts.collection, nothing, None))
+        codes: dict[tuple[int, int], dict[int, Code]] = {}
+        for collection, page in self._facts.told:
+            process = codes.get((collection.number, page.worker))
+            if process is None:
+                stem = collection.shared_code
+                process = {code.number: code for code in stem.codes} if stem is not None else {}
+                codes[collection.number, page.worker] = process
+            process.update((code.number, code) for code in page.codes)
+            for use in page.uses:
+                if 0 <= use.test < len(collection.ids):
+                    found[collection.ids[use.test]] = collection, use, process if page.functions else None
+        return found
+
+    def _shared_codes(self) -> dict[str, set[str]]:
+        """Return the parts whose effect outlives a test: keys by file."""
+        shared: dict[str, set[str]] = {}
+        pages = [told.page for told in self._facts.told]
+        pages += [found.shared_code for found in self._collections.values() if found.shared_code is not None]
+        stems = {n: found.shared_code.codes for n, found in self._collections.items() if found.shared_code is not None}
+        known: dict[tuple[int, int], dict[int, Code]] = {}
+        for page in pages:
+            process = known.setdefault((page.collection, page.worker), {})
+            if not process:
+                process.update((code.number, code) for code in stems.get(page.collection, ()))
+            process.update((code.number, code) for code in page.codes)
+            for number in page.shared:
+                code = process.get(number)
+                if code is not None:
+                    shared.setdefault(code.path, set()).add(self._key(code))
+        return shared
+
+    # ── one test ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _entry(self, collection: Collection, test: str, use: Use, codes: dict[int, Code] | None) -> Entry | None:
+        path = collection.path_of(test)
+        base = self._base(collection, path, functions=codes is not None)
+        if base is None:
+            return None
+        try:
+            own = self._own(collection, path, use, codes)
+        except _UnsureError:
+            return None
+        return Entry(base, self._book.set_of(own), self._generation, use.everything, self._facts.at)
+
+    def _own(self, collection: Collection, path: str, use: Use, codes: dict[int, Code] | None) -> set[int]:
+        """Return what a test used itself. Raises _UnsureError."""
+        parts: set[int] = set()
+        ran: set[str] = set()
+        for number in use.codes if codes is not None else ():
+            code = (codes or {}).get(number)
+            if code is None:
+                raise _UnsureError
+            if code.path.startswith(self._root):
+                ran.add(code.path)
+                parts.add(self._part(code.path, self._key(code)))
+        closure = self._closure(collection)
+        for file in ran - self._closure_of(collection, path):  # what is loaded by names that were computed
+            parts.update(self._part(found, self._module_key(found)) for found in closure.of([file]))
+        parts.update(self._part(file, BYTES) for file in use.files)
+        parts.update(self._part(folder.rstrip("/") + "/", LISTING) for folder in use.folders)
+        return parts
+
+    def _key(self, code: Code) -> str:
+        source = self._state.source_of(code.path, places=True)
+        return source.part_of(code.name, code.line) if source is not None else ALL
+
+    # ── what the tests of a file share ───────────────────────────────────────────────────────────────────────────────
+
+    def _base(self, collection: Collection, path: str, *, functions: bool) -> int | None:
+        key = collection.number, path
+        if key not in self._bases:
+            try:
+                self._bases[key] = self._book.set_of(self._base_parts(collection, path, functions=functions))
+            except _UnsureError:
+                self._bases[key] = None
+        return self._bases[key]
+
+    def _base_parts(self, collection: Collection, path: str, *, functions: bool) -> set[int]:
+        parts = set(self._common(collection))
+        files = self._closure_of(collection, path)
+        for file in files:
+            if not file.startswith(self._root) and self._facts.elsewhere:
+                continue
+            key = self._module_key(file)
+            if functions and key == MODULE:
+                parts.add(self._part(file, FRAME if file == path else MODULE))
+                parts.update(self._part(file, shared) for shared in self._shared.get(file, ()))
+            else:
+                parts.add(self._part(file, ALL if key == MODULE else key))
+        python = path.endswith(".py")
+        parts.add(self._part(path, BYTES if not python else FRAME if functions else ALL))
+        if not python or _has_doctests(collection, path) or self._closure(collection).reads_docs(files):
+            parts.update(self._part(file, DOC) for file in files if self._module_key(file) == MODULE)
+        return parts
+
+    def _closure_of(self, collection: Collection, path: str) -> frozenset[str]:
+        key = collection.number, path
+        found = self._closures_of.get(key)
+        if found is None:
+            closure = self._closure(collection)
+            found = closure.of([path, *closure.above(path)]) | closure.plugins(self._facts.files)
+            self._closures_of[key] = found
+        return found
+
+    def _closure(self, collection: Collection) -> Closure:
+        found = self._closures.get(collection.number)
+        if found is None:
+            tests = {collection.path_of(test) for test in dict.fromkeys(t.partition("::")[0] for t in collection.ids)}
+            found = self._closures[collection.number] = Closure(collection.modules, self._state, tests)
+        return found
+
+    def _common(self, collection: Collection) -> frozenset[int]:
+        """Return what every test of a collection depends on. Raises _UnsureError."""
+        found = self._commons.get(collection.number)
+        if found is None:
+            parts = {
+                self._part(path, key)
+                for path in self._read_before(collection)
+                for key in ((ALL, DOC) if self._module_key(path) == MODULE else (BYTES,))
+            }
+            folders = {path for path in (*self._facts.folders, *collection.record.folders()) if self._ours(path)}
+            if not self._facts.elsewhere:
+                folders |= {found for found in map(library_folder, collection.modules.files()) if found}
+            parts.update(self._part(path.rstrip("/") + "/", LISTING) for path in folders)
+            parts.update(map(self._book.part, environment_parts(self._facts.target, self._facts.environment)))
+            found = self._commons[collection.number] = frozenset(parts)
+        return found
+
+    def _read_before(self, collection: Collection) -> set[str]:
+        """Return the files that were read, or looked for, before any test ran, and that are no modules of tests."""
+        paths = {*self._facts.files, *collection.record.files()} - collection.modules.files() - collection.broken
+        return {path for path in paths if not is_standard(path) and (self._ours(path) or not self._facts.elsewhere)}
+
+    def _ours(self, path: str) -> bool:
+        return path.startswith(self._root)
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _module_key(self, path: str) -> str:
+        ours = path.startswith(self._root) and path.endswith(".py") and not is_library(path)
+        return MODULE if ours else BYTES
+
+    def _part(self, path: str, key: str) -> int:
+        """Return the number of a part as it is now. Raises _UnsureError where it may have been something else."""
+        sure = self._sure.get(path)
+        if sure is None:
+            found = self._state.digest_of(path, BYTES)
+            sure = self._sure[path] = (
+                path in self._written
+                or (path.endswith("/") and path not in self._reshaped)
+                or (bool(found) and self._state.unchanged_since(path, self._facts.began_ns))
+                or not (found or path in self._state.later)
+            )
+        if not sure:
+            raise _UnsureError(path)
+        return self._book.part(Part(path, key, self._state.digest_of(path, key)))
+
+
+def _has_doctests(collection: Collection, path: str) -> bool:
+    """Tell whether docstrings are among the tests of a file: their names have dots."""
+    names = (collection.ids[n].partition("::")[2].partition("[")[0] for n in collection.index.of_file(path))
+    return any("." in name for name in names)

@@ -1,0 +1,180 @@
+"""The memory of what tests depend on, for the agent's event loop: learn from a run, and say what is affected.
+
+All work is done in a thread, one piece at a time. What a run told is learned after the run; whoever asks meanwhile
+waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from testd_daemon.agent.affected.book import Book, Shelf
+from testd_daemon.agent.affected.choice import Changes, Reason, affected
+from testd_daemon.agent.affected.recorder import Facts, environment_parts, record
+from testd_daemon.agent.affected.state import State
+from testd_daemon.agent.affected.store import Store
+
+__all__ = ["Affected", "Selection"]
+
+#: Seconds that a target has to tell which modules it loaded, once its run is over.
+MODULES_DEADLINE: Final = 20.0
+#: Runs after which what no test holds any more is swept out.
+SWEEP_EVERY: Final = 50
+_T = TypeVar("_T")
+
+
+class Selection:
+    """The tests of one target that are affected."""
+
+    def __init__(self, shelf: Shelf, reasons: dict[str, Reason], generation: int, changed: Iterable[str]) -> None:
+        """Take the reasons of those that have a record."""
+        self.reasons = reasons
+        self.generation = generation  # of the workspace when it was looked at
+        self.changed = frozenset(changed)  # paths that this look has found to be other than in the one before
+        self._shelf = shelf
+
+    def reason(self, test: str, failing: Collection[str] = ()) -> Reason | None:
+        """Return why a test is to run, None where it need not; `failing` are those that did not pass last time."""
+        if test in failing or test.partition("::")[0] in failing:
+            return Reason("failed")
+        found = self.reasons.get(test)
+        if found is None and test not in self._shelf.tests:
+            return Reason("new")
+        return found
+
+    def files(self) -> list[str]:
+        """Return the files of the affected tests that have a record: absolute paths, sorted."""
+        root = self._shelf.root
+        return sorted({f"{root}/{test.partition('::')[0]}" for test in self.reasons})
+
+
+class Affected:
+    """What the tests of a workspace depend on. `path` is a file, or `:memory:`."""
+
+    def __init__(self, workspace: str, path: str, tasks: TaskGroup) -> None:
+        """Open nothing yet; what is learned later is learned in this task group."""
+        self._tasks = tasks
+        self._book = Book()
+        self._state = State(workspace)
+        self._store = Store(path)
+        self._limiter = anyio.CapacityLimiter(1)
+        self._stale: dict[str, set[int]] = {}  # by path
+        self._environments: dict[str, bytes] = {}  # what parts that are no files are now
+        self._pending: dict[int, tuple[str, anyio.Event]] = {}
+        self._learned = 0
+        self._opened = False
+
+    async def close(self) -> None:
+        """Close the file, after what is being written."""
+        await self._in_thread(self._store.close)
+
+    def complaints(self) -> list[str]:
+        """Return what a user should be told, once."""
+        problem, self._store.problem = self._store.problem, ""
+        return [f"what tests depend on cannot be kept: {problem}"] if problem else []
+
+    # ── learning ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def hand_over(self, facts: Facts) -> None:
+        """Learn from a run when its target has told all there is. Until then its tests have no record."""
+        done = self._pending[id(facts)] = facts.target, anyio.Event()
+        self._tasks.start_soon(self._await_and_learn, facts, done[1])
+
+    async def settle(self) -> None:
+        """Wait until all that was handed over is learned."""
+        while self._pending:
+            _, done = next(iter(self._pending.values()))
+            await done.wait()
+
+    async def _await_and_learn(self, facts: Facts, done: anyio.Event) -> None:
+        try:
+            await self._in_thread(lambda: self._begin(facts))
+            collections = {facts.collection, *(told.collection for told in facts.told)}
+            with anyio.move_on_after(MODULES_DEADLINE):
+                for collection in collections:
+                    await collection.settled.wait()
+            known = all(collection.known for collection in collections)
+            await self._in_thread(
+                lambda: self._learn(facts) if known else self._store.forget(facts.target, facts.tests)
+            )
+        finally:
+            self._pending.pop(id(facts), None)
+            done.set()
+
+    def _begin(self, facts: Facts) -> None:
+        """Take the records that are out of date now; if this process ends before new ones are written, take all."""
+        self._store.mark(facts.target)
+        tests = self._book.shelf(facts.target).tests
+        for test in facts.tests:
+            tests.pop(test, None)
+
+    def _learn(self, facts: Facts) -> None:
+        _, generation = self._look(facts.began_ns)
+        record(self._book, self._state, facts, generation)
+        self._refresh(self._book.by_path)
+        self._store.save(self._book, self._state, facts.target, facts.tests, self._state.seen)
+        self._learned += 1
+        if self._learned % SWEEP_EVERY == 0:
+            self._store.drop(*self._book.sweep())
+
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def select(self, target: str, environment: dict[str, str]) -> Selection:
+        """Look at the workspace, and say which tests of a target are affected."""
+        for found, done in list(self._pending.values()):
+            if found == target:
+                await done.wait()
+        return await self._in_thread(lambda: self._select(target, environment))
+
+    def _select(self, target: str, environment: dict[str, str]) -> Selection:
+        changed, generation = self._look()
+        for part in environment_parts(target, environment):
+            self._environments[part.path] = part.digest
+            self._refresh([part.path])
+        stale: set[int] = set()
+        for numbers in self._stale.values():
+            stale |= numbers
+        reasons = affected(self._book, self._state, target, Changes(stale))
+        return Selection(self._book.shelf(target), reasons, generation, changed)
+
+    def _look(self, began_ns: int = 0) -> tuple[set[str], int]:
+        others = [path for path in self._book.by_path if path.startswith("/") and not self._state.inside(path)]
+        changed, generation = self._state.look(others, began_ns)
+        self._refresh(changed)
+        return changed, generation
+
+    def _refresh(self, paths: Iterable[str]) -> None:
+        """Find out which parts of these paths are not what they were."""
+        book, state = self._book, self._state
+        for path in paths:
+            numbers = book.by_path.get(path)
+            stale = set()
+            for number in numbers or ():
+                part = book.parts[number]
+                if path.startswith("/"):
+                    now = state.digest_of(path, part.key)
+                else:
+                    now = self._environments.get(path, part.digest)
+                if now != part.digest:
+                    stale.add(number)
+            if stale:
+                self._stale[path] = stale
+            else:
+                self._stale.pop(path, None)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        def opened() -> _T:
+            if not self._opened:
+                self._opened = True
+                self._book = self._store.open(self._state)
+                self._state.look([path for path in self._book.by_path if path.startswith("/")])
+                self._refresh(self._book.by_path)
+            return work()
+
+        # Not to be cancelled (the default): a piece of work is short, and half of one is worth nothing.
+        return await anyio.to_thread.run_sync(opened, limiter=self._limiter)

@@ -1,0 +1,215 @@
+"""What is in the workspace now, and since which generation. Runs in the agent, in a thread, one call at a time.
+
+Files are looked at by their times, size and place, and read only where these have moved; what was seen so shortly after
+a change that another could have had the same time is read again. A generation ends with each look that finds something
+changed. What a file was in an earlier generation is remembered for a while.
+"""
+
+# Paths as text, not objects: tens of thousands are looked at before a run
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from testd.runner.dependencies import listing
+from testd_daemon.agent.affected.fingerprint import BYTES, Source, digest, read
+from testd_daemon.agent.freshness import GRANULARITY_NS
+from testd_daemon.agent.mirror import Scanner
+from testd_protocol.messages import FileEntry
+
+__all__ = ["LISTING", "MISSING", "Seen", "State"]
+
+#: The key of the part that is the names in a folder.
+LISTING: Final = "<listing>"
+#: The digest of what is not there.
+MISSING: Final = b""
+#: Bytes of a file above which its times and size stand for its content.
+LARGEST_READ: Final = 4 * 1024 * 1024
+#: Contents that are remembered of one file.
+VERSIONS_KEPT: Final = 30
+
+Signature = tuple[int, ...]  # mtime in ns, ctime in ns, size, mode, inode; empty: not there
+
+
+class Seen:
+    """A file or folder as it was last seen."""
+
+    __slots__ = ("content", "settled", "signature", "since", "source")
+
+    def __init__(self, signature: Signature, content: bytes, since: int) -> None:
+        """Take what was found. `content` is a digest; `since` is when that was first seen (wall clock, ns)."""
+        self.signature = signature
+        self.content = content
+        self.since = since
+        self.settled = True
+        self.source: Source | None = None  # once it was asked for
+
+    @property
+    def moved_at(self) -> int:
+        """When the file last changed, or was put in its place; in ns."""
+        return max(self.signature[:2], default=0)
+
+
+class State:
+    """The workspace as the agent last saw it."""
+
+    def __init__(self, root: str) -> None:
+        """Know nothing yet; `root` is the workspace."""
+        self.root = root
+        self.generation = 1
+        self.seen: dict[str, Seen] = {}
+        self.versions: dict[str, list[tuple[int, bytes]]] = {}  # of the workspace's own files: since when, content
+        self._scanner = Scanner(root, content=_place)
+        self._entries: dict[str, FileEntry] = {}
+        self._unsettled: set[str] = set()
+        self.later: set[str] = set()  # what the last look found to have changed after the moment that it was given
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def look(self, others: Iterable[str] = (), began_ns: int = 0) -> tuple[set[str], int]:
+        """Look at the workspace, and at these paths that may be elsewhere (a folder ends with a slash).
+
+        Returns the paths that have changed since the last look, and the generation to which what ran since `began_ns`
+        belongs: what changed after that moment counts as later.
+        """
+        entries = self._scanner.look().entries
+        before, self._entries = self._entries, entries
+        own = {path for path, entry in entries.items() if before.get(path) is not entry and entry.kind != "folder"}
+        own |= {path for path in before if path not in entries}
+        own = {f"{self.root}/{path}" for path in own}
+        if not before:  # the first look: what has gone since another agent looked
+            own.update(path for path, kept in self.versions.items() if kept[-1][1] and not self.inside(path))
+        inside = {path for path in self._unsettled if path[len(self.root) + 1 :] in entries}
+        changed = {path for path in own | inside if self._look_at(path)}
+        outside = {path for path in {*others, *self._unsettled} - own - inside if not self.inside(path)}
+        changed |= {path for path in outside if self._look_at(path)}
+        ours = [path for path in changed if path in own or path in inside]
+        return changed, self._turn(ours, began_ns)
+
+    def inside(self, path: str) -> bool:
+        """Tell whether a path is among the workspace's own files: those that no ignore file leaves out."""
+        return path.startswith(self.root + "/") and path[len(self.root) + 1 :] in self._entries and path[-1] != "/"
+
+    def _turn(self, changed: list[str], began_ns: int) -> int:
+        """Begin a new generation for what has changed; two where some of it came before a run, and some after."""
+        later = {path for path in changed if began_ns and not self.unchanged_since(path, began_ns)}
+        self.later = later
+        for group in ([path for path in changed if path not in later], later):
+            if group:
+                self.generation += 1
+            for path in group:
+                versions = self.versions.setdefault(path, [])
+                versions.append((self.generation, self.seen[path].content))
+                del versions[:-VERSIONS_KEPT]
+        return self.generation - bool(later)
+
+    def _look_at(self, path: str) -> bool:
+        """Look at one path again; tell whether its content is another one."""
+        known = self.seen.get(path)
+        signature = _signature(path)
+        if known is not None and known.signature == signature and known.settled:
+            return False
+        now = time.time_ns()
+        found = Seen(signature, _content(path, signature), now)
+        found.settled = found.moved_at < now - GRANULARITY_NS
+        (self._unsettled.discard if found.settled else self._unsettled.add)(path)
+        if known is not None and known.content == found.content:
+            known.signature, known.settled = signature, found.settled
+            return False
+        self.seen[path] = found
+        return True
+
+    # ── what is there ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def digest_of(self, path: str, key: str) -> bytes:
+        """Return the digest that a part has now, `MISSING` where there is no such part."""
+        known = self.seen.get(path)
+        if known is None:
+            self._look_at(path)
+            known = self.seen[path]
+        if not known.signature:
+            return MISSING
+        if key in (BYTES, LISTING):
+            return known.content
+        source = self.source_of(path)
+        return source.parts.get(key, MISSING) if source is not None else MISSING
+
+    def source_of(self, path: str, *, places: bool = False) -> Source | None:
+        """Return what is in a source file, None where it is not there or changes just now.
+
+        `places`: with where its functions are, for which it may have to be read again.
+        """
+        if not self.digest_of(path, BYTES):
+            return None
+        known = self.seen[path]
+        if known.source is None or (places and known.source.places is None):
+            try:
+                with open(path, "rb") as file:
+                    data = file.read()
+            except OSError:
+                return None
+            source = read(data)
+            if source.parts[BYTES] != known.content and len(data) <= LARGEST_READ:
+                return None
+            known.source = source
+        return known.source
+
+    def at(self, path: str, generation: int) -> bytes | None:
+        """Return what a file of the workspace was in a generation; None where that is not known any more."""
+        versions = self.versions.get(path)
+        if versions is None:
+            return MISSING
+        for since, content in reversed(versions):
+            if since <= generation:
+                return content
+        return MISSING if len(versions) < VERSIONS_KEPT else None
+
+    def changed_since(self, generation: int) -> set[str]:
+        """Return the workspace's own files that are not what they were in a generation."""
+        return {
+            path
+            for path, versions in self.versions.items()
+            if versions[-1][0] > generation and self.at(path, generation) != versions[-1][1]
+        }
+
+    def unchanged_since(self, path: str, moment_ns: int) -> bool:
+        """Tell whether what is at a path was there, the same, at a moment (wall clock, ns)."""
+        known = self.seen.get(path)
+        if known is None:
+            return False
+        if not known.signature:
+            return known.since <= moment_ns or path not in self.versions
+        return known.since <= moment_ns or known.moved_at < moment_ns - GRANULARITY_NS
+
+
+def _place(_path: str, found: os.stat_result) -> str:
+    """Stand for the content of a file that is not read: another time or place, another text."""
+    return f"{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
+
+
+def _signature(path: str) -> Signature:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode, found.st_ino
+
+
+def _content(path: str, signature: Signature) -> bytes:
+    """Return the digest of what is there: the names in a folder, the bytes of a file."""
+    if not signature:
+        return MISSING
+    if path.endswith("/"):
+        return digest("\0".join(listing(path, True)).encode("utf-8", "surrogateescape"))
+    mtime, _, size, mode, _ = signature
+    if not stat.S_ISREG(mode) or size > LARGEST_READ:
+        return digest(f"{mtime} {size} {mode}".encode())
+    try:
+        with open(path, "rb") as file:
+            return digest(file.read())
+    except OSError as error:
+        return digest(f"{error.errno}".encode())
