@@ -55,6 +55,7 @@ class PytestSuite:
         self._pause: Callable[[], None] = lambda: None
         self._stopping: Callable[[], bool] = lambda: False
         self._reports = Reports(settings)
+        self._fixtures: Any = None
         self._config: Any = None
         self._session: Any = None
         self.framework = "pytest"
@@ -84,6 +85,9 @@ class PytestSuite:
 
         for name in default_plugins:
             importlib.import_module(f"_pytest.{name}")
+        from testd.runner.pytest_fixtures import SharedFixtures
+
+        self._fixtures = SharedFixtures
         _become_main()
 
     def configure(self, pause: "Callable[[], None]") -> None:
@@ -249,6 +253,8 @@ class PytestSuite:
                 manager.unregister(plugin)
         if worker.workers > 1:
             share(self._config, worker)
+        if worker.recorder is not None:
+            manager.register(self._fixtures(worker.recorder))
         state.update_snapshots = worker.update_snapshots or None
         self._reports.start()
 

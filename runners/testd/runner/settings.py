@@ -8,7 +8,7 @@ __all__ = ["Collection", "Settings", "SuiteFault", "WorkerSettings"]
 class Settings:
     """What a runner is for, as `ConfigureRunner` brought it. Paths are absolute, as the target sees them."""
 
-    __slots__ = ("arguments", "capture_limit", "cwd", "kind", "mode", "otherwise", "root", "settings", "stem")
+    __slots__ = ("arguments", "capture_limit", "cwd", "kind", "mode", "otherwise", "record", "root", "settings", "stem")
 
     def __init__(
         self,
@@ -22,6 +22,7 @@ class Settings:
         stem: bool = True,
         settings: Optional[Dict[str, str]] = None,
         otherwise: Optional[str] = None,
+        record: bool = True,
     ) -> None:
         """Keep the values; `capture_limit` is in bytes of a section, `otherwise` the kind where there is no pytest."""
         self.root = root
@@ -33,6 +34,7 @@ class Settings:
         self.capture_limit = capture_limit
         self.stem = stem
         self.settings = settings or {}
+        self.record = record
 
     @classmethod
     def read(cls, message: Dict[str, Any]) -> "Settings":
@@ -44,7 +46,7 @@ class WorkerSettings:
     """What one worker is for, as `StartWorker` brought it. Times are in seconds."""
 
     _told = ("collection", "maxfail", "paths", "place", "run", "stream", "update_snapshots", "worker", "workers")
-    __slots__ = (*_told, "stopping")
+    __slots__ = (*_told, "recorder", "stopping")
 
     def __init__(
         self,
@@ -71,6 +73,8 @@ class WorkerSettings:
         self.place = place
         #: Whether the supervisor asked the worker to stop: tells its interrupt from one that a test raised.
         self.stopping: Callable[[], bool] = lambda: False
+        #: The record of what tests use, for a suite that shares fixtures between them; None where nothing is recorded.
+        self.recorder: Any = None
 
     @classmethod
     def read(cls, message: Dict[str, Any]) -> "WorkerSettings":

@@ -26,6 +26,7 @@ from testd.runner.dependencies import Dependencies
 from testd.runner.imports import ImportRecord
 from testd.runner.settings import Collection, Settings, SuiteFault, WorkerSettings
 from testd.runner.slots import Slots
+from testd.runner.used import Recorder
 from testd.runner.worker import Worker, finish_process
 
 __all__ = ["Stem", "start"]
@@ -91,11 +92,13 @@ class Stem:
         self._callers = Callers()
         self._imports = ImportRecord(settings.root)
         self._dependencies = Dependencies(settings.root)
+        self._recorder = Recorder(settings.root, on=settings.record)
         self._suite: Any = None
         self._selecting = 0
         self._wake = -1
         self._leisure: Iterator[None] = iter(())  # what can wait until there is nothing more urgent, step by step
         self._patience: Optional[float] = None
+        self._owing = False  # workers run, and the agent has not heard what they share
 
     # ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,6 +108,7 @@ class Stem:
         self._set_path()
         garbage.install()
         self._imports.install()
+        self._recorder.start()
         self._dependencies.start()
         with self._telling_faults(0):
             self._suite = suites.choose(self.settings)
@@ -149,6 +153,7 @@ class Stem:
             self._find_directory()
             found = self._suite.collect(paths)
             self._dependencies.stop()
+            self._recorder.settle()
             garbage.freeze()
             self._tell_dependencies()
             self._tell_collection(found)
@@ -158,6 +163,7 @@ class Stem:
         """Go all the way in this process and be a worker: mode `bin`. Does not return."""
         self._set_path()
         self._imports.install()
+        self._recorder.start()
         message, _ = self.channel.receive()
         settings = WorkerSettings.read(message)
         with self._telling_faults(settings.collection):
@@ -165,9 +171,11 @@ class Stem:
             self._suite.start()
             self._suite.configure(self._pause)
             self._suite.collect(settings.paths)
+            self._recorder.settle()
         self._imports.strangers.settle()
         slot = self.slots.writer(message["slot"])
-        finish_process(Worker(self.channel, self._suite, settings, slot, self._imports), slot, stacks)
+        worker = Worker(self.channel, self._suite, settings, slot, self._imports, self._recorder)
+        finish_process(worker, slot, stacks)
 
     def _set_path(self) -> None:
         """Give user code the `sys.path` of `python -m`: the working directory first; the runner's own code last."""
@@ -196,10 +204,13 @@ class Stem:
         """
         while True:
             if not self.channel.pending:
-                patience = None if self._children else self._patience
+                patience = 0 if self._owing else None if self._children else self._patience
                 lines = self._callers.lines
                 watched = [self.channel.fileno(), self._wake, *(line.fileno() for line in lines)]
                 ready, _, _ = select.select(watched, [], [], patience)
+                if not ready and self._owing:
+                    self._tell_used()
+                    continue
                 if not ready:
                     done = next(self._leisure, self) is self
                     self._patience = None if done else 0
@@ -218,6 +229,7 @@ class Stem:
                     return
             elif kind == "Fork":
                 self._fork_worker(message, descriptors)
+                self._owing = self.settings.record
             elif kind == "Select":
                 self._select(message)
             elif kind == "StartCommand":
@@ -273,7 +285,9 @@ class Stem:
         stacks = high(stacks)
         settings = WorkerSettings.read(message)
         slot = self.slots.writer(message["slot"])
-        finish_process(Worker(self.channel, self._suite, settings, slot, self._imports), slot, stacks)
+        self._recorder.fork()
+        worker = Worker(self.channel, self._suite, settings, slot, self._imports, self._recorder)
+        finish_process(worker, slot, stacks)
 
     def _start_command(self, message: "Dict[str, Any]", descriptors: "List[int]") -> None:
         """Fork a command's process, which leaves all of this behind."""
@@ -296,6 +310,7 @@ class Stem:
         self._callers.leave()
         self.channel.close()
         self.slots.close()
+        self._recorder.stop()
         raise Departure(Command(message, stdio))
 
     def _be_child(self, parent: int) -> None:
@@ -373,6 +388,7 @@ class Stem:
 
     def _use_leisure(self) -> "Iterator[None]":
         self._tell_modules()
+        self._tell_used()
         yield
         yield from self._suite.prepare()
         garbage.freeze()
@@ -382,6 +398,13 @@ class Stem:
         self.channel.send(
             {"type": "Modules", "collection": self.collection, "files": files, "imports": imports, "worker": 0}
         )
+
+    def _tell_used(self) -> None:
+        """Tell what has run while modules were loaded and tests collected. A second time there is nothing to tell."""
+        self._owing = False
+        page = self._recorder.page(self.collection, 0, last=True)
+        if page is not None:
+            self.channel.send(page)
 
     def _tell_collection(self, found: Collection) -> None:
         reason = self._fork_unsafe()

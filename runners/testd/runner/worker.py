@@ -21,6 +21,7 @@ from testd.runner.channel import Channel, ChannelClosed
 from testd.runner.imports import ImportRecord
 from testd.runner.settings import WorkerSettings
 from testd.runner.slots import CUT_OFF, SlotWriter
+from testd.runner.used import Recorder
 
 __all__ = ["Worker", "finish_process"]
 
@@ -31,6 +32,9 @@ _SELF = resource.RUSAGE_SELF
 #: ru_maxrss is in KiB, on macOS in bytes.
 _KIB = 1024 if sys.platform == "darwin" else 1
 
+#: Tests whose use is worth a message while others wait.
+_PAGE = 200
+
 _Task = Tuple[int, int, bool]  # job, test, whether it is the job's last
 
 
@@ -38,7 +42,13 @@ class Worker:
     """Runs tests of a suite one by one, and reports each at once."""
 
     def __init__(
-        self, channel: Channel, suite: Any, settings: WorkerSettings, slot: SlotWriter, imports: ImportRecord
+        self,
+        channel: Channel,
+        suite: Any,
+        settings: WorkerSettings,
+        slot: SlotWriter,
+        imports: ImportRecord,
+        recorder: Recorder,
     ) -> None:
         """Take what the stem prepared. `suite` has been collected."""
         self._channel = channel
@@ -46,6 +56,7 @@ class Worker:
         self._settings = settings
         self._slot = slot
         self._imports = imports
+        self._recorder = recorder
         self._queue: Deque[_Task] = deque()
         self._finished = False  # FinishWorker was received
         self._failures = 0
@@ -61,6 +72,8 @@ class Worker:
         processes.offer()
         self._imports.forget()
         self._settings.stopping = lambda: self._slot.stopping
+        self._settings.recorder = self._recorder if self._recorder.on else None
+        self._recorder.open()
         self._suite.open(self._settings)
         completed = True
         try:
@@ -84,6 +97,7 @@ class Worker:
         while not self._slot.stopping:
             while len(self._queue) < 2 and not self._finished:
                 self._slot.idle()
+                self._tell_used()
                 self._receive()
             if not self._queue:
                 return
@@ -177,11 +191,24 @@ class Worker:
             else:
                 self._channel.send(_outcome(job, reported, verdict, duration, _peak(), detail))
 
-        self._suite.run(test, following, report)
+        if self._recorder.on:
+            self._recorder.begin()
+            self._suite.run(test, following, report)
+            self._recorder.end(reported)
+        else:
+            self._suite.run(test, following, report)
         return not (self._settings.maxfail and self._failures >= self._settings.maxfail)
 
+    def _tell_used(self, *, last: bool = False) -> None:
+        """Send what tests have used: when there are enough of them, and all at the end."""
+        while self._recorder.on and (last or self._recorder.waiting >= _PAGE):
+            page = self._recorder.page(self._settings.collection, self._settings.worker, last=last)
+            if page is None:
+                return
+            self._channel.send(page)
+
     def _close(self) -> None:
-        """Tear the session down, then send what was imported meanwhile."""
+        """Tear the session down, then send what was imported and used meanwhile."""
         try:
             self._suite.close()
         finally:
@@ -197,6 +224,7 @@ class Worker:
                         "strangers": self._imports.strangers.among(files, of_tests=True),
                     }
                 )
+            self._tell_used(last=True)
 
 
 def finish_process(worker: Worker, slot: SlotWriter, stacks: int) -> None:

@@ -1,0 +1,235 @@
+"""Which functions of the workspace's own code ran, by `sys.monitoring`. Runs in stems and workers, from Python 3.12 on.
+
+Two of the interpreter's tool numbers are taken. The *finder* hears the first start of each code object, and no other:
+that is how code is found, however it was made. The *counter* hears every start and resumption of own functions and of
+nothing else, because its events are local to them. A start costs a tenth of a microsecond, and a function that starts
+often is not heard any more until the next test.
+
+What starts is written into one list, which is looked at when it changes for whom it counts. What runs while a module is
+loaded, or inside of a function that keeps what it made (`memos.py`), is `lasting`: later tests meet its effect without
+running it.
+"""
+
+import os
+import sys
+import threading
+from collections import Counter
+from types import CodeType
+from typing import Any, Callable, Dict, List, Set
+
+from testd.runner.memos import Memos
+from testd.runner.workspace import Workspace
+
+__all__ = ["Executed", "available"]
+
+#: The numbers that debuggers, coverage and profilers have not agreed on.
+_TOOLS = (4, 5, 3)
+_NAME = "testd"
+#: So many starts are written down before they are looked at, and so many of one function are heard in one test.
+_LONG, _OFTEN = 512, 16
+_FUNCTION, _RESUMABLE = 0x1, 0x20 | 0x80 | 0x100 | 0x200  # flags of code: optimized; generators and coroutines
+#: Tells code objects apart: they compare by their content, and `id` is slow once there is an audit hook.
+_identity = object.__hash__
+_get_ident = threading.get_ident  # taken before user code can replace it
+
+
+def available() -> bool:
+    """Tell whether this interpreter can say which functions run."""
+    # The list of starts relies on it that threads take turns.
+    return hasattr(sys, "monitoring") and bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
+class Executed:
+    """The record of one process, and of those that are forked from it.
+
+    Attributes:
+        codes: every own function that has run, by its identity. They are kept, so that an identity stays what it is.
+        lasting: the identities of what counts for more than the test in which it ran.
+    """
+
+    def __init__(self, workspace: Workspace, memos: Memos) -> None:
+        """Hear nothing yet."""
+        self.codes: Dict[int, CodeType] = {}
+        self.lasting: Set[int] = set()
+        self._workspace = workspace
+        self._memos = memos
+        self._monitoring: Any = None
+        self._finder = self._counter = -1
+        self._counting = False
+        self._log: List[CodeType] = []
+        self._taken: Set[int] = set()  # looked at, and not given to anybody yet
+        self._starts: Dict[int, int] = {}
+        self._often: List[CodeType] = []  # not heard any more
+        self._keeping: Set[int] = set()  # code that keeps what it made
+        self._inside: Dict[int, int] = {}  # thread → how many calls of such code it is inside of
+        self._lock = threading.RLock()
+
+    def start(self) -> bool:
+        """Find what runs while modules are loaded. Returns whether there is a way to."""
+        monitoring: Any = getattr(sys, "monitoring", None)
+        free = [tool for tool in _TOOLS if monitoring.get_tool(tool) is None] if available() else []
+        if len(free) < 2:
+            return False
+        self._monitoring = monitoring
+        self._finder, self._counter = free[:2]
+        events = monitoring.events
+        counted = _counted(self._log, self._look)
+        for tool, callbacks in (
+            (self._finder, {events.PY_START: self._found, events.PY_UNWIND: self._unwound}),
+            (
+                self._finder,
+                {events.PY_RESUME: self._entered, events.PY_YIELD: self._left, events.PY_RETURN: self._left},
+            ),
+            (self._counter, {events.PY_START: counted, events.PY_RESUME: counted}),
+        ):
+            if monitoring.get_tool(tool) is None:
+                monitoring.use_tool_id(tool, _NAME)
+            for event, callback in callbacks.items():
+                monitoring.register_callback(tool, event, callback)
+        monitoring.set_events(self._finder, events.PY_START)
+        return True
+
+    def stop(self) -> None:
+        """Give the tools back. Only what runs in stems has been heard by then."""
+        if self._monitoring is not None:
+            self._monitoring.set_events(self._finder, 0)
+            for tool in self._finder, self._counter:
+                self._monitoring.free_tool_id(tool)
+            self._monitoring = None
+
+    def settle(self) -> None:
+        """Take all that has run as lasting, and count what runs from now on. Comes before the first test."""
+        events = self._monitoring.events
+        self.lasting.update(self.codes)
+        self._log.clear()
+        self._counting = True
+        for code in list(self.codes.values()):
+            self._watch(code)
+        self._monitoring.set_events(self._finder, events.PY_START | events.PY_UNWIND)
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        """Forget what other threads were doing: there are none here."""
+        self._lock = threading.RLock()
+        self._inside.clear()
+
+    def take(self) -> "Set[int]":
+        """Return the identities of what ran since the last call, and hear everything again."""
+        with self._lock:
+            self._drain()
+            taken, self._taken = self._taken, set()
+            self._hear()
+        return taken
+
+    @property
+    def inside(self) -> bool:
+        """Whether what runs now lasts."""
+        return bool(self._inside)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nobody has taken the tools away."""
+        if self._monitoring is None:
+            return True
+        named = self._monitoring.get_tool
+        return bool(named(self._finder) == _NAME and named(self._counter) == _NAME)
+
+    # ── what the interpreter says ────────────────────────────────────────────────────────────────────────────────────
+
+    def _found(self, code: CodeType, _offset: int) -> Any:
+        """A code object starts that has not been found yet, or one that keeps what it makes."""
+        known = _identity(code)
+        if known not in self.codes and not self._is_own(code):
+            return self._monitoring.DISABLE
+        if known not in self.codes:
+            self.codes[known] = code
+            if code.co_name == "<module>" or self._memos.keeps(code):
+                self._keeping.add(known)
+            if self._counting:
+                self._watch(code)
+        if known in self._keeping:
+            return self._entered(code, 0)
+        self._log.append(code)
+        return self._monitoring.DISABLE
+
+    def _is_own(self, code: CodeType) -> bool:
+        """Tell functions and modules of the workspace from all else. A class's body runs with what is around it."""
+        wanted = code.co_flags & _FUNCTION or code.co_name == "<module>"
+        return bool(wanted) and self._workspace.owns(code.co_filename)
+
+    def _watch(self, code: CodeType) -> None:
+        """Hear each start of a function from now on; of one that keeps what it makes also its ends."""
+        events = self._monitoring.events
+        resumable = code.co_flags & _RESUMABLE
+        if _identity(code) in self._keeping:
+            ends = events.PY_RETURN | (events.PY_YIELD | events.PY_RESUME if resumable else 0)
+            self._monitoring.set_local_events(self._finder, code, ends)
+        else:
+            starts = events.PY_START | events.PY_RESUME if resumable else events.PY_START
+            self._monitoring.set_local_events(self._counter, code, starts)
+
+    def _entered(self, code: CodeType, _offset: int) -> None:
+        """What runs from here on lasts. What was heard too often before is heard once more."""
+        if self._counting:
+            with self._lock:
+                self._drain()
+                thread = _get_ident()
+                self._inside[thread] = self._inside.get(thread, 0) + 1
+                self._log.append(code)
+                self._hear()
+
+    def _left(self, _code: CodeType, _offset: int, _value: Any) -> None:
+        with self._lock:
+            self._drain()
+            thread = _get_ident()
+            depth = self._inside.get(thread, 0) - 1
+            if depth > 0:
+                self._inside[thread] = depth
+            else:
+                self._inside.pop(thread, None)
+
+    def _unwound(self, code: CodeType, _offset: int, _error: BaseException) -> None:
+        if self._inside and _identity(code) in self._keeping:
+            self._left(code, 0, None)
+
+    # ── the list of starts ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _drain(self) -> "Counter[int]":
+        """Empty the list. Returns how often each was in it."""
+        log = self._log
+        # No other thread gets a turn in the middle of this statement, and none of its entries is lost.
+        started, log[:] = log[:], ()
+        counts = Counter(map(_identity, started))
+        self._taken.update(counts)
+        if self._inside:
+            self.lasting.update(counts)
+        return counts
+
+    def _look(self) -> None:
+        """Stop hearing what has started often."""
+        with self._lock:
+            for known, count in self._drain().items():
+                total = self._starts.get(known, 0) + count
+                self._starts[known] = total
+                if total >= _OFTEN and known not in self._keeping:
+                    self._starts[known] = -sys.maxsize
+                    code = self.codes[known]
+                    self._monitoring.set_local_events(self._counter, code, 0)
+                    self._often.append(code)
+
+    def _hear(self) -> None:
+        self._starts.clear()
+        while self._often:
+            self._watch(self._often.pop())
+
+
+def _counted(log: "List[CodeType]", look: "Callable[[], None]") -> "Callable[[CodeType, int], None]":
+    """Return what is called at each start of an own function: the one piece of this that must be quick."""
+    append, length, most = log.append, len, _LONG
+
+    def started(code: CodeType, _offset: int) -> None:
+        append(code)
+        if length(log) >= most:
+            look()
+
+    return started
