@@ -31,8 +31,9 @@ def find(start: str, paths: list[str] | tuple[str, ...] = ()) -> tuple[str, str]
     """Return the workspace for a command that was given in `start` about `paths`, and what marks it.
 
     The best mark wins, and of equal marks the nearest: testd's own configuration, pytest's configuration, a project
-    file, a repository; if there is none, the folder itself. The search ends with a repository's root and stops below
-    the home folder. Paths take part as they do in pytest: the search begins at the deepest folder that holds them all.
+    file, a repository. The search ends with a repository's root and stops below the home folder. Paths take part as
+    they do in pytest: the search begins at the deepest folder that holds them all. If nothing is marked it is the
+    folder in which the command was given, or where that is not above the paths, the deepest that is.
     """
     begin = _common(start, paths)
     marks: dict[int, tuple[str, str]] = {}
@@ -43,7 +44,8 @@ def find(start: str, paths: list[str] | tuple[str, ...] = ()) -> tuple[str, str]
         if rank == 1 or any(os.path.exists(os.path.join(folder, name)) for name in _REPOSITORY_FOLDERS):
             break
     if not marks:
-        return (begin if paths else os.path.realpath(start), "no project file above")
+        here = os.path.realpath(start)
+        return (here if here in _upwards(begin) else begin, "no project file above")
     return marks[min(marks)]
 
 

@@ -147,7 +147,7 @@ def rewound(runner: Runner) -> str:
         return ""
     checkpoint, change = stale
     runner.rewind(checkpoint)
-    return f"{_short(change, runner.spec.root)} changed"
+    return _changed(change, runner.spec.root)
 
 
 def _kept(runner: Runner, arguments: Sequence[Argument]) -> tuple[Collection | None, str]:
@@ -159,7 +159,7 @@ def _kept(runner: Runner, arguments: Sequence[Argument]) -> tuple[Collection | N
         change = collection.record.change()
         if change is None:
             return collection, ""
-        changed = f"{_short(change, runner.spec.root)} changed"
+        changed = _changed(change, runner.spec.root)
         runner.drop(collection)
     missed, runner.missed = runner.missed, ""
     return None, changed or missed
@@ -175,6 +175,11 @@ def _evict(runner: Runner) -> None:
     unused = sorted((found for found in runner.collections.values() if not found.users), key=lambda c: c.since)
     for collection in unused[: max(0, len(runner.collections) - MOST_COLLECTIONS)]:
         runner.drop(collection)
+
+
+def _changed(path: str, root: str) -> str:
+    """Say what changed, as a user is told why a run is cold."""
+    return f"{'the folder of the workspace' if path == root else _short(path, root)} changed"
 
 
 def _short(path: str, root: str) -> str:

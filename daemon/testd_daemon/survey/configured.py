@@ -76,7 +76,7 @@ async def _host(target: Target, asked: Asked) -> Found:
     config = _path(target.settings.ssh_config, asked.workspace)
     found = await hosts.check(host, "", asked.environment, python=python, config=config)
     found = msgspec.structs.replace(found, kind="target", name=target.name, place=f"ssh:{host}")
-    if "no pytest" not in found.facts or target.settings.kind == "exports":
+    if "no pytest" not in found.facts or not _needs_pytest(target.settings, asked.workspace):
         return found
     hint = f"install it there: {python} -m pip install pytest; or name an interpreter that has it with python"
     return msgspec.structs.replace(found, usable=False, facts=[], problem=f"no pytest for {python} there", fix=hint)

@@ -58,6 +58,17 @@ def test_nothing_marked_is_the_folder_itself(tmp_path: Path, monkeypatch: pytest
     assert find(str(root / "deep")) == (str(root / "deep"), "no project file above")
 
 
+def test_nothing_marked_is_the_same_folder_whichever_of_its_tests_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`testd run` passed, and `testd run tests/test_x.py` could not import what lies beside `tests`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    root = make(tmp_path, "project/tests/test_x.py", "other/test_y.py")
+    assert find(str(root / "project"), ["tests/test_x.py::test_a"])[0] == str(root / "project")
+    assert find(str(root / "project"), ["../other/test_y.py"])[0] == str(root / "other")
+    assert find(str(root), ["other/test_y.py"])[0] == str(root / "other")  # the home folder is none
+
+
 def test_the_home_folder_is_no_workspace_of_what_is_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     root = make(tmp_path, "pyproject.toml", "project/x.py")
