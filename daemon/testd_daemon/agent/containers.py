@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
@@ -16,12 +15,12 @@ import msgspec
 
 from testd_daemon.agent import images
 from testd_daemon.agent.engine import MEANT_BY, Engine, find
+from testd_daemon.agent.interpreter import program
 from testd_daemon.agent.leftovers import Ledger, sweep
 from testd_runners.docker import bind
 
 __all__ = ["Containers", "Prepared", "in_container"]
 
-_VERSION: Final = re.compile(r"\d+(?:\.\d+)?")
 #: Of a container's memory, what one worker may have.
 WORKER_SHARE: Final = 0.8
 #: Seconds after which an engine that is used is swept again: a client that is killed may have made a container.
@@ -65,10 +64,7 @@ class Containers:
         """
         known = await self._engine(options.get("engine", ""), environment)
         identity = str((await images.pulled(known.engine, image, tell))["Id"])
-        if _VERSION.fullmatch(python):
-            python = f"python{python}"
-        elif "/" in python:
-            python = os.path.join(self._workspace, python)
+        python = os.path.join(self._workspace, python) if "/" in python else program(python)
         key = (known.engine.identity, identity, python)
         found = self._images.get(key)
         mounted = python.startswith(self._workspace + os.sep)

@@ -17,7 +17,7 @@ from testd_daemon import command
 from testd_daemon.agent import pythons
 from testd_daemon.errors import EnvironmentFault, UsageError
 
-__all__ = ["LEAST", "Choice", "Interpreter", "ask", "choose", "find", "inspect"]
+__all__ = ["LEAST", "Choice", "Interpreter", "ask", "choose", "find", "inspect", "program"]
 
 #: Seconds that an interpreter may take to say what it is.
 PROBE_DEADLINE: Final = 20.0
@@ -37,6 +37,11 @@ except Exception:
     pass
 print(json.dumps([platform.python_version(), platform.python_implementation(), pytest, threads]))
 """
+
+
+def program(wanted: str) -> str:
+    """Return what an interpreter is called in a place that cannot be searched: a version's usual name, else itself."""
+    return f"python{wanted}" if re.fullmatch(r"\d+(\.\d+)?t?", wanted) else wanted
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from testd.runner.processes import processors
 from testd_daemon.agent import environment, nodes
 from testd_daemon.agent.containers import Containers, in_container
 from testd_daemon.agent.environments import EnvironmentRequest, ensure
-from testd_daemon.agent.interpreter import Choice, Interpreter, choose, find
+from testd_daemon.agent.interpreter import Choice, Interpreter, choose, find, program
 from testd_daemon.agent.kind import Detector
 from testd_daemon.agent.spec import Spec
 from testd_daemon.config import Target
@@ -167,7 +167,7 @@ class Specs:
         passed = [pattern for pattern in settings.passthrough if pattern != "*"]
         variables = environment.for_user_code(caller, passed, settings.environment)
         return Spec(
-            target=target.name, launcher=launcher, runtime=settings.python or "python3", kind=kind,
+            target=target.name, launcher=launcher, runtime=program(settings.python) or "python3", kind=kind,
             mode=settings.mode, root=self._workspace, arguments=settings.pytest_args if kind == "pytest" else (),
             fork=settings.fork, record=settings.record, memory_limit=settings.memory_limit,
             output_limit=settings.output_limit, capture_limit=settings.capture_limit, environment=variables,

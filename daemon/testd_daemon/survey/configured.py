@@ -70,7 +70,7 @@ async def _container(target: Target, asked: Asked) -> Found:
 
 
 async def _host(target: Target, asked: Asked) -> Found:
-    host, python = target.settings.ssh, target.settings.python or "python3"
+    host, python = target.settings.ssh, interpreter.program(target.settings.python) or "python3"
     if not asked.check:
         return Found(kind="target", name=target.name, place=f"ssh:{host}", usable=None, facts=["not connected"])
     config = _path(target.settings.ssh_config, asked.workspace)

@@ -15,7 +15,7 @@ import pytest
 import interpreters
 from house import survivors
 from testd_daemon.agent import pythons
-from testd_daemon.agent.interpreter import Choice, ask, choose, find, inspect
+from testd_daemon.agent.interpreter import Choice, ask, choose, find, inspect, program
 from testd_daemon.errors import EnvironmentFault, UsageError
 
 
@@ -72,6 +72,15 @@ def test_a_configured_one_that_is_not_there_is_told_with_its_place(tmp_path: Pat
     with pytest.raises(UsageError, match=said) as caught:
         choose(wanted, "testd.toml:7", str(tmp_path), {"PATH": "", "HOME": str(tmp_path)}, sys.executable)
     assert caught.value.message.startswith("testd.toml:7: python is ")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [("3.12", "python3.12"), ("3.13t", "python3.13t"), ("3", "python3"), ("", ""), ("~/v/bin/py", "~/v/bin/py")],
+)
+def test_where_nothing_can_be_searched_a_version_is_the_name_of_a_program(wanted: str, name: str) -> None:
+    """`python = "3.12"` for a host was told as `there is no 3.12`."""
+    assert program(wanted) == name
 
 
 def test_nothing_at_all_is_told(tmp_path: Path) -> None:
