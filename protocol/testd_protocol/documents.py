@@ -143,6 +143,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     isolate: Literal["", "test"] = ""  # each test in a process of its own; empty: as configured
     affected: bool = False  # only tests that may be affected by what has changed since they last ran
     since: str = ""  # with `affected`: and by what differs from this git revision
+    verify: bool = False  # also in new processes, and each difference told
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):

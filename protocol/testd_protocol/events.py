@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Literal
 
 from testd_protocol.common import Message
-from testd_protocol.documents import Cause, Failing, Kind, Mode, Row, Stream
+from testd_protocol.documents import Cause, Failing, Kind, Mode, Row, Stream, Verdict
 
 __all__ = [
+    "Difference",
     "GenerationStarted",
     "Notice",
     "Outcomes",
@@ -92,7 +93,7 @@ class RunCompleted(Message, frozen=True, kw_only=True):
     exit_code: int  # 0 to 5
     counts: dict[str, int]  # verdict → number of tests
     duration: float  # seconds since the run was taken up
-    reason: str = ""  # empty, or why it ended early
+    reason: str = ""  # empty, why it ended early, or what a verification found
     hint: str = ""  # what would be right
     detail: str = ""  # more lines: a traceback, the tail of stderr
     generation: int = 0  # a watch: the end of this generation's part, and more follows
@@ -137,6 +138,18 @@ class Standing(Message, frozen=True, kw_only=True):
     more: int = 0  # how many further ones fail
 
 
+class Difference(Message, frozen=True, kw_only=True):
+    """A test of a run that was carried out both warm and in new processes does not have the same verdict both ways."""
+
+    test: str  # its id
+    target: str  # its name
+    warm: Verdict | None  # nil: there was no such test
+    fresh: Verdict | None  # nil: there was no such test
+    warm_message: str = ""  # of the failure, one line
+    fresh_message: str = ""  # of the failure, one line
+    flaky: bool = False  # its verdict also changes within one way
+
+
 RunEvent = (
     TargetReady
     | Planned
@@ -149,4 +162,5 @@ RunEvent = (
     | Preparing
     | GenerationStarted
     | Standing
+    | Difference
 )

@@ -53,6 +53,7 @@ _REQUEST = m.RunRequest(
     require=True,
     shuffle=70000,
     isolate="test",
+    verify=True,
     watch=True,
     patterns=["test_it", "unit/"],
     affected=True,
@@ -190,6 +191,15 @@ EXAMPLES: dict[str, m.Message] = {
                 hint="Is sshd running there?",
                 detail="debug1: Connecting to build1…\n",
                 required=True,
+            ),
+            m.Difference(
+                test="tests/test_it.py::test_b",
+                target="py3.12",
+                warm="passed",
+                fresh=None,
+                warm_message="…",
+                fresh_message="assert 1 == 2",
+                flaky=True,
             ),
             # handler and agent
             m.Configure(

@@ -88,6 +88,7 @@ from testd_protocol.documents import (
     Verdict,
 )
 from testd_protocol.events import (
+    Difference,
     GenerationStarted,
     Notice,
     Outcomes,
@@ -156,6 +157,7 @@ __all__ = [
     "Content",
     "Dependencies",
     "Detail",
+    "Difference",
     "Directory",
     "DropCollection",
     "Event",

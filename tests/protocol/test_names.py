@@ -18,6 +18,7 @@ MESSAGES = [
     "Configure",
     "ConfigureRunner",
     "Dependencies",
+    "Difference",
     "DropCollection",
     "Event",
     "Fault",

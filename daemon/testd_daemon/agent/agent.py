@@ -27,6 +27,7 @@ from testd_daemon.agent.reporter import Reporter
 from testd_daemon.agent.run import RunTask
 from testd_daemon.agent.specs import Specs
 from testd_daemon.agent.target_task import Services
+from testd_daemon.agent.verify import VerifyTask
 from testd_daemon.agent.watch import WatchTask
 from testd_daemon.errors import IllegalTransition, LinkClosed
 from testd_daemon.link import Link
@@ -77,7 +78,7 @@ class Agent:
         """Serve the handler at the other end."""
         self._link = link
         self._machine: Machine[AgentState, AgentEvent] = Machine(TABLE, AgentState.WAITING, "agent")
-        self._runs: dict[str, RunTask | WatchTask | Listing] = {}
+        self._runs: dict[str, RunTask | WatchTask | VerifyTask | Listing] = {}
         self._workspace = ""
         self._services: Services | None = None
         self._commands: Commands | None = None
@@ -170,11 +171,13 @@ class Agent:
     def _start(self, message: Run, tasks: TaskGroup) -> None:
         assert self._services is not None
         reporter = Reporter(message.run, self._link)
-        kind = WatchTask if message.request.watch else RunTask
+        kind: type[WatchTask | VerifyTask | RunTask] = WatchTask if message.request.watch else RunTask
+        if message.request.verify:
+            kind = VerifyTask
         task = self._runs[message.run] = kind(self._services, message, reporter)
         tasks.start_soon(self._run, task, reporter)
 
-    async def _run(self, task: RunTask | WatchTask, reporter: Reporter) -> None:
+    async def _run(self, task: RunTask | WatchTask | VerifyTask, reporter: Reporter) -> None:
         assert self._services is not None
         try:
             async with anyio.create_task_group() as parts:
@@ -198,7 +201,7 @@ class Agent:
         finally:
             self._done(task)
 
-    def _done(self, task: RunTask | WatchTask | Listing) -> None:
+    def _done(self, task: RunTask | WatchTask | VerifyTask | Listing) -> None:
         del self._runs[task.run]
         if not self._runs:
             self._idle.set()

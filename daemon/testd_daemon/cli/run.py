@@ -49,6 +49,8 @@ def arguments(parser: Parser) -> None:
                      help="in a random order; the seed, which is printed, repeats it")  # fmt: skip
     how.add_argument("--isolate", type=one_of("test"), metavar="test",
                      help="test: each test in a process of its own, forked from the warm one")  # fmt: skip
+    how.add_argument("--verify", action="store_true",
+                     help="warm, then in new processes, and tell each test whose verdict differs")  # fmt: skip
     how.add_argument("-u", "--update-snapshots", action="store_true", help="accept what snapshots show now")
     how.add_argument("--detach", action="store_true", help="do not wait: the run goes on without this command")
     how.add_argument(
@@ -94,6 +96,10 @@ def main(options: Options) -> int:
     if options.detach and options.junitxml:
         raise UsageError("--junitxml is written by the command that follows a run",
                          hint="Leave out --detach, or give --junitxml to `testd attach`.")  # fmt: skip
+    if options.verify and (options.fresh or options.update_snapshots):
+        other = "--fresh" if options.fresh else "--update-snapshots"
+        raise UsageError(f"--verify compares warm and fresh, and cannot with {other}",
+                         hint=f"Leave out {other} or --verify.")  # fmt: skip
     request = {
         **make_request(options),
         "maxfail": options.maxfail or 0,
@@ -104,6 +110,7 @@ def main(options: Options) -> int:
         "isolate": options.isolate or "",
         "affected": options.affected or options.since is not None,
         "since": options.since or "",
+        "verify": options.verify,
     }
     report = make_report(options, request["workspace"], request["cwd"])
     with Interrupts() as interrupts:

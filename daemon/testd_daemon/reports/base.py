@@ -30,6 +30,7 @@ HANDLERS = {
     "RunCompleted": "on_completed",
     "TargetUnavailable": "on_unavailable",
     "Preparing": "on_preparing",
+    "Difference": "on_difference",
     "GenerationStarted": "on_generation",
     "Standing": "on_standing",
 }
@@ -82,6 +83,9 @@ class Report:
 
     def on_outcomes(self, body: Body) -> None:
         """Take `Outcomes`."""
+
+    def on_difference(self, body: Body) -> None:
+        """Take `Difference`."""
 
     def on_completed(self, body: Body) -> None:
         """Take `RunCompleted`."""

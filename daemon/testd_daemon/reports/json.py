@@ -34,6 +34,7 @@ _NAMES = {
     "RunCompleted": "completed",
     "TargetUnavailable": "unavailable",
     "Preparing": "preparing",
+    "Difference": "difference",
     "GenerationStarted": "generation",
     "Standing": "standing",
 }

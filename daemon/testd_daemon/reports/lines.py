@@ -72,9 +72,21 @@ def unavailable(terminal: Terminal, body: Mapping[str, Any], verbosity: int) -> 
     return text + (indented(safe.block(more, colour=terminal.colour)) if more else "")
 
 
+def difference(terminal: Terminal, body: Mapping[str, Any]) -> str:
+    """Say what a test came to warm and what in new processes, with the first line of each message."""
+    label = terminal.paint("FLAKY" if body["flaky"] else "DIFFERS", "yellow" if body["flaky"] else "bold red")
+    text = f"{label} {terminal.paint(safe.line(str(body['test'])), 'bold')} [{safe.line(str(body['target']))}]\n"
+    for way in ("warm", "fresh"):
+        verdict = body[way]
+        said = terminal.paint(verdict, words.style(verdict)) if verdict else "no such test"
+        message = safe.line((str(body[f"{way}_message"]).splitlines() or [""])[0])
+        text += f"    {way:<5}  {said}{': ' + message if message else ''}\n"
+    return text
+
+
 def indented(text: str) -> str:
     """Set lines apart from what is said around them."""
     return "".join(f"    {line}\n" for line in text.rstrip("\n").split("\n"))
 
 
-__all__ = ["LONGEST_LEAK", "indented", "leaks", "named", "outcome", "problem", "unavailable"]
+__all__ = ["LONGEST_LEAK", "difference", "indented", "leaks", "named", "outcome", "problem", "unavailable"]

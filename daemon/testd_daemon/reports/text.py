@@ -215,6 +215,12 @@ class TextReport(Report):
         """Keep how all tests of a watch stand, for the last line."""
         self._standing = body
 
+    def on_difference(self, body: Body) -> None:
+        """Say what a test came to warm, and what in new processes."""
+        from testd_daemon.reports import lines
+
+        self._write(lines.difference(self._terminal, body))
+
     def on_completed(self, body: Body) -> None:
         """Say how it ended."""
         self._completed = True

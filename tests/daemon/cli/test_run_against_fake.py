@@ -100,6 +100,7 @@ def test_a_run_is_submitted_with_what_was_asked_and_reported(cli):
             "require": None,
         "shuffle": None,
         "isolate": "",
+        "verify": False,
     }
 
 

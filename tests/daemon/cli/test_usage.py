@@ -77,6 +77,8 @@ def test_every_verb_has_help(capsys, verb):
         (["run", "--shuffle=-1"], "'-1' is no seed"),
         (["run", "--isolate", "nothing"], "--isolate: 'nothing' is not test"),
         (["run", "--isolate"], "--isolate: expected one argument"),
+        (["run", "--verify", "--fresh"], "--verify compares warm and fresh, and cannot with --fresh"),
+        (["run", "--verify", "-u"], "--verify compares warm and fresh, and cannot with --update-snapshots"),
         (["run", "--jobs", "0"], "0 is less than 1"),
         (["run", "-j", "two"], "'two' is not a whole number"),
         (["run", "--timeout", "soon"], "'soon' is not a number of seconds"),

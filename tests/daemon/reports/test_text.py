@@ -374,3 +374,22 @@ def test_what_a_passed_test_left_behind_is_one_line():
     assert summary == "1 passed in 1.23 s (warm)"
     assert "x" * 400 in run(*told, verbosity=1)
     assert "LEAK" not in run(*told, verbosity=-1)
+
+
+def test_a_difference_between_warm_and_fresh_has_both_verdicts_and_messages():
+    different = {
+        "type": "Difference", "test": "t.py::a", "target": "py3.11", "warm": "passed", "fresh": "failed",
+        "warm_message": "", "fresh_message": "assert 0\nmore", "flaky": False,
+    }  # fmt: skip
+    flaky = {**different, "test": "t.py::\x1bb", "warm": None, "flaky": True}
+    end = {**completed(1, {"passed": 2}), "reason": "warm and fresh differ on 2 tests, 1 of them flaky"}
+    assert run(target(), planned(2), different, flaky, end).splitlines() == [
+        "DIFFERS t.py::a [py3.11]",
+        "    warm   passed",
+        "    fresh  failed: assert 0",
+        "FLAKY t.py::^[b [py3.11]",
+        "    warm   no such test",
+        "    fresh  failed: assert 0",
+        "warm and fresh differ on 2 tests, 1 of them flaky",
+        "2 passed in 1.23 s (warm)",
+    ]
