@@ -304,6 +304,7 @@ EXAMPLES: dict[str, m.Message] = {
                 notices=["unknown mark: slwo"],
                 strangers=[m.Stranger("/home/eve/lib", "PYTHONPATH", ["helpers", "tools"])],
                 kind="pytest",
+                patterns=["test_*.py", "*_test.py"],
             ),
             m.Dependencies(
                 checkpoint="configured",

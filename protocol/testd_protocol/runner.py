@@ -205,6 +205,7 @@ class Collected(Message, frozen=True, kw_only=True):
     notices: list[str] = []  # for people, one line each
     strangers: list[Stranger] = []  # what was loaded from outside of project and environment
     kind: Kind | None = None  # of the suite, where `ConfigureRunner` left it open
+    patterns: list[str] = []  # names of files that may hold tests; one with a slash is of paths. Empty: not known
 
 
 class Dependencies(Message, frozen=True, kw_only=True):

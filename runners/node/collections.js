@@ -79,6 +79,7 @@ class Collecting {
       framework: done ? `testd exports, Node.js ${process.versions.node}` : '',
       maxfail: 0,
       notices,
+      patterns: done ? ['*.test.*'] : [],
     });
     if (!done) return;
     this._over = true;

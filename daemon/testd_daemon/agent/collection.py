@@ -38,6 +38,7 @@ class Collection:
         self.kind: Kind | None = None  # where the runner has chosen it
         self.maxfail = 0
         self.notices: list[str] = []
+        self.patterns: list[str] = []  # names of files that may hold tests
         self.began_ns = time.time_ns()
         self.since = 0.0  # wall clock, when it was complete
         self.record = Record()
@@ -66,6 +67,7 @@ class Collection:
             self.forkable, self.reason = page.forkable, page.reason
             self.framework, self.kind = page.framework, page.kind
             self.maxfail, self.notices = page.maxfail, page.notices
+            self.patterns = page.patterns
             self.strangers.add(page.strangers)
             self.since = time.time()
 
@@ -105,13 +107,20 @@ class Collection:
         """Absolute paths of files that could not be collected."""
         return frozenset(self.path_of(error.id) for error in self.errors)
 
+    def is_broken(self, file: str) -> bool:
+        """Tell whether a file, as in a node id, could not be collected."""
+        return self.path_of(file) in self.broken
+
     def path_of(self, test: str) -> str:
         """Return the absolute path of a node id's file."""
         return os.path.normpath(os.path.join(self.root, test.partition("::")[0]))
 
     def has_looked_at(self, file: str) -> bool:
         """Tell whether a file, as in a node id, was among what was collected, whatever was found in it."""
-        path = self.path_of(file)
+        return self.has_looked_at_path(self.path_of(file))
+
+    def has_looked_at_path(self, path: str) -> bool:
+        """Tell the same of an absolute path."""
         return not self.paths or any(path == found or path.startswith(found + os.sep) for found in self.paths)
 
     def covers(self, arguments: Sequence[Argument]) -> bool:

@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -90,6 +90,20 @@ class Known:
     def failing(self) -> set[str]:
         """Return the tests whose last verdict was bad."""
         return {test for test, verdict in self.verdicts.items() if verdict in BAD}
+
+    def keep(self, there: Iterable[str], covered: Callable[[str], bool]) -> None:
+        """Forget the verdicts of tests that are no longer there, in files that were `covered` by a collection.
+
+        A file's own verdict stays: it is for the next run of its tests to say that it can be collected again.
+        """
+        ids = set(there)
+        decided: dict[str, bool] = {}
+        for test in [test for test in self.verdicts if test not in ids and "::" in test]:
+            file = test.partition("::")[0]
+            if file not in decided:
+                decided[file] = covered(file)
+            if decided[file]:
+                del self.verdicts[test]
 
     def learn(self, record: TestRecord) -> bool:
         """Take an outcome; say whether the test's verdict changed."""

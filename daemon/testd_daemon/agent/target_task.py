@@ -152,16 +152,26 @@ class TargetTask:
         services, request = self._services, self._request
         spec = await services.specs.of(self._wanted, caller, request.python, self._tell, fresh=request.fresh)
         self.name = spec.target
-        arguments = parse(request.paths, request.cwd, services.workspace) or parse(
+        arguments: Sequence[Argument] = parse(request.paths, request.cwd, services.workspace) or parse(
             self._settings.paths, services.workspace, services.workspace
         )
         known = await services.history.known(spec.target)
         if request.affected:
             self._selection = await services.affected.select(spec.target, spec.beside_files())
+            files = self._selection.files(known.verdicts, known.failing())
+            if files == []:
+                return self._untouched()
+            arguments = _narrowed(files, arguments)
         async with provide(
             services.pool, spec, arguments, self._settings, fresh=request.fresh, tell=self._prepare
         ) as provision:
             return await self._on(spec, arguments, known, provision)
+
+    def _untouched(self) -> Result:
+        """End before anything is collected: no test is affected, and no file may have new ones."""
+        self.forecast = Forecast(tests=0, deselected=0, expected=None)
+        self._planned()
+        return Result(target=self.name, unaffected=True)
 
     def _tell(self, text: str) -> None:
         self._reporter.event(Notice(level="info", text=text, target=self.name))
@@ -174,6 +184,7 @@ class TargetTask:
     async def _on(self, spec: Spec, arguments: Sequence[Argument], known: Known, provision: Provision) -> Result:
         runner, collection = provision.runner, provision.collection
         chosen, deselected = await self._choose(runner, collection, arguments, known)
+        known.keep(collection.ids, lambda file: collection.has_looked_at(file) and not collection.is_broken(file))
         self.collected = [*collection.ids, *(error.id for error in collection.errors)], collection.has_looked_at
         errors = [
             error
@@ -442,6 +453,13 @@ class TargetTask:
             target=self.name, counts=counts, selected=selected, interrupted=interrupted, broken=target.broken,
             reason=target.reason, unaffected=self._unaffected,
         )  # fmt: skip
+
+
+def _narrowed(files: Sequence[str] | None, arguments: Sequence[Argument]) -> Sequence[Argument]:
+    """Return arguments for those files alone, of what the arguments mean, that have to be looked into."""
+    if files is None or not all(argument.folder for argument in arguments):
+        return arguments
+    return [Argument(path, path, folder=False) for path in files if _concerns(path, arguments)] or arguments
 
 
 def _matches(test: str, patterns: Sequence[str]) -> bool:

@@ -109,7 +109,7 @@ class ExportsSuite:
         if any(test.call.is_coroutine for test in self._tests):
             import asyncio  # noqa: F401 (in the stem, so that no worker pays for it)
         self.items = [(test.id, test.line) for test in self._tests]
-        return Collection(self.items, self.errors, notices=notices)
+        return Collection(self.items, self.errors, notices=notices, patterns=["test_*.py", "*_test.py"])
 
     def prepare(self) -> Iterator[None]:
         """Do what can wait until nothing else is asked for: here there is nothing."""

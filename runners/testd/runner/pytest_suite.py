@@ -211,7 +211,16 @@ class PytestSuite:
             deselected=self._reports.deselected,
             notices=self._notices,
             maxfail=maxfail,
+            patterns=self._patterns(),
         )
+
+    def _patterns(self) -> "List[str]":
+        """Return the names of files in which pytest looks for tests."""
+        config = self._config
+        patterns = [str(pattern) for pattern in config.getini("python_files")]
+        if getattr(config.option, "doctestmodules", False):
+            patterns.append("*.py")
+        return patterns + [str(pattern) for pattern in getattr(config.option, "doctestglob", None) or ()]
 
     def prepare(self) -> "Iterator[None]":
         """Look up what every worker would look up again for its tests: pytest keeps it at the item. Step by step."""

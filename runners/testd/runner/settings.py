@@ -91,9 +91,10 @@ class Collection:
         deselected: how many tests the project's own configuration left out.
         notices: what the user should know.
         maxfail: the project's own limit of failures, 0 for none.
+        patterns: the names of files that may hold tests; nothing where that is not known.
     """
 
-    __slots__ = ("deselected", "errors", "items", "maxfail", "notices")
+    __slots__ = ("deselected", "errors", "items", "maxfail", "notices", "patterns")
 
     def __init__(
         self,
@@ -102,8 +103,10 @@ class Collection:
         deselected: int = 0,
         notices: Optional[List[str]] = None,
         maxfail: int = 0,
+        patterns: Optional[List[str]] = None,
     ) -> None:
         """Keep the values."""
+        self.patterns = patterns or []
         self.items = items
         self.errors = errors or []
         self.deselected = deselected

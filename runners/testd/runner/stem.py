@@ -427,6 +427,7 @@ class Stem:
                     "notices": found.notices if done else [],
                     "strangers": strangers if done else [],
                     "kind": self._suite.kind,
+                    "patterns": found.patterns if done else [],
                 }
             )
 

@@ -6,6 +6,7 @@ waits for it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, TypeVar
 
@@ -15,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from testd_daemon.agent.affected.book import Book, Shelf
 from testd_daemon.agent.affected.choice import Changes, Reason, affected
+from testd_daemon.agent.affected.looked import Looked
 from testd_daemon.agent.affected.recorder import Facts, environment_parts, record
 from testd_daemon.agent.affected.state import State
 from testd_daemon.agent.affected.store import Store
@@ -23,6 +25,8 @@ __all__ = ["Affected", "Selection"]
 
 #: Seconds that a target has to tell which modules it loaded, once its run is over.
 MODULES_DEADLINE: Final = 20.0
+#: Share of a target's test files above which all of them are collected: that serves the next runs, too.
+MOST_FILES: Final = 0.6
 #: Runs after which what no test holds any more is swept out.
 SWEEP_EVERY: Final = 50
 _T = TypeVar("_T")
@@ -31,12 +35,16 @@ _T = TypeVar("_T")
 class Selection:
     """The tests of one target that are affected."""
 
-    def __init__(self, shelf: Shelf, reasons: dict[str, Reason], generation: int, changed: Iterable[str]) -> None:
-        """Take the reasons of those that have a record."""
+    def __init__(
+        self, shelf: Shelf, reasons: dict[str, Reason], generation: int, changed: Iterable[str],
+        unseen: list[str] | None = None,
+    ) -> None:  # fmt: skip
+        """Take the reasons of those that have a record, and the files that were not collected as they are."""
         self.reasons = reasons
         self.generation = generation  # of the workspace when it was looked at
         self.changed = frozenset(changed)  # paths that this look has found to be other than in the one before
         self._shelf = shelf
+        self._unseen = unseen
 
     def reason(self, test: str, failing: Collection[str] = ()) -> Reason | None:
         """Return why a test is to run, None where it need not; `failing` are those that did not pass last time."""
@@ -47,10 +55,20 @@ class Selection:
             return Reason("new")
         return found
 
-    def files(self) -> list[str]:
-        """Return the files of the affected tests that have a record: absolute paths, sorted."""
-        root = self._shelf.root
-        return sorted({f"{root}/{test.partition('::')[0]}" for test in self.reasons})
+    def files(self, known: Iterable[str], failing: Iterable[str]) -> list[str] | None:
+        """Return the files that are to be looked into: absolute, sorted; None: all of them.
+
+        They are those of the affected tests, of the `failing` ones, of `known` tests without a record, and those that
+        may hold new ones. All: too many are affected, or it is not known what there is.
+        """
+        if self._unseen is None or any(reason.kind in ("unknown", "shadow") for reason in self.reasons.values()):
+            return None
+        root, recorded = self._shelf.root, self._shelf.tests
+        without = [test for test in known if test not in recorded]
+        found = {f"{root}/{test.partition('::')[0]}" for test in (*self.reasons, *failing, *without)}
+        found = {path for path in found if os.path.exists(path)}.union(self._unseen)
+        there = {test.partition("::")[0] for test in recorded}
+        return sorted(found) if len(found) <= MOST_FILES * len(there) else None
 
 
 class Affected:
@@ -65,6 +83,7 @@ class Affected:
         self._limiter = anyio.CapacityLimiter(1)
         self._stale: dict[str, set[int]] = {}  # by path
         self._environments: dict[str, bytes] = {}  # what parts that are no files are now
+        self._looked: dict[str, Looked] = {}  # by target
         self._pending: dict[int, tuple[str, anyio.Event]] = {}
         self._learned = 0
         self._opened = False
@@ -116,6 +135,7 @@ class Affected:
     def _learn(self, facts: Facts) -> None:
         _, generation = self._look(facts.began_ns)
         record(self._book, self._state, facts, generation)
+        self._looked.setdefault(facts.target, Looked()).learn(facts.collection, self._state.entries)
         self._refresh(self._book.by_path)
         self._store.save(self._book, self._state, facts.target, facts.tests, self._state.seen)
         self._learned += 1
@@ -140,7 +160,10 @@ class Affected:
         for numbers in self._stale.values():
             stale |= numbers
         reasons = affected(self._book, self._state, target, Changes(stale))
-        return Selection(self._book.shelf(target), reasons, generation, changed)
+        unseen = self._looked[target].unseen(self._state.entries) if target in self._looked else None
+        if unseen is not None:
+            unseen = [f"{self._state.root}/{path}" for path in unseen]
+        return Selection(self._book.shelf(target), reasons, generation, changed, unseen)
 
     def _look(self, began_ns: int = 0) -> tuple[set[str], int]:
         others = [path for path in self._book.by_path if path.startswith("/") and not self._state.inside(path)]

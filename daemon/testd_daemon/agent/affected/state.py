@@ -64,7 +64,7 @@ class State:
         self.seen: dict[str, Seen] = {}
         self.versions: dict[str, list[tuple[int, bytes]]] = {}  # of the workspace's own files: since when, content
         self._scanner = Scanner(root, content=_place)
-        self._entries: dict[str, FileEntry] = {}
+        self.entries: dict[str, FileEntry] = {}
         self._unsettled: set[str] = set()
         self.later: set[str] = set()  # what the last look found to have changed after the moment that it was given
 
@@ -77,7 +77,7 @@ class State:
         belongs: what changed after that moment counts as later.
         """
         entries = self._scanner.look().entries
-        before, self._entries = self._entries, entries
+        before, self.entries = self.entries, entries
         own = {path for path, entry in entries.items() if before.get(path) is not entry and entry.kind != "folder"}
         own |= {path for path in before if path not in entries}
         own = {f"{self.root}/{path}" for path in own}
@@ -92,7 +92,7 @@ class State:
 
     def inside(self, path: str) -> bool:
         """Tell whether a path is among the workspace's own files: those that no ignore file leaves out."""
-        return path.startswith(self.root + "/") and path[len(self.root) + 1 :] in self._entries and path[-1] != "/"
+        return path.startswith(self.root + "/") and path[len(self.root) + 1 :] in self.entries and path[-1] != "/"
 
     def _turn(self, changed: list[str], began_ns: int) -> int:
         """Begin a new generation for what has changed; two where some of it came before a run, and some after."""

@@ -197,7 +197,9 @@ class WatchTask:
                 return msgspec.structs.replace(request, last_failed=True)
             case "snapshots":
                 return msgspec.structs.replace(request, last_failed=True, update_snapshots=True)
-            case "all" | "filter" | "change":
+            case "change":
+                return msgspec.structs.replace(request, last_failed=False, affected=True)
+            case "all" | "filter":
                 return msgspec.structs.replace(request, last_failed=False)
 
     def _ended(self, code: int, reason: str, hint: str = "", detail: str = "") -> RunCompleted:
