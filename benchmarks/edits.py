@@ -111,7 +111,8 @@ class Editor:
         """Change something; say what."""
         edits: list[Callable[[], str]] = [
             self._number, self._number, self._number, self._back, self._comment, self._data, self._test_rows,
-            self._rename, self._add_test, self._break_or_mend, self._conftest, self._settings, self._lazy, self._several,
+            self._rename, self._add_test, self._break_or_mend, self._conftest, self._settings, self._lazy,
+            self._several,
         ]  # fmt: skip
         return self._random.choice(edits)()
 
