@@ -37,6 +37,7 @@ SCENARIOS = (
     "floor",
     "client",
     "rerun",
+    "watch",
     "matrix",
     "node",
     "ssh",

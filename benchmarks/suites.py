@@ -36,6 +36,7 @@ __all__ = [
     "Prepared",
     "Suite",
     "SuiteError",
+    "beside",
     "choose",
     "default_root",
     "environ",
@@ -160,6 +161,16 @@ def prepare(suite: Suite, root: Path) -> Prepared:
     # Editable: the tests of a project in development see its sources, not a copy of them.
     _environment(suite, venv, ["--editable", str(project), *suite.requirements])
     return Prepared(suite=suite, project=project, venv=venv)
+
+
+def beside(suite: Suite, plain: Prepared, root: Path, what: str) -> Prepared:
+    """Build one more environment for a prepared suite, with other requirements; `what` tells it from its own.
+
+    Raises SuiteError.
+    """
+    venv = root / "environments" / f"{suite.name}-{what}"
+    _environment(suite, venv, ["--editable", str(plain.project), *suite.requirements])
+    return Prepared(suite=suite, project=plain.project, venv=venv)
 
 
 def environment_only(suite: Suite, root: Path, project: Path) -> Prepared:
