@@ -194,13 +194,13 @@ class WatchTask:
             case "start":
                 return request
             case "failed":
-                return msgspec.structs.replace(request, last_failed=True)
+                return msgspec.structs.replace(request, last_failed=True, affected=False)
             case "snapshots":
-                return msgspec.structs.replace(request, last_failed=True, update_snapshots=True)
+                return msgspec.structs.replace(request, last_failed=True, affected=False, update_snapshots=True)
             case "change":
                 return msgspec.structs.replace(request, last_failed=False, affected=True)
             case "all" | "filter":
-                return msgspec.structs.replace(request, last_failed=False)
+                return msgspec.structs.replace(request, last_failed=False, affected=False)
 
     def _ended(self, code: int, reason: str, hint: str = "", detail: str = "") -> RunCompleted:
         return RunCompleted(
