@@ -459,7 +459,7 @@ def _narrowed(files: Sequence[str] | None, arguments: Sequence[Argument]) -> Seq
     """Return arguments for those files alone, of what the arguments mean, that have to be looked into."""
     if files is None or not all(argument.folder for argument in arguments):
         return arguments
-    return [Argument(path, path, folder=False) for path in files if _concerns(path, arguments)] or arguments
+    return [Argument(path, path, folder=False) for path in files if concerns(path, arguments)] or arguments
 
 
 def _matches(test: str, patterns: Sequence[str]) -> bool:
