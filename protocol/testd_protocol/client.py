@@ -92,6 +92,7 @@ class History(Message, frozen=True, kw_only=True):
     test: str = ""  # a node id or a part of one; empty: the runs
     limit: int = 20  # how many entries at most
     id: int = 0  # any number, comes back in the report
+    flaky: bool = False  # the tests whose verdict changed while nothing else had, in the place of the runs
 
 
 class Command(Message, frozen=True, kw_only=True):

@@ -196,6 +196,12 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""  # of the failure, one line
     runs: int = 0  # how often the test ran
     failures: int = 0  # how often it did not pass
+    generation: int = 0  # of the workspace, when a verdict changed; 0: not known
+    previous: int = 0  # that of the test's outcome before; 0: not known, or there was none
+    changed: list[str] = []  # relative paths of what is not in `generation` what it was in `previous`, at most 20
+    more: int = 0  # further ones
+    commit: str = ""  # that was checked out
+    flips: int = 0  # how often the verdict changed while nothing else had
 
 
 class CollectError(msgspec.Struct, frozen=True, kw_only=True):

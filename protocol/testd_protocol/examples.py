@@ -87,6 +87,12 @@ _HISTORY_ENTRY = m.HistoryEntry(
     message="assert 1 == 2",
     runs=70,
     failures=2,
+    generation=70000,
+    previous=69999,
+    changed=["src/ü.py"],
+    more=3,
+    commit="0d3cb8ac5b5f9e0ea9b5aa7e8dd4fd9b0d3cb8ac",
+    flips=4,
 )
 _OUTCOMES = m.Outcomes(
     rows=[
@@ -128,7 +134,7 @@ EXAMPLES: dict[str, m.Message] = {
             ),
             m.Steer(run="r-1f3a", what="filter", patterns=["test_it", "unit/"], keyword="it and not slow", stream=True),
             m.Status(),
-            m.History(workspace="/home/eve/project", test="test_it", limit=5, id=3),
+            m.History(workspace="/home/eve/project", test="test_it", limit=5, id=3, flaky=True),
             m.List(request=_REQUEST, format="json", id=4),
             m.Welcome(pid=255, protocol=2, version="9.8.7"),
             m.Accepted(run="r-1f3a"),

@@ -208,7 +208,8 @@ class Agent:
 
     async def _tell_history(self, message: AskHistory) -> None:
         assert self._services is not None
-        entries = await self._services.history.report(message.test, max(1, min(message.limit, 1000)))
+        history, limit = self._services.history, max(1, min(message.limit, 1000))
+        entries = await (history.flaky(limit) if message.flaky else history.report(message.test, limit))
         await self._link.send(HistoryReport(entries=entries, id=message.id))
 
     def _status(self) -> AgentStatus:

@@ -19,10 +19,11 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from testd_daemon.agent.history_file import connect
 from testd_daemon.agent.plan import BAD
 from testd_protocol.messages import HistoryEntry
 
-__all__ = ["History", "Known", "RunRecord", "TestRecord"]
+__all__ = ["History", "Known", "RunRecord", "Stamp", "TestRecord"]
 
 #: How much of a new duration enters the average.
 WEIGHT: Final = 0.4
@@ -30,27 +31,22 @@ WEIGHT: Final = 0.4
 RUNS_KEPT: Final = 500
 CHANGES_KEPT: Final = 20_000
 DAYS_KEPT: Final = 90
-_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS tests (
-    target TEXT NOT NULL, test TEXT NOT NULL, duration REAL NOT NULL, verdict TEXT NOT NULL,
-    runs INTEGER NOT NULL, failures INTEGER NOT NULL, at REAL NOT NULL, run TEXT NOT NULL,
-    PRIMARY KEY (target, test)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS changes (
-    number INTEGER PRIMARY KEY, target TEXT NOT NULL, test TEXT NOT NULL, verdict TEXT NOT NULL,
-    run TEXT NOT NULL, at REAL NOT NULL, duration REAL NOT NULL, message TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS changes_of_a_test ON changes (test);
-CREATE TABLE IF NOT EXISTS runs (
-    number INTEGER PRIMARY KEY, run TEXT NOT NULL, target TEXT NOT NULL, at REAL NOT NULL, duration REAL NOT NULL,
-    exit_code INTEGER NOT NULL, counts TEXT NOT NULL);
-"""
+GENERATIONS_KEPT: Final = 2000
 _UPSERT: Final = f"""
-INSERT INTO tests VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)
+INSERT INTO tests (target, test, duration, verdict, runs, failures, at, run) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)
 ON CONFLICT (target, test) DO UPDATE SET
     duration = duration * {1 - WEIGHT} + excluded.duration * {WEIGHT},
     verdict = excluded.verdict, runs = runs + 1, failures = failures + excluded.failures,
-    at = excluded.at, run = excluded.run
+    at = excluded.at, run = excluded.run, generation = 0
 """  # noqa: S608  the weight is ours
+#: To be written before the outcome itself: `previous` is the generation of the one before.
+_CHANGE: Final = """
+INSERT INTO changes (target, test, verdict, run, at, duration, message, previous)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce((SELECT generation FROM tests WHERE target = ?1 AND test = ?2), 0))
+"""
+_PREVIOUS: Final = "SELECT previous FROM changes WHERE number = ?"
+#: Changed files that are named.
+FILES_KEPT: Final = 20
 _T = TypeVar("_T")
 
 
@@ -75,6 +71,15 @@ class RunRecord(msgspec.Struct, frozen=True):
     exit_code: int
     counts: dict[str, int]
     tests: list[TestRecord]
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What the outcomes of a run stand for: a generation of the workspace."""
+
+    generation: int
+    at: float
+    head: str  # the commit that is checked out, empty where there is none
+    differing: dict[int, list[str]]  # earlier generation → the paths that were not then what they are in this one
 
 
 class Known:
@@ -146,11 +151,22 @@ class History:
             self._known.setdefault(target, known)
         return self._known[target]
 
-    async def record(self, record: RunRecord) -> None:
-        """Remember a run. What cannot be written is noted in `problem`; nothing is raised."""
+    async def record(self, record: RunRecord) -> list[int]:
+        """Remember a run. What cannot be written is noted in `problem`; nothing is raised.
+
+        Returns the numbers of the changes of verdicts in it, for `stamp`.
+        """
         known = self._known.setdefault(record.target, Known())
         changed = [test for test in record.tests if known.learn(test)]
-        await self._in_thread(lambda: self._write(record, changed))
+        return await self._in_thread(lambda: self._write(record, changed))
+
+    async def earlier(self, changes: list[int]) -> set[int]:
+        """Return the generations with which `stamp` compares: of the outcomes before these changes, and the newest."""
+        return await self._in_thread(lambda: self._earlier(changes))
+
+    async def stamp(self, record: RunRecord, changes: list[int], stamp: Stamp) -> None:
+        """Add to a run what it ran on. Nothing is raised."""
+        await self._in_thread(lambda: self._stamp(record, changes, stamp))
 
     def complaints(self) -> list[str]:
         """Return what a user should be told, once."""
@@ -161,6 +177,10 @@ class History:
         """Return the newest entries: of the runs, or of the tests whose id has `test` in it."""
         return await self._in_thread(lambda: self._tests(test, limit) if test else self._runs(limit))
 
+    async def flaky(self, limit: int) -> list[HistoryEntry]:
+        """Return the tests whose verdict changed without a change of the workspace, with how often in `flips`."""
+        return await self._in_thread(lambda: self._flaky(limit))
+
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         # Not to be cancelled (the default): a write is short, and half of one is worth nothing.
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
@@ -169,33 +189,16 @@ class History:
 
     def _open(self) -> None:
         try:
-            self._connection = self._connect()
+            self._connection = connect(self._path)
         except sqlite3.DatabaseError:
             with contextlib.suppress(OSError):
                 os.replace(self._path, self._path + ".broken")
             try:
-                self._connection = self._connect()
+                self._connection = connect(self._path)
             except sqlite3.Error as error:
                 self.problem = f"{self._path}: {error}"
         except OSError as error:
             self.problem = f"{self._path}: {error}"
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._path != ":memory:":
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = OFF")  # a power cut may cost history, never a verdict
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
-                raise sqlite3.DatabaseError(f"made by another version ({version})")
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -214,12 +217,16 @@ class History:
             self.problem = str(error)
             return []
 
-    def _write(self, record: RunRecord, changed: list[TestRecord]) -> None:
+    def _write(self, record: RunRecord, changed: list[TestRecord]) -> list[int]:
         connection = self._connection
         if connection is None:
-            return
+            return []
+        numbers: list[int] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
+            for test in changed:
+                values = (record.target, test.test, test.verdict, record.run, record.at, test.duration, test.message)
+                numbers.append(connection.execute(_CHANGE, values).lastrowid or 0)
             connection.executemany(
                 _UPSERT,
                 (
@@ -228,13 +235,6 @@ class History:
                     for found in record.tests
                 ),
             )  # fmt: skip
-            connection.executemany(
-                "INSERT INTO changes VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (record.target, found.test, found.verdict, record.run, record.at, found.duration, found.message)
-                    for found in changed
-                ),
-            )
             connection.execute(
                 "INSERT INTO runs VALUES (NULL, ?, ?, ?, ?, ?, ?)",
                 (record.run, record.target, record.at, record.duration, record.exit_code, json.dumps(record.counts)),
@@ -245,6 +245,52 @@ class History:
             self.problem = f"{self._path}: {error}"
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
+            return []
+        return numbers
+
+    def _earlier(self, changes: list[int]) -> set[int]:
+        found = {row[0] for number in changes for row in self._rows(_PREVIOUS, number)}
+        found.update(row[0] for row in self._rows("SELECT max(number) FROM generations") if row[0] is not None)
+        return found - {0}
+
+    def _stamp(self, record: RunRecord, changes: list[int], stamp: Stamp) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            self._keep_generation(connection, stamp)
+            for number in changes:
+                (previous,) = connection.execute(_PREVIOUS, (number,)).fetchone() or (0,)
+                known = 0 < previous <= stamp.generation  # else of another count of generations
+                files = stamp.differing.get(previous, [])
+                values = (stamp.generation, previous if known else 0, *_told(files), number)
+                connection.execute(
+                    "UPDATE changes SET generation = ?, previous = ?, files = ?, more = ? WHERE number = ?", values
+                )
+            connection.execute(
+                "UPDATE tests SET generation = ? WHERE target = ? AND at = ?",
+                (stamp.generation, record.target, record.at),
+            )
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.problem = f"{self._path}: {error}"
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+
+    @staticmethod
+    def _keep_generation(connection: sqlite3.Connection, stamp: Stamp) -> None:
+        """Write the generation down, with what changed since the one before that was written down."""
+        (last,) = connection.execute("SELECT max(number) FROM generations").fetchone()
+        if last == stamp.generation:
+            return
+        if last is not None and last > stamp.generation:  # they are counted anew
+            connection.execute("DELETE FROM generations")
+        files = stamp.differing.get(last, [])
+        connection.execute(
+            "INSERT INTO generations VALUES (?, ?, ?, ?, ?)", (stamp.generation, stamp.at, stamp.head, *_told(files))
+        )
+        connection.execute("DELETE FROM generations WHERE number <= ?", (stamp.generation - GENERATIONS_KEPT,))
 
     def _prune(self, connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM runs WHERE number <= (SELECT max(number) FROM runs) - ?", (RUNS_KEPT,))
@@ -281,15 +327,45 @@ class History:
 
     def _changes(self, target: str, test: str, limit: int) -> list[HistoryEntry]:
         rows = self._rows(
-            "SELECT run, verdict, at, duration, message FROM changes WHERE test = ? AND target = ?"
-            " ORDER BY number DESC LIMIT ?", test, target, limit,
+            "SELECT run, verdict, changes.at, duration, message, generation, previous, changes.files, changes.more,"
+            " head FROM changes LEFT JOIN generations ON generations.number = generation"
+            " WHERE test = ? AND target = ? ORDER BY changes.number DESC LIMIT ?", test, target, limit,
         )  # fmt: skip
         return [
-            HistoryEntry(run=run, test=test, target=target, verdict=verdict, at=at, duration=duration, message=message)
-            for run, verdict, at, duration, message in rows
-        ]
+            HistoryEntry(run=run, test=test, target=target, verdict=verdict, at=at, duration=duration, message=message,
+                         generation=generation, previous=previous, changed=json.loads(files), more=more,
+                         commit=head or "")
+            for run, verdict, at, duration, message, generation, previous, files, more, head in rows
+        ]  # fmt: skip
+
+    def _flaky(self, limit: int) -> list[HistoryEntry]:
+        """Return the tests whose verdict changed while nothing else did: most often, then last, first."""
+        rows = self._rows(
+            "SELECT target, test, count(*), max(number), max(at) FROM changes"
+            " WHERE generation > 0 AND previous > 0 AND files = '[]'"
+            " GROUP BY target, test ORDER BY count(*) DESC, max(at) DESC LIMIT ?", limit,
+        )  # fmt: skip
+        entries = []
+        for target, test, times, number, at in rows:
+            state = self._rows("SELECT verdict, duration, runs, failures FROM tests WHERE target = ? AND test = ?",
+                               target, test)  # fmt: skip
+            message = self._rows(
+                "SELECT message FROM changes WHERE target = ? AND test = ? AND message != '' AND number <= ?"
+                " ORDER BY number DESC LIMIT 1", target, test, number,
+            )  # fmt: skip
+            for verdict, duration, runs, failures in state:
+                entries.append(
+                    HistoryEntry(run="", test=test, target=target, verdict=verdict, at=at, duration=duration, runs=runs,
+                                 failures=failures, flips=times, message=message[0][0] if message else "")
+                )  # fmt: skip
+        return entries
 
 
 def _word(exit_code: int) -> str:
     words = {0: "passed", 1: "failed", 2: "cancelled", 5: "no tests"}
     return words.get(exit_code, "error")
+
+
+def _told(files: list[str]) -> tuple[str, int]:
+    """Return the files that are named, as JSON, and how many more there are."""
+    return json.dumps(files[:FILES_KEPT]), max(0, len(files) - FILES_KEPT)

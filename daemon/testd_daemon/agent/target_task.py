@@ -21,6 +21,7 @@ from testd.runner.processes import processors
 from testd_daemon.agent import jobs
 from testd_daemon.agent.affected import Affected, Facts, Selection, in_order, summary
 from testd_daemon.agent.collection import Collection
+from testd_daemon.agent.generations import Stamping
 from testd_daemon.agent.history import History, Known, RunRecord, TestRecord
 from testd_daemon.agent.order import shuffled
 from testd_daemon.agent.plan import BAD, Plan
@@ -222,8 +223,9 @@ class TargetTask:
         finally:
             if self._local:
                 self._services.shares.leave(self)
-        self._services.affected.hand_over(self._facts(spec, self._target, provision))
-        return self._complete(self._target, records, len(plan) + len(errors), known)
+        stamping = Stamping(self._services.workspace, self._services.history, self._services.affected)
+        self._services.affected.hand_over(self._facts(spec, self._target, provision), stamping.learned)
+        return self._complete(self._target, records, len(plan) + len(errors), known, stamping)
 
     def _facts(self, spec: Spec, target: TargetRun, provision: Provision) -> Facts:
         """Return what the run told of its tests."""
@@ -430,7 +432,9 @@ class TargetTask:
                 break
         return await provision.renew(spec, arguments)
 
-    def _complete(self, target: TargetRun, errors: list[TestRecord], selected: int, known: Known) -> Result:
+    def _complete(
+        self, target: TargetRun, errors: list[TestRecord], selected: int, known: Known, stamping: Stamping
+    ) -> Result:
         counts = dict(target.plan.counts)
         for error in errors:
             if f"{self.name}\0{error.test}" not in self._finished:
@@ -448,7 +452,7 @@ class TargetTask:
             self._run, self.name, self._began_at, time.monotonic() - self._began, code, counts,
             [*errors, *mended, *target.records],
         )  # fmt: skip
-        self.remember = lambda: self._services.history.record(record)
+        self.remember = lambda: stamping.record(record)
         return Result(
             target=self.name, counts=counts, selected=selected, interrupted=interrupted, broken=target.broken,
             reason=target.reason, unaffected=self._unaffected,

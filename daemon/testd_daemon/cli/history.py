@@ -66,10 +66,26 @@ def describe(terminal: Terminal, entries: Sequence[Entry], now: float) -> Iterab
         if entry["run"]:  # a change
             message = safe.line((str(entry["message"]).splitlines() or [""])[0])
             yield f"    became {verdict} {words.ago(entry['at'], now):>10}  in run {entry['run']}  {message}".rstrip()
+            if since := _since(entry):
+                yield terminal.paint(f"        {since}", "dim")
         else:
             often = f"{entry['failures']} of {words.number(entry['runs'], 'run')} not passed"
             took = words.seconds(entry["duration"])
             yield f"{verdict} {terminal.paint(safe.line(str(entry['test'])), 'bold')}{target}  {took}, {often}"
+
+
+def _since(entry: Entry) -> str:
+    """Say what had changed in the workspace since the test's outcome before, as far as that is known."""
+    if not entry.get("generation"):
+        return ""
+    commit = f", at commit {entry['commit'][:12]}" if entry["commit"] else ""
+    where = f"generation {entry['generation']}{commit}"
+    if not entry["previous"]:
+        return where
+    if not entry["changed"]:
+        return f"{where}: nothing had changed in the workspace"
+    more = f" and {entry['more']} more" if entry["more"] else ""
+    return f"{where}: changed since then {', '.join(safe.line(path) for path in entry['changed'])}{more}"
 
 
 def _run(terminal: Terminal, entry: Entry, now: float) -> str:

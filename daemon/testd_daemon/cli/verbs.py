@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cancel": ("testd_daemon.cli.cancel", "end a run early"),
     "status": ("testd_daemon.cli.status", "show the daemon, its runners and its runs"),
     "history": ("testd_daemon.cli.history", "show past runs, or how a test has fared"),
+    "flaky": ("testd_daemon.cli.flaky", "show tests that change their verdict by themselves"),
     "logs": ("testd_daemon.cli.logs", "show what the daemon has logged"),
     "doctor": ("testd_daemon.cli.doctor", "show what testd finds here, and what is wrong with it"),
     "targets": ("testd_daemon.cli.targets", "show on what tests can run here, and why not"),

@@ -124,9 +124,10 @@ class Client:
         """Have a watch run something now: `what` and more as in `Steer`. What comes of it are events of the watch."""
         self._tell({"type": "Steer", "run": run, "what": what, **more})
 
-    def history(self, workspace: str, test: str = "", limit: int = 20) -> dict[str, Any]:
-        """Ask for a `HistoryReport` of a test (a node id or a part of one) or, with an empty one, of the runs."""
-        self._wire.send({"type": "History", "workspace": workspace, "test": test, "limit": limit, "id": 1})
+    def history(self, workspace: str, test: str = "", limit: int = 20, *, flaky: bool = False) -> dict[str, Any]:
+        """Ask for a `HistoryReport` of a test (a node id or a part of one), of flaky ones, or else of the runs."""
+        question = {"type": "History", "workspace": workspace, "test": test, "limit": limit, "id": 1, "flaky": flaky}
+        self._wire.send(question)
         return self._expect("HistoryReport", HISTORY_DEADLINE)
 
     def listing(self, request: dict[str, Any], form: str) -> Iterator[dict[str, Any]]:

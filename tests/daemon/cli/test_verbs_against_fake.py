@@ -153,6 +153,42 @@ def test_history_of_several_targets_names_them(cli):
     assert [line.rpartition("  ")[2] for line in said] == ["1 failed [py3.9]", "1 passed [box]"]
 
 
+def test_history_says_what_had_changed(cli):
+    known = {"generation": 12, "previous": 9, "changed": ["a.py", "b\x1b.py"], "more": 3, "commit": "c0ffee" * 6}
+    changes = [
+        entry(test="t.py::test_a", run="r3", verdict="failed", **known),
+        entry(test="t.py::test_a", run="r2", verdict="passed", **{**known, "changed": [], "more": 0, "commit": ""}),
+        entry(test="t.py::test_a", run="r1", verdict="failed", **{**known, "previous": 0}),
+        entry(test="t.py::test_a", run="r0", verdict="failed", generation=0, commit=""),
+    ]
+    with cli.fake(history=changes):
+        said = cli.run("history", "test_a").stdout.splitlines()
+    assert [line for line in said if line.startswith("        ")] == [
+        "        generation 12, at commit c0ffeec0ffee: changed since then a.py, b^[.py and 3 more",
+        "        generation 12: nothing had changed in the workspace",
+        "        generation 12, at commit c0ffeec0ffee",
+    ]
+
+
+def test_flaky_tests(cli):
+    found = [
+        entry(test="t.py::test_a", verdict="passed", runs=70, failures=12, flips=9, message="the moon\nis up"),
+        entry(test="t.py::test_b", target="box", verdict="failed", runs=3, failures=2, flips=1),
+    ]
+    with cli.fake(history=found) as handler:
+        said = cli.run("flaky", "--limit", "2").stdout.splitlines()
+        told = [json.loads(line) for line in cli.run("flaky", "--format", "json").stdout.splitlines()]
+    assert re.fullmatch(r" 9 times  t.py::test_a \[py3.11\]  last \d+ days ago; 12 of 70 runs not passed", said[0])
+    assert said[1] == "          the moon"
+    assert re.fullmatch(r"  1 time  t.py::test_b \[box\]  last \d+ days ago; 2 of 3 runs not passed", said[2])
+    assert told == found
+    asked = next(message for message in handler.messages if message["type"] == "History")
+    assert (asked["flaky"], asked["test"], asked["limit"]) == (True, "", 2)
+    with cli.fake():
+        assert cli.run("flaky").stdout.startswith("no test is known to have changed its verdict")
+        assert cli.run("flaky", "test_a").returncode == 4
+
+
 def test_history_that_is_empty(cli):
     with cli.fake():
         assert cli.run("history").stdout == "nothing has run here yet\n"

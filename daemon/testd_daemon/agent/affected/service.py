@@ -7,7 +7,7 @@ waits for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Final, TypeVar
 
 import anyio
@@ -30,6 +30,8 @@ MOST_FILES: Final = 0.6
 #: Runs after which what no test holds any more is swept out.
 SWEEP_EVERY: Final = 50
 _T = TypeVar("_T")
+#: Is told the generation of the workspace on which a run was.
+Learned = Callable[[int], Awaitable[None]]
 
 
 class Selection:
@@ -86,6 +88,7 @@ class Affected:
         self._looked: dict[str, Looked] = {}  # by target
         self._pending: dict[int, tuple[str, anyio.Event]] = {}
         self._learned = 0
+        self._products: set[str] = set()  # files that tests have written
         self._opened = False
 
     async def close(self) -> None:
@@ -99,10 +102,29 @@ class Affected:
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def hand_over(self, facts: Facts) -> None:
-        """Learn from a run when its target has told all there is. Until then its tests have no record."""
+    def hand_over(self, facts: Facts, learned: Learned | None = None) -> None:
+        """Learn from a run when its target has told all there is. Until then its tests have no record.
+
+        `learned` is called behind that with the generation of the workspace on which the run was.
+        """
         done = self._pending[id(facts)] = facts.target, anyio.Event()
-        self._tasks.start_soon(self._await_and_learn, facts, done[1])
+        self._tasks.start_soon(self._await_and_learn, facts, done[1], learned)
+
+    async def differing(self, generation: int, earlier: Iterable[int]) -> dict[int, list[str]]:
+        """Return for each earlier generation which files of the workspace were not then what they are in this one.
+
+        Paths are relative and sorted. What tests have written is a product, and does not count.
+        """
+        return await self._in_thread(lambda: {since: self._differing(since, generation) for since in earlier})
+
+    def _differing(self, since: int, generation: int) -> list[str]:
+        state = self._state
+        return sorted(
+            path[len(state.root) + 1 :]
+            for path, versions in state.versions.items()
+            if versions[-1][0] > since and path not in self._products
+            and state.at(path, since) != state.at(path, generation)
+        )  # fmt: skip
 
     async def settle(self) -> None:
         """Wait until all that was handed over is learned."""
@@ -110,7 +132,8 @@ class Affected:
             _, done = next(iter(self._pending.values()))
             await done.wait()
 
-    async def _await_and_learn(self, facts: Facts, done: anyio.Event) -> None:
+    async def _await_and_learn(self, facts: Facts, done: anyio.Event, learned: Learned | None) -> None:
+        generation = 0
         try:
             await self._in_thread(lambda: self._begin(facts))
             collections = {facts.collection, *(told.collection for told in facts.told)}
@@ -118,12 +141,15 @@ class Affected:
                 for collection in collections:
                     await collection.settled.wait()
             known = all(collection.known for collection in collections)
-            await self._in_thread(
-                lambda: self._learn(facts) if known else self._store.forget(facts.target, facts.tests)
-            )
+            if known:
+                generation = await self._in_thread(lambda: self._learn(facts))
+            else:
+                await self._in_thread(lambda: self._store.forget(facts.target, facts.tests))
         finally:
             self._pending.pop(id(facts), None)
             done.set()
+        if generation and learned is not None:
+            await learned(generation)
 
     def _begin(self, facts: Facts) -> None:
         """Take the records that are out of date now; if this process ends before new ones are written, take all."""
@@ -132,7 +158,8 @@ class Affected:
         for test in facts.tests:
             tests.pop(test, None)
 
-    def _learn(self, facts: Facts) -> None:
+    def _learn(self, facts: Facts) -> int:
+        """Learn from a run, and return the generation of the workspace on which it was."""
         _, generation = self._look(facts.began_ns)
         record(self._book, self._state, facts, generation)
         self._looked.setdefault(facts.target, Looked()).learn(facts.collection, self._state.entries)
@@ -141,6 +168,8 @@ class Affected:
         self._learned += 1
         if self._learned % SWEEP_EVERY == 0:
             self._store.drop(*self._book.sweep())
+        self._products.update(path for told in facts.told for path in told.page.written)
+        return generation
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
