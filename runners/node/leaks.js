@@ -29,6 +29,7 @@ const kill = process.kill.bind(process);
 class Leaks {
   /** @param {(pid: number) => void} started is told of each child process */
   constructor(started) {
+    this.started = false; // a child process or a worker, ever
     this._started = started;
     this._children = new Map();
     this._workers = new Map();
@@ -85,6 +86,7 @@ class Leaks {
       if (this.pid) {
         const { pid } = this;
         leaks._children.set(pid, (this.spawnargs ?? []).join(' ').slice(0, 80));
+        leaks.started = true;
         leaks._started(pid);
         this.once('exit', () => leaks._children.delete(pid));
       }
@@ -98,6 +100,7 @@ class Leaks {
     workerThreads.Worker = class Worker extends original {
       constructor(...args) {
         super(...args);
+        leaks.started = true;
         leaks._workers.set(this, String(args[0]).slice(0, 80));
         this.once('exit', () => leaks._workers.delete(this));
       }

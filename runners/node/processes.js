@@ -24,6 +24,8 @@ const PROCESS_ANSWER = 400;
 const PROCESS_STACKS = 3000;
 /** Milliseconds for the pipes of a dead process to end, after its group was killed. */
 const PIPES_DEADLINE = 1000;
+/** Milliseconds for a thread that has said that no code runs in it any more to be gone; its host is killed then. */
+const LEFT_DEADLINE = 5000;
 
 /** Kill a process and the group that it heads. */
 function killGroup(pid) {
@@ -207,6 +209,7 @@ class Seat {
     this.stacksDeadline = THREAD_STACKS;
     this.taken = false;
     this.owner = null; // hears what its thread says, and how it ends
+    this._gone = null; // the time that a thread has to be gone
   }
 
   get process() {
@@ -233,8 +236,15 @@ class Seat {
 
   heard(whole, type) {
     const { owner } = this;
-    if (type === 'Exited') {
+    if (type === 'Left') {
+      const { memory } = unpack(payloadOf(whole));
+      this.owner = null;
+      this._gone = setTimeout(() => this.process.kill(), LEFT_DEADLINE);
+      const slot = this.process.slot(this.number);
+      owner?.ended({ status: 0, signal: null, text: '', outOfMemory: false, memory, slot });
+    } else if (type === 'Exited') {
       const end = unpack(payloadOf(whole));
+      clearTimeout(this._gone);
       owner?.ended({ ...end, signal: null, slot: this.process.slot(this.number) });
       this.owner = null;
       this.taken = false;

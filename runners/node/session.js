@@ -6,6 +6,7 @@
 
 const { writeSync } = require('node:fs');
 const path = require('node:path');
+const { isMainThread } = require('node:worker_threads');
 const { collect, preload } = require('./collecting.js');
 const { Endpoint } = require('./endpoint.js');
 const { describe, detail } = require('./failures.js');
@@ -20,6 +21,7 @@ const { locate } = require('./syntax.js');
 const nextTurn = setImmediate;
 const exit = process.exit.bind(process);
 const usage = process.resourceUsage.bind(process);
+const { rss } = process.memoryUsage;
 /** The exit status of a worker that cannot go on. */
 const BROKEN = 70;
 /** Turns of the event loop that handles which a test has closed get to go away. */
@@ -185,6 +187,9 @@ class Session {
     for (const line of this._strays.late()) process.stderr.write(`${line}\n`);
     this._leaks.killChildren();
     this.slot.set(State.DONE);
+    // a thread's own end takes longer than a small test, and nobody needs to wait for it who has nothing to lose by it
+    if (!isMainThread && !this._leaks.started && !this._order.stream)
+      process.on('exit', () => this.endpoint.send({ type: 'Left', memory: Math.round(rss() / 1024) }));
     exit(0);
   }
 
