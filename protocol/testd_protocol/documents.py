@@ -144,6 +144,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     affected: bool = False  # only tests that may be affected by what has changed since they last ran
     since: str = ""  # with `affected`: and by what differs from this git revision
     verify: bool = False  # also in new processes, and each difference told
+    profile: bool = False  # tell where the time went
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ __all__ = [
     "Output",
     "Planned",
     "Preparing",
+    "Profile",
     "RunCompleted",
     "RunEvent",
     "Standing",
@@ -150,6 +151,17 @@ class Difference(Message, frozen=True, kw_only=True):
     flaky: bool = False  # its verdict also changes within one way
 
 
+class Profile(Message, frozen=True, kw_only=True):
+    """Where the time of a run went: before its `RunCompleted`, if the request asks for it.
+
+    Spans are in the order in which they came; a name with a colon is a part of the one before it, summed over workers.
+    """
+
+    began: float  # wall clock, when the agent took the run up
+    ended: float  # wall clock, when this was told
+    targets: dict[str, dict[str, float]]  # of each target: span → seconds
+
+
 RunEvent = (
     TargetReady
     | Planned
@@ -163,4 +175,5 @@ RunEvent = (
     | GenerationStarted
     | Standing
     | Difference
+    | Profile
 )

@@ -54,6 +54,7 @@ _REQUEST = m.RunRequest(
     shuffle=70000,
     isolate="test",
     verify=True,
+    profile=True,
     watch=True,
     patterns=["test_it", "unit/"],
     affected=True,
@@ -206,6 +207,9 @@ EXAMPLES: dict[str, m.Message] = {
                 warm_message="…",
                 fresh_message="assert 1 == 2",
                 flaky=True,
+            ),
+            m.Profile(
+                began=1763500000.25, ended=1763500001.5, targets={"py3.12": {"tests": 1.0, "tests: bodies": 1.75}}
             ),
             # handler and agent
             m.Configure(

@@ -44,6 +44,7 @@ MESSAGES = [
     "Pong",
     "Preparing",
     "Probe",
+    "Profile",
     "ProcessEnded",
     "Ready",
     "Report",

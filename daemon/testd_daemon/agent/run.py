@@ -22,7 +22,7 @@ from testd_daemon.agent.verdicts import exit_code
 from testd_daemon.config import resolve
 from testd_daemon.config.targets import choose
 from testd_daemon.errors import TestdError, UsageError
-from testd_protocol.messages import Notice, Planned, Run, RunCompleted, RunRequest, TargetUnavailable
+from testd_protocol.messages import Notice, Planned, Profile, Run, RunCompleted, RunRequest, TargetUnavailable
 
 __all__ = ["RunTask"]
 
@@ -43,7 +43,7 @@ class RunTask:
         self._named = ""  # the first target, as it was asked for; empty for the one that is always there
         self._targets: list[TargetTask] = []
         self._results: dict[TargetTask, Result] = {}
-        self._began = time.monotonic()
+        self._began, self._began_at = time.monotonic(), time.time()
 
     @property
     def at_work(self) -> bool:
@@ -69,6 +69,9 @@ class RunTask:
             completed = self._failed(error)
         except Exception:
             completed = self._ended(3, "testd failed: this is a bug in testd", detail=traceback.format_exc())
+        if self._request.profile:
+            spans = {target.name: target.spans.seconds for target in self._targets}
+            self._reporter.event(Profile(began=self._began_at, ended=time.time(), targets=spans))
         self._reporter.event(completed)
 
     async def remember(self) -> None:

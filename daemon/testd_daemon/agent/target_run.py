@@ -20,6 +20,7 @@ from testd_daemon.agent.plan import Plan
 from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.scheduler import Scheduler, State
+from testd_daemon.agent.spans import WorkerClock
 from testd_daemon.agent.verdicts import explain, hung_in
 from testd_daemon.errors import Bug
 from testd_protocol.messages import (
@@ -66,6 +67,7 @@ class TargetRun:
         self.plan = plan
         self.records: list[TestRecord] = []
         self.told: list[Told] = []  # what tests have used
+        self.clock = WorkerClock()
         self.wake = anyio.Event()
         self.done = False
         self.broken = False  # a worker's session did not come to its end: whatever the verdicts, this is no success
@@ -129,6 +131,7 @@ class TargetRun:
         except (Bug, IndexError) as error:
             self._reporter.event(Notice(level="error", text=f"an outcome was ignored: {error}", target=self._target))
             return
+        self.clock.outcome(message.duration)
         self._report(position, message.verdict, message.duration, message.memory, slot, message.detail)
         if actions:
             self._perform(actions)
@@ -139,6 +142,7 @@ class TargetRun:
 
     def worker_exited(self, message: WorkerExited) -> None:
         """A worker is gone."""
+        self.clock.exited()
         slot = self._slots.pop(message.worker, 0)
         position = self._position.get(message.test) if message.test >= 0 else None
         end = Exit(
@@ -227,6 +231,7 @@ class TargetRun:
     def _start(self, action: Start) -> StartWorker:
         assert self._runner is not None
         assert self._collection is not None
+        self.clock.started()
         self._slots[action.worker] = action.slot
         self._runner.own_worker(action.worker, self)
         limits = self._limits

@@ -31,6 +31,7 @@ from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.scheduler import Scheduler
 from testd_daemon.agent.selection import Argument, concerns, parse, select
 from testd_daemon.agent.shares import Shares
+from testd_daemon.agent.spans import Spans
 from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.specs import Specs
 from testd_daemon.agent.target_run import Limits, TargetRun
@@ -118,6 +119,7 @@ class TargetTask:
         self._most = 1  # workers that would be of use
         self._room = 1  # workers that all targets on its machine may have together
         self._local = True  # it shares this machine's processors
+        self.spans = Spans()
         self._began = time.monotonic()
         self._began_at = time.time()
 
@@ -153,19 +155,23 @@ class TargetTask:
         services, request = self._services, self._request
         spec = await services.specs.of(self._wanted, caller, request.python, self._tell, fresh=request.fresh)
         self.name = spec.target
+        self.spans.mark("target")
         arguments: Sequence[Argument] = parse(request.paths, request.cwd, services.workspace) or parse(
             self._settings.paths, services.workspace, services.workspace
         )
         known = await services.history.known(spec.target)
+        self.spans.mark("history")
         if request.affected:
             self._selection = await services.affected.select(spec.target, spec.beside_files())
             files = self._selection.files(known.verdicts, known.failing())
             if files == []:
                 return self._untouched()
             arguments = _narrowed(files, arguments)
+            self.spans.mark("affected")
         async with provide(
             services.pool, spec, arguments, self._settings, fresh=request.fresh, tell=self._prepare
         ) as provision:
+            self.spans.take(provision.spans)
             return await self._on(spec, arguments, known, provision)
 
     def _untouched(self) -> Result:
@@ -185,6 +191,7 @@ class TargetTask:
     async def _on(self, spec: Spec, arguments: Sequence[Argument], known: Known, provision: Provision) -> Result:
         runner, collection = provision.runner, provision.collection
         chosen, deselected = await self._choose(runner, collection, arguments, known)
+        self.spans.mark("select")
         known.keep(collection.ids, lambda file: collection.has_looked_at(file) and not collection.is_broken(file))
         self.collected = [*collection.ids, *(error.id for error in collection.errors)], collection.has_looked_at
         errors = [
@@ -217,7 +224,9 @@ class TargetTask:
                 self._target.cancel(self._cancelled)
             elif self._maxfail(collection) and len(records) >= self._maxfail(collection):
                 self._target.cancel(f"stopped after {len(records)} collection error{'s' * (len(records) != 1)}")
+            self.spans.mark("plan")
             await self._carry_out(self._target, spec, arguments, provision, chosen, alone=alone)
+            self.spans.work(self._target.clock, most=workers)
             for text in provision.strangers.told(self._strangers):  # what tests themselves have loaded
                 self._tell(text)
         finally:

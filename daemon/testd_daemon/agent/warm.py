@@ -15,6 +15,7 @@ from testd_daemon.agent.mirror import Tell, tell_nobody
 from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.selection import Argument
+from testd_daemon.agent.spans import Spans
 from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.strangers import Strangers
 from testd_daemon.config import Settings
@@ -40,6 +41,7 @@ class Provision:
         self._settings = settings
         self._runner: Runner | None = None
         self._collection: Collection | None = None
+        self.spans = Spans()
         self.warm = False
         self.reason = ""
 
@@ -68,16 +70,22 @@ class Provision:
     async def obtain(self, spec: Spec, arguments: Sequence[Argument], *, fresh: bool) -> None:
         """Get both. Raises what `Pool.acquire` and `Runner.collect` do."""
         collection: Collection | None = None
-        cold = ""
+        cold, began_ns = "", time.time_ns()
         while collection is None:
             self._runner, cold = await self._pool.acquire(spec, fresh=fresh, tell=self._say)
+            self.spans.mark("runner")
             async with self._runner.lock:
-                if await self._runner.bring_files(self._say):
+                current = await self._runner.bring_files(self._say)
+                self.spans.mark("files")
+                if current:
                     if self._told:
                         self._say("collecting", 0, 0)
                     collection, cold = await self._find(self._runner, spec, arguments, cold)
                     collection.users += 1
                     self._collection = collection
+                    self.spans.mark("notice")
+                    if collection.began_ns >= began_ns:
+                        self.spans.part("collect", "notice", collection.since - collection.began_ns / 1e9)
             if collection is None:  # files have changed under those who use it: it is left to them
                 self._runner.private = True
                 await self.release()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from testd_daemon import workspace
 from testd_daemon.cli.arguments import Operands, at_least, duration, one_of, seed
@@ -56,6 +57,7 @@ def arguments(parser: Parser) -> None:
     how.add_argument(
         "--no-daemon", action="store_true", help="run in one go and leave nothing behind, no daemon either"
     )
+    report.add_argument("--profile", action="store_true", help="where the time of this run went, step by step")
     report.add_argument("--junitxml", metavar="FILE", help="write a JUnit XML report as well")
 
 
@@ -111,6 +113,7 @@ def main(options: Options) -> int:
         "affected": options.affected or options.since is not None,
         "since": options.since or "",
         "verify": options.verify,
+        "profile": options.profile,
     }
     report = make_report(options, request["workspace"], request["cwd"])
     with Interrupts() as interrupts:
@@ -145,8 +148,14 @@ def make_request(options: Options) -> dict[str, Any]:
 
 
 def _run(options: Options, request: dict[str, Any], report: Report, interrupts: Interrupts) -> int:
+    began = time.monotonic()
     with _connect(private=options.no_daemon) as client:
+        connected = time.monotonic()
         run = client.submit(request)
+        if options.profile:
+            from testd_daemon.cli import profiling
+
+            profiling.tell(report, began, connected)
         if options.format == "json" or not options.detach:
             report.accepted(run)
         if request["shuffle"] is not None:

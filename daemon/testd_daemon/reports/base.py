@@ -31,6 +31,7 @@ HANDLERS = {
     "TargetUnavailable": "on_unavailable",
     "Preparing": "on_preparing",
     "Difference": "on_difference",
+    "Profile": "on_profile",
     "GenerationStarted": "on_generation",
     "Standing": "on_standing",
 }
@@ -53,6 +54,9 @@ class Report:
 
     def message(self, text: str) -> None:
         """Say something about the run that is no event of it: a cancellation asked for, a reconnection."""
+
+    def took(self, name: str, seconds: float) -> None:
+        """Take how long something took in this client, for a profile."""
 
     def fault(self, fault: Body) -> None:
         """Take the reason why the run could not be followed to its end."""
@@ -86,6 +90,9 @@ class Report:
 
     def on_difference(self, body: Body) -> None:
         """Take `Difference`."""
+
+    def on_profile(self, body: Body) -> None:
+        """Take `Profile`."""
 
     def on_completed(self, body: Body) -> None:
         """Take `RunCompleted`."""
@@ -123,6 +130,11 @@ class Several(Report):
         """Pass it on."""
         for report in self._reports:
             report.message(text)
+
+    def took(self, name: str, seconds: float) -> None:
+        """Pass it on."""
+        for report in self._reports:
+            report.took(name, seconds)
 
     def fault(self, fault: Body) -> None:
         """Pass it on."""

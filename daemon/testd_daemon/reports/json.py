@@ -35,6 +35,7 @@ _NAMES = {
     "TargetUnavailable": "unavailable",
     "Preparing": "preparing",
     "Difference": "difference",
+    "Profile": "profile",
     "GenerationStarted": "generation",
     "Standing": "standing",
 }
@@ -51,6 +52,7 @@ class JsonReport(Report):
         self._terminal = terminal
         self._facts = facts
         self._run = ""
+        self._took: dict[str, float] = {}
 
     def accepted(self, run: str) -> None:
         """Write the first line."""
@@ -59,14 +61,20 @@ class JsonReport(Report):
 
     def event(self, run: str, seq: int, body: Body) -> None:
         """Write an event; a batch of outcomes becomes a line for each test."""
-        head = {"run": run, "seq": seq}
+        head: dict[str, Any] = {"run": run, "seq": seq}
         if body["type"] == "Outcomes":
             lines = [_encode({"event": "outcome", **head, **_outcome(row)}) for row in body["rows"]]
             self._terminal.write("".join(lines))
             return
+        if body["type"] == "Profile":
+            head["client"] = self._took
         name = _NAMES.get(body["type"])
         if name is not None:
             self._write({"event": name, **head, **{key: value for key, value in _plain(body) if key != "type"}})
+
+    def took(self, name: str, seconds: float) -> None:
+        """Keep it for the profile."""
+        self._took[name] = round(seconds, 6)
 
     def fault(self, fault: Body) -> None:
         """Write why no `completed` line follows."""

@@ -82,6 +82,8 @@ class TextReport(Report):
         self._standing: Body | None = None
         self._streams = False
         self._completed = False
+        self._profile: Body | None = None
+        self._took: dict[str, float] = {}  # what this client has measured
         self._drawn_at = self._said_at = self._progress.started_at
         self._bad: list[tuple[str, str, str, str]] = []  # verdict, test, message, target
 
@@ -221,6 +223,14 @@ class TextReport(Report):
 
         self._write(lines.difference(self._terminal, body))
 
+    def took(self, name: str, seconds: float) -> None:
+        """Keep it for the profile."""
+        self._took[name] = seconds
+
+    def on_profile(self, body: Body) -> None:
+        """Keep where the time went: it is written behind the summary."""
+        self._profile = body
+
     def on_completed(self, body: Body) -> None:
         """Say how it ended."""
         self._completed = True
@@ -238,6 +248,10 @@ class TextReport(Report):
             self._write(self._terminal.paint(safe.block(reason, colour=False), "yellow") + "\n")
             self._write(safe.block(hint, colour=False) + "\n" if hint else "")
         self._write(self._summary(counts, float(body["duration"]), exit_code))
+        if self._profile is not None:
+            from testd_daemon.reports import profile
+
+            self._write(profile.table(self._terminal, self._profile, self._took, time.time()))
 
     # ── several targets ──────────────────────────────────────────────────────────────────────────────────────────────
 

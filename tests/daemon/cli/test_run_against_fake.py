@@ -101,6 +101,7 @@ def test_a_run_is_submitted_with_what_was_asked_and_reported(cli):
         "shuffle": None,
         "isolate": "",
         "verify": False,
+        "profile": False,
         "affected": False,
         "since": "",
     }

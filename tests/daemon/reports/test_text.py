@@ -393,3 +393,23 @@ def test_a_difference_between_warm_and_fresh_has_both_verdicts_and_messages():
         "warm and fresh differ on 2 tests, 1 of them flaky",
         "2 passed in 1.23 s (warm)",
     ]
+
+
+def test_a_profile_is_a_table_behind_the_summary():
+    body = {
+        "type": "Profile", "began": 1000.5, "ended": 1001.0,
+        "targets": {"py3.11": {"notice": 0.0125, "tests": 0.25, "tests: bodies": 0.5}},
+    }  # fmt: skip
+    out = terminal()
+    made = report(out)
+    for name, seconds in (("start", 0.045), ("reach", 0.001), ("accepted", 1000.0)):
+        made.took(name, seconds)
+    feed(made, target(), planned(1), outcomes(row()), body, completed(counts={"passed": 1}))
+    lines = text_of(out).splitlines()
+    assert lines[:2] == ["1 passed in 1.23 s (warm)", "where the time went, in ms"]
+    assert [line.split()[:3] for line in lines[2:6]] == [
+        ["client", "start", "45.0"], ["client", "reach", "1.0"], ["client", "hand", "over"],
+        ["py3.11", "notice", "12.5"],
+    ]  # fmt: skip
+    assert lines[7].split()[:3] == ["py3.11", "bodies", "500.0"]
+    assert lines[-1].startswith("  client     report ")
