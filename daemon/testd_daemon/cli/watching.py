@@ -6,6 +6,7 @@ happens behind anybody's back. What is shown is decided in `reports/`, what a ke
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -56,7 +57,9 @@ def make_view(options: Options, workspace: str, cwd: str) -> View:
     settings = settings_for(options, workspace, cwd)
 
     def report(screen: Screen | None) -> WatchReport:
-        return WatchReport(terminal, watched, lambda: text_report(terminal, settings), screen)
+        return WatchReport(
+            terminal, watched, lambda: text_report(terminal, settings), screen=screen, quiet=settings.verbosity < 0
+        )
 
     if not terminal.live:
         return View(report(None), watched, None)
@@ -105,13 +108,12 @@ class Watcher:
 
     def _close(self) -> None:
         """Give the terminal back, whatever one of the steps raises."""
-        try:
-            if self._front is not None:
-                self._front.close()
-            self._view.report.close()
-        finally:
+        with contextlib.ExitStack() as stack:
             if self._keyboard is not None:
-                self._keyboard.close()
+                stack.callback(self._keyboard.close)
+            stack.callback(self._view.report.close)
+            if self._front is not None:
+                stack.callback(self._front.close)
 
     def _to_the_end(self, run: str, after: int) -> int:
         following = self._client.follow(run, after)

@@ -73,7 +73,7 @@ class Front:
         self._screen.cover(views.failed(self._terminal, self._dialog.watched, which, self._again))
 
     def _again(self, test: str, target: str) -> str:
-        several = len({target for _, target in self._dialog.failures()}) > 1
+        several = len(self._dialog.watched.targets) > 1
         command = self._settings.command(test, target, several=several)
         return self._terminal.paint("again: ", "dim") + self._terminal.paint(command, "bold") + "\n"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 
-from testd_daemon.reports import failure, lines, safe
+from testd_daemon.reports import failure, lines
 from testd_daemon.reports.dialog import KEYS
 from testd_daemon.reports.terminal import MAX_WIDTH
 
@@ -45,12 +45,13 @@ def _wrapped(text: str, terminal: Terminal, indent: int) -> str:
 def failed(terminal: Terminal, watched: Watched, which: tuple[str, str], again: Callable[[str, str], str]) -> str:
     """Tell one failure in full: traceback, captured output, the command that runs just this test."""
     row = watched.detail(which)
-    verdict, message = watched.failing[which]
+    where = which[1] if len(watched.targets) > 1 else ""
     if row is None:
-        said = lines.named(terminal, verdict, which[0], message, where=which[1])
+        verdict, message = watched.failing[which]
+        said = lines.named(terminal, verdict, which[0], message, where=where)
         return f"{said}\n\nIts details are not here, or not any more; f runs it again.\n\n{again(*which)}"
     return (
-        failure.header(terminal, row, safe.line(which[1]))
+        failure.header(terminal, row, where)
         + failure.describe(terminal, row[6], everything=True)
         + again(*which)
     )

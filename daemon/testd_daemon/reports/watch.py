@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from testd_daemon.reports import lines
+from testd_daemon.reports import lines, safe
 from testd_daemon.reports.base import Report
 from testd_daemon.reports.headline import headline, why
 from testd_daemon.reports.watched import superseded
@@ -34,15 +34,26 @@ class WatchReport(Report):
     """A watch on a terminal, or as plain lines."""
 
     def __init__(
-        self, terminal: Terminal, watched: Watched, make: Callable[[], TextReport], screen: Screen | None = None
+        self,
+        terminal: Terminal,
+        watched: Watched,
+        make: Callable[[], TextReport],
+        *,
+        screen: Screen | None = None,
+        quiet: bool = False,
     ) -> None:
-        """`watched` knows each event before this does. `make`: a report for a generation. `screen`: of a terminal."""
+        """`watched` knows each event before this does. `make`: a report for a generation. `screen`: of a terminal.
+
+        `quiet`: what fails and did not run is counted, not named.
+        """
         self._terminal = terminal
         self._watched = watched
         self._make = make
         self._screen = screen
+        self._quiet = quiet
         self._report = make()
         self._begun: Body | None = None  # a generation whose headline is not written yet
+        self._first = True
 
     def accepted(self, run: str) -> None:
         """Pass it on."""
@@ -56,10 +67,10 @@ class WatchReport(Report):
             return
         if self._begun is not None:
             self._before(body)
-        if kind == "RunCompleted" and superseded(body):
-            self._superseded(body)
+        if kind == "RunCompleted" and (superseded(body) or not body.get("generation")):
+            self._over(run, seq, body)
             return
-        if kind == "RunCompleted" and body.get("generation"):
+        if kind == "RunCompleted" and not self._quiet:
             self._still()
         self._report.event(run, seq, body)
 
@@ -88,8 +99,9 @@ class WatchReport(Report):
         if self._screen is not None:
             self._screen.begin()
             self._screen.show(_PART, [[(why(body), "bold")]])
-        elif body["generation"] > 1:
+        elif not self._first:
             self._terminal.write("\n")
+        self._first = False
         self._report = self._make()
 
     def _before(self, body: Body) -> None:
@@ -112,17 +124,21 @@ class WatchReport(Report):
         if self._screen is not None:
             self._screen.show(_PART, ())
 
-    def _superseded(self, body: Body) -> None:
-        """End a generation without a summary: the next one begins at once."""
+    def _over(self, run: str, seq: int, body: Body) -> None:
+        """Say why a generation, or the watch, ended early: what ran was told, and there is nothing to sum up."""
         self._report.close()
-        self._terminal.write(self._terminal.paint(str(body["reason"]), "yellow") + "\n")
+        if body["exit_code"] in (3, 4) and not superseded(body):
+            self._report = self._make()
+            self._report.event(run, seq, body)
+        elif body["reason"]:
+            self._terminal.write(self._terminal.paint(safe.line(str(body["reason"])), "yellow") + "\n")
 
     def _still(self) -> None:
         """Name what fails and did not run: it must not be forgotten."""
         still = self._watched.still()
         if not still:
             return
-        several = len({target for _, target, _, _ in still}) > 1
+        several = len(self._watched.targets) > 1
         said = [
             lines.named(self._terminal, verdict, test, message, where=target if several else "", indent=2)
             for test, target, verdict, message in still

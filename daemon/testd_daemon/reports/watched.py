@@ -35,6 +35,7 @@ class Watched:
         self.exit_code: int | None = None  # what all tests together would exit with; None before that
         self.failing: dict[Which, tuple[str, str]] = {}  # verdict and message
         self.tests: dict[str, None] = {}  # those that had an outcome while we looked, once each
+        self.targets: dict[str, None] = {}  # that took part, once each
         self._details: dict[Which, Sequence[Any]] = {}
         self._size = 0  # of the details, in characters
         self._failed: set[Which] = set()  # in this generation
@@ -55,6 +56,8 @@ class Watched:
         kind = body["type"]
         if kind == "Outcomes":
             self._outcomes(body["rows"])
+        elif kind == "TargetReady":
+            self.targets[body["target"]] = None
         elif kind == "GenerationStarted":
             self.generation, self.running = body, True
             self._failed, self._stands = set(), None

@@ -299,7 +299,7 @@ def test_one_failure_after_the_other_and_back(cli, fake):
         page = person.glass.seen()
         person.type("d")
         seen = person.until("failure 1 of 2")
-        assert seen[0].startswith(f"── FAILED {A} [py3.11] ──")
+        assert seen[0].startswith(f"── FAILED {A} ──")
         assert seen[2] == f"again: testd run {A}"
         person.type(b"\x1b[C")
         seen = person.until("failure 2 of 2")
