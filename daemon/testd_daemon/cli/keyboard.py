@@ -57,7 +57,7 @@ class Keyboard:
             modes[_LOCAL] &= ~(termios.ECHO | termios.ICANON)
             modes[_CHARACTERS][termios.VMIN], modes[_CHARACTERS][termios.VTIME] = 1, 0
             self._before = before  # first, so that whatever happens now is undone
-            termios.tcsetattr(self.descriptor, termios.TCSADRAIN, modes)
+            termios.tcsetattr(self.descriptor, termios.TCSANOW, modes)
             os.write(self._output, _MARK_PASTED)
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Keyboard:
         with contextlib.suppress(OSError, termios.error):
             os.write(self._output, _DO_NOT_MARK)
         with contextlib.suppress(OSError, termios.error):
-            termios.tcsetattr(self.descriptor, termios.TCSADRAIN, before)
+            termios.tcsetattr(self.descriptor, termios.TCSANOW, before)
 
     def pressed(self) -> list[Key]:
         """Return the keys that were pressed by now, without waiting."""
@@ -89,9 +89,10 @@ class Keyboard:
 
     def _ours(self) -> bool:
         """Whether our process is in the terminal's foreground; whoever sets modes from elsewhere is stopped."""
-        with contextlib.suppress(OSError):
+        try:
             return os.tcgetpgrp(self.descriptor) == os.getpgrp()
-        return False
+        except OSError:
+            return True  # it is not the terminal that controls us: there is no foreground
 
     def expire(self) -> list[Key]:
         """Return what was pressed, if nothing more comes: an escape alone."""
