@@ -83,7 +83,7 @@ class FakeHandler:
 
     def cut(self):
         """Close every connection, as a handler that dies does."""
-        for connection in self._connections:
+        for connection in list(self._connections):  # not what connects again meanwhile
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
