@@ -114,6 +114,7 @@ class TargetTask:
         self._interrupted = False
         self._target: TargetRun | None = None
         self._selection: Selection | None = None  # what is affected
+        self._loaded_from = 0  # wall clock, ns: nothing was loaded for it, or found to be fresh, before
         self._unaffected = False  # nothing is, and so there is nothing to do
         self._strangers: set[str] = set()  # folders outside that the run was told of
         self._most = 1  # workers that would be of use
@@ -168,6 +169,7 @@ class TargetTask:
                 return self._untouched()
             arguments = _narrowed(files, arguments)
             self.spans.mark("affected")
+        self._loaded_from = time.time_ns()
         async with provide(
             services.pool, spec, arguments, self._settings, fresh=request.fresh, tell=self._prepare
         ) as provision:
@@ -240,7 +242,7 @@ class TargetTask:
         """Return what the run told of its tests."""
         runner, collection = provision.runner, provision.collection
         return Facts(
-            target=spec.target, began_ns=int(self._began_at * 1e9), at=self._began_at,
+            target=spec.target, began_ns=self._loaded_from, at=self._began_at,
             tests={record.test: record.verdict for record in target.records}, told=target.told, collection=collection,
             files=runner.files(), folders=runner.folders(), environment=spec.beside_files(),
             silent=spec.launcher == "node", elsewhere=spec.launcher in ("docker", "ssh"),

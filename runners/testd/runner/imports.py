@@ -10,6 +10,7 @@ import contextlib
 import marshal
 import opcode
 import sys
+from importlib.machinery import PathFinder
 from importlib.util import cache_from_source
 from types import CodeType, ModuleType
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
@@ -52,6 +53,18 @@ class ImportRecord:
         while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
             frame = frame.f_back
         self._first.add((frame.f_globals.get("__name__", ""), name))
+
+    def failed(self) -> "List[str]":
+        """Return the files of modules that were asked for and did not load: to repair one of them is a change."""
+        found: Dict[str, Any] = {}
+        for name in sorted({name for _, name in self._first if name not in sys.modules}):
+            parent = name.rpartition(".")[0]
+            where = getattr(sys.modules.get(parent), "__path__", None)
+            if where is None and parent:
+                where = getattr(found.get(parent), "submodule_search_locations", None) or ()
+            with contextlib.suppress(Exception):  # whatever finders of the project make of a name
+                found[name] = PathFinder.find_spec(name, where)
+        return [spec.origin for spec in found.values() if spec is not None and isinstance(spec.origin, str)]
 
     def outside(self) -> "List[List[Any]]":
         """Return the strangers among all that is loaded now: `[folder, how it got into reach, names]`."""

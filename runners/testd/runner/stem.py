@@ -374,6 +374,7 @@ class Stem:
     # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tell_dependencies(self) -> None:
+        self._dependencies.note_sought(self._imports.failed())
         files, directories = self._dependencies.drain(last=self.checkpoint == "collected")
         for start in range(0, max(len(files), 1), _PAGE):
             self.channel.send(

@@ -11,7 +11,7 @@ import pytest
 
 from testd_daemon.agent.affected.book import Book
 from testd_daemon.agent.affected.choice import Changes, Reason, affected
-from testd_daemon.agent.affected.recorder import Facts, Told, record
+from testd_daemon.agent.affected.recorder import Facts, Moment, Told, record
 from testd_daemon.agent.affected.state import State
 from testd_daemon.agent.affected.store import Store
 from testd_daemon.agent.collection import Collection
@@ -102,10 +102,11 @@ class Project:
             folders=[], environment={"the interpreter": "3"},
         )  # fmt: skip
         meanwhile()
-        _, generation = self.look(facts.began_ns)
-        return record(self.book, self.state, facts, generation)
+        self.look(facts.began_ns)
+        moment = Moment(self.state.view(), *self.state.before(facts.began_ns), self.state.entries)
+        return record(self.book, facts, moment)
 
-    def look(self, began_ns: int = 0) -> tuple[set[str], int]:
+    def look(self, began_ns: int = 0) -> set[str]:
         return self.state.look([p for p in self.book.by_path if p[0] == "/" and not self.state.inside(p)], began_ns)
 
     def reasons(self) -> dict[str, Reason]:
@@ -248,7 +249,7 @@ def test_docstrings_count_where_they_are_read(project: Project) -> None:
 def test_it_is_the_same_after_it_was_written_and_read(project: Project, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "state" / "affected.sqlite"))
     store.open(State(str(project.folder)))
-    store.save(project.book, project.state, "py3", ALL, project.state.seen)
+    store.save(project.book, project.state, "py3", ALL)
     store.close()
     project.write("pkg/core.py", FILES["pkg/core.py"].replace("return 1", "return 10"))
     (project.folder / "unknown.cfg").unlink()
@@ -264,7 +265,7 @@ def test_it_is_the_same_after_it_was_written_and_read(project: Project, tmp_path
 def test_a_process_that_ended_before_it_had_learned_leaves_no_records(project: Project, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "affected.sqlite"))
     store.open(State(str(project.folder)))
-    store.save(project.book, project.state, "py3", ALL, [])
+    store.save(project.book, project.state, "py3", ALL)
     store.mark("py3")
     store.close()
     assert store.open(State(str(project.folder))).shelf("py3").tests == {}

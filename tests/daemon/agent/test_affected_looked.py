@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from testd_daemon.agent.affected.looked import Looked
+from testd_daemon.agent.affected.recorder import Moment
+from testd_daemon.agent.affected.state import View
 from testd_daemon.agent.collection import Collection
 from testd_protocol.messages import Collected, CollectError, Detail, FileEntry, Item
 
@@ -11,11 +13,15 @@ OLD = BEGAN - 10**9
 
 
 def file(path: str, mtime: int = OLD, size: int = 5) -> FileEntry:
-    return FileEntry(path, "file", 0o644, mtime, size, "")
+    return FileEntry(path, "file", 0o644, mtime, size, str(mtime))
 
 
 def entries(*files: FileEntry) -> dict[str, FileEntry]:
     return {entry.path: entry for entry in files}
+
+
+def moment(there: dict[str, FileEntry], *later: str) -> Moment:
+    return Moment(View("/nowhere", {}), 1, {f"/nowhere/{path}" for path in later}, there)
 
 
 def collected(*paths: str, patterns: tuple[str, ...] = ("test_*.py", "checks/*.py"), broken: str = "") -> Collection:
@@ -32,14 +38,14 @@ def test_what_was_collected_as_it_is_need_not_be_looked_into() -> None:
     looked = Looked()
     there = entries(file("t/test_a.py"), file("t/test_b.py"), file("t/helper.py"), file("checks/one.py"))
     assert looked.unseen(there) is None, "before anything was collected everything is to be looked into"
-    looked.learn(collected(), there)
+    looked.learn(collected(), moment(there))
     assert looked.unseen(there) == []
     there["t/test_b.py"] = file("t/test_b.py", size=6)
     there["t/test_c.py"] = file("t/test_c.py")
     there["t/helper.py"] = file("t/helper.py", size=6)
     there["t/deep/checks/two.py"] = file("t/deep/checks/two.py")
     assert looked.unseen(there) == ["t/test_b.py", "t/test_c.py", "t/deep/checks/two.py"]
-    looked.learn(collected("t/test_b.py"), there)
+    looked.learn(collected("t/test_b.py"), moment(there))
     assert looked.unseen(there) == ["t/test_c.py", "t/deep/checks/two.py"]
     del there["t/test_c.py"], there["t/deep/checks/two.py"]
     assert looked.unseen(there) == []
@@ -48,20 +54,21 @@ def test_what_was_collected_as_it_is_need_not_be_looked_into() -> None:
 def test_what_changed_while_it_was_collected_or_could_not_be_is_not_seen() -> None:
     looked = Looked()
     there = entries(file("t/test_a.py"), file("t/test_b.py", mtime=BEGAN), file("t/test_bad.py"))
-    looked.learn(collected(broken="t/test_bad.py"), there)
-    assert looked.unseen(there) == ["t/test_b.py", "t/test_bad.py"]
+    there["t/test_moved.py"] = file("t/test_moved.py")
+    looked.learn(collected(broken="t/test_bad.py"), moment(there, "t/test_moved.py"))
+    assert looked.unseen(there) == ["t/test_b.py", "t/test_bad.py", "t/test_moved.py"]
 
 
 def test_other_patterns_make_what_was_seen_worthless() -> None:
     looked = Looked()
     there = entries(file("t/test_a.py"), file("t/check_a.py"))
-    looked.learn(collected(), there)
-    looked.learn(collected("t/check_a.py", patterns=("*.py",)), there)
+    looked.learn(collected(), moment(there))
+    looked.learn(collected("t/check_a.py", patterns=("*.py",)), moment(there))
     assert looked.unseen(there) == ["t/test_a.py"]
 
 
 def test_tests_from_who_knows_where_are_never_seen() -> None:
     looked = Looked()
     there = entries(file("t/test_a.py"))
-    looked.learn(collected(patterns=()), there)
+    looked.learn(collected(patterns=()), moment(there))
     assert looked.unseen(there) is None

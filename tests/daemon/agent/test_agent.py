@@ -90,6 +90,19 @@ def test_a_change_makes_it_cold_and_is_named(
     assert third.verdicts == expected
 
 
+@pytest.mark.parametrize("broken", ["def f(:\n", "raise ValueError\n"])
+def test_a_module_that_could_not_be_loaded_is_looked_at_again(project: Make, agent: StartAgent, broken: str) -> None:
+    """A module that fails to load is not among the loaded ones; once repaired, its old errors were told for ever."""
+    root = project(test_a_py="import sub.helper\ndef test_a(): pass\n", sub____init___py="from . import helper\n")
+    (root / "sub/helper.py").write_text(broken)
+    os.utime(root / "sub/helper.py", (1_600_000_000,) * 2)
+    driver = agent(root)
+    assert driver.run().verdicts == {"test_a.py": "error"}
+    (root / "sub/helper.py").write_text("")
+    second = driver.run()
+    assert (second.verdicts, second.ready.reason) == ({"test_a": "passed"}, "sub/helper.py changed")
+
+
 def test_other_permissions_of_what_was_loaded_make_it_cold(project: Make, agent: StartAgent) -> None:
     root = project(test_a_py="import helper\ndef test_a(): pass\n", helper_py="")
     driver = agent(root)

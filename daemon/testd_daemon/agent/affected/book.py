@@ -59,7 +59,7 @@ class Book:
         self._numbers: dict[Part, int] = {}
         self._set_numbers: dict[bytes, int] = {}
         self._holders: dict[int, list[int]] = {}
-        self._last_part = self._last_set = 0
+        self.last_part = self._last_set = 0
 
     def shelf(self, target: str) -> Shelf:
         """Return the tests of a target."""
@@ -69,7 +69,7 @@ class Book:
         """Return the number of a part, a new one where it has none."""
         number = self._numbers.get(part)
         if number is None:
-            number = self._last_part + 1
+            number = self.last_part + 1
             self.put_part(number, part)
         return number
 
@@ -87,7 +87,7 @@ class Book:
         self.parts[number] = part
         self._numbers[part] = number
         self.by_path.setdefault(part.path, []).append(number)
-        self._last_part = max(self._last_part, number)
+        self.last_part = max(self.last_part, number)
 
     def put_set(self, number: int, members: array[int]) -> None:
         """Take a set under its number; `members` are sorted."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from testd_daemon.agent.affected.state import State
+from testd_daemon.agent.affected.state import View
 from testd_daemon.agent.modules import ModuleGraph
 
 __all__ = ["Closure", "is_library", "is_standard", "library_folder"]
@@ -24,8 +24,8 @@ _STANDARD: Final = re.compile(r"/lib(?:64)?/(?:python|pypy)3[^/]*/")
 _READS_DOCS: Final = re.compile(rb"\.__doc__\b(?!\s*=[^=])|\bgetdoc\b|\bcleandoc\b|[\"']__doc__[\"']")
 #: Libraries that only hand docstrings on, or show them: no verdict comes of it.
 _HANDS_ON: Final = frozenset(
-    {"_pytest", "attr", "attrs", "decorator", "hypothesis", "mock", "pluggy", "pytest", "pytest.py",
-     "typing_extensions.py", "wrapt"}
+    {"_pytest", "attr", "attrs", "decorator", "hypothesis", "mock", "pluggy", "pytest", "testd", "typing_extensions",
+     "wrapt"}
 )  # fmt: skip
 #: Who imports plugins: what it loads belongs to no one test.
 _LOADERS: Final = ("_pytest", "pluggy", "testd")
@@ -53,11 +53,11 @@ def library_folder(path: str) -> str:
 class Closure:
     """The modules of one collection, as tests depend on them."""
 
-    def __init__(self, graph: ModuleGraph, state: State, tests: Iterable[str]) -> None:
+    def __init__(self, graph: ModuleGraph, view: View, tests: Iterable[str]) -> None:
         """Take what was recorded; `tests` are the files of tests."""
         self._graph = graph
-        self._state = state
-        self._root = state.root + "/"
+        self._view = view
+        self._root = view.root + "/"
         self._tests = frozenset(tests)
         self._own = frozenset(path for path in graph.files() if path.startswith(self._root) and not is_library(path))
         self._reached: dict[frozenset[str], frozenset[str]] = {}
@@ -66,15 +66,14 @@ class Closure:
         self._conftests = [path for path in self._own if os.path.basename(path) == "conftest.py"]
 
     def plugins(self, loaded: Iterable[str]) -> frozenset[str]:
-        """Return the files that every test depends on: those loaded before collection, and what plugins are made of."""
-        if self._plugins is not None:
-            return self._plugins
-        files = {path for path in loaded if path in self._own}
-        for path in self._own - self._tests:
-            importers = {name for module in self._graph.modules_of(path) for name in self._graph.importers_of(module)}
-            if path not in self._conftests and any(name.partition(".")[0] in _LOADERS for name in importers):
-                files.add(path)
-        self._plugins = self.of(files)
+        """Return the modules that every test depends on: those loaded before collection, and what plugins are."""
+        if self._plugins is None:
+            files = {path for path in loaded if path in self._own}
+            for path in self._own.difference(self._tests, self._conftests):
+                importers = {who for module in self._graph.modules_of(path) for who in self._graph.importers_of(module)}
+                if any(who.partition(".")[0] in _LOADERS for who in importers):
+                    files.add(path)
+            self._plugins = frozenset(files)
         return self._plugins
 
     def above(self, test: str) -> list[str]:
@@ -102,12 +101,14 @@ class Closure:
         return frozenset(files)
 
     def _dynamic(self, path: str) -> bool:
-        source = self._state.source_of(path) if path.endswith(".py") else None
+        source = self._view.source_of(path) if path.endswith(".py") else None
         return source is not None and source.dynamic
 
     def reads_docs(self, files: Iterable[str]) -> bool:
-        """Tell whether any of these looks at docstrings."""
-        return any(map(self._reads, files))
+        """Tell whether these modules, or any that they import, look at docstrings."""
+        modules = {module for path in files for module in self._graph.modules_of(path)}
+        reached = self._graph.reached(modules, _HANDS_ON)
+        return any(self._reads(path) for path in map(self._graph.file_of, reached) if path and not is_standard(path))
 
     def _reads(self, path: str) -> bool:
         known = self._readers.get(path)
@@ -117,12 +118,9 @@ class Closure:
 
     def _find_out(self, path: str) -> bool:
         if path in self._own:
-            source = self._state.source_of(path) if path.endswith(".py") else None
+            source = self._view.source_of(path) if path.endswith(".py") else None
             return source is not None and source.reads_docs
         if not is_library(path) or not path.endswith(".py"):
-            return False
-        folder = next(part for part in _INSTALLED if part in path)
-        if path.partition(folder)[2].partition("/")[0] in _HANDS_ON:
             return False
         try:
             with open(path, "rb") as file:

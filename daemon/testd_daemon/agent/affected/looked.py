@@ -11,6 +11,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 
+from testd_daemon.agent.affected.recorder import Moment
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.freshness import GRANULARITY_NS
 from testd_protocol.messages import FileEntry
@@ -24,28 +25,28 @@ class Looked:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._patterns: tuple[str, ...] = ()
-        self._files: dict[str, tuple[int, int]] = {}
+        self._files: dict[str, tuple[str, int]] = {}
         self._decided: dict[str, bool] = {}
 
-    def learn(self, collection: Collection, entries: Mapping[str, FileEntry]) -> None:
-        """Take a collection, and the workspace's files as they were after it: what changed meanwhile is not seen."""
+    def learn(self, collection: Collection, moment: Moment) -> None:
+        """Take a collection, and what was there when its run was over: what changed meanwhile is not seen."""
         if tuple(collection.patterns) != self._patterns:
             self._patterns = tuple(collection.patterns)
             self._files, self._decided = {}, {}
         broken = collection.broken
-        for path, entry in self._candidates(entries):
+        for path, entry in self._candidates(moment.entries):
             place = f"{collection.workspace}/{path}"
-            if place in broken or entry.mtime_ns >= collection.began_ns - GRANULARITY_NS:
+            if place in broken or place in moment.later or entry.mtime_ns >= collection.began_ns - GRANULARITY_NS:
                 self._files.pop(path, None)
             elif collection.has_looked_at_path(place):
-                self._files[path] = entry.mtime_ns, entry.size
+                self._files[path] = entry.content, entry.size
 
     def unseen(self, entries: Mapping[str, FileEntry]) -> list[str] | None:
         """Return the files that may hold tests and were not collected as they are, None where that cannot be told."""
         if not self._files:
             return None
         return [
-            path for path, entry in self._candidates(entries) if self._files.get(path) != (entry.mtime_ns, entry.size)
+            path for path, entry in self._candidates(entries) if self._files.get(path) != (entry.content, entry.size)
         ]
 
     def _candidates(self, entries: Mapping[str, FileEntry]) -> list[tuple[str, FileEntry]]:

@@ -7,6 +7,7 @@ began leaves the tests that used it without one, and they count as affected.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,11 +15,11 @@ import msgspec
 from testd_daemon.agent.affected.book import Book, Entry, Part
 from testd_daemon.agent.affected.closure import Closure, is_library, is_standard, library_folder
 from testd_daemon.agent.affected.fingerprint import ALL, BYTES, DOC, FRAME, MODULE, digest
-from testd_daemon.agent.affected.state import LISTING, State
+from testd_daemon.agent.affected.state import LISTING, View
 from testd_daemon.agent.collection import Collection
-from testd_protocol.messages import Code, Use, Used
+from testd_protocol.messages import Code, FileEntry, Use, Used
 
-__all__ = ["Facts", "Told", "environment_parts", "record"]
+__all__ = ["Facts", "Moment", "Told", "environment_parts", "record"]
 
 #: Verdicts that say nothing of what the test would have used.
 _CUT_OFF: Final = ("crashed", "timed out", "cancelled")
@@ -53,9 +54,18 @@ def environment_parts(target: str, environment: dict[str, str]) -> list[Part]:
             for name, value in environment.items()]  # fmt: skip
 
 
-def record(book: Book, state: State, facts: Facts, generation: int) -> set[str]:
+class Moment(NamedTuple):
+    """What was there when a run was over."""
+
+    view: View
+    generation: int  # to which its begin belongs
+    later: set[str]  # what has changed since its begin
+    entries: Mapping[str, FileEntry]  # the workspace's own files
+
+
+def record(book: Book, facts: Facts, moment: Moment) -> set[str]:
     """Give each test of a run its record, or take the one that it had; return the tests that have none now."""
-    return _Recorder(book, state, facts, generation).record()
+    return _Recorder(book, facts, moment).record()
 
 
 class _UnsureError(Exception):
@@ -63,12 +73,13 @@ class _UnsureError(Exception):
 
 
 class _Recorder:
-    def __init__(self, book: Book, state: State, facts: Facts, generation: int) -> None:
+    def __init__(self, book: Book, facts: Facts, moment: Moment) -> None:
         self._book = book
-        self._state = state
+        self._view = moment.view
         self._facts = facts
-        self._generation = generation
-        self._root = state.root + "/"
+        self._generation = moment.generation
+        self._later = moment.later
+        self._root = moment.view.root + "/"
         self._written = {path for told in facts.told for path in told.page.written}
         collections = {told.collection.number: told.collection for told in facts.told}
         collections[facts.collection.number] = facts.collection
@@ -78,7 +89,7 @@ class _Recorder:
         self._bases: dict[tuple[int, str], int | None] = {}
         self._sure: dict[str, bool] = {}
         self._closures_of: dict[tuple[int, str], frozenset[str]] = {}
-        self._reshaped = {os.path.dirname(path) + "/" for path in state.later - self._written}
+        self._reshaped = {os.path.dirname(path) + "/" for path in moment.later - self._written}
         self._shared = self._shared_codes()
 
     def record(self) -> set[str]:
@@ -108,11 +119,7 @@ class _Recorder:
             return dict.fromkeys(self._facts.tests, (self._facts.collection, nothing, None))
         codes: dict[tuple[int, int], dict[int, Code]] = {}
         for collection, page in self._facts.told:
-            process = codes.get((collection.number, page.worker))
-            if process is None:
-                stem = collection.shared_code
-                process = {code.number: code for code in stem.codes} if stem is not None else {}
-                codes[collection.number, page.worker] = process
+            process = codes.setdefault((collection.number, page.worker), {})
             process.update((code.number, code) for code in page.codes)
             for use in page.uses:
                 if 0 <= use.test < len(collection.ids):
@@ -124,16 +131,13 @@ class _Recorder:
         shared: dict[str, set[str]] = {}
         pages = [told.page for told in self._facts.told]
         pages += [found.shared_code for found in self._collections.values() if found.shared_code is not None]
-        stems = {n: found.shared_code.codes for n, found in self._collections.items() if found.shared_code is not None}
         known: dict[tuple[int, int], dict[int, Code]] = {}
         for page in pages:
             process = known.setdefault((page.collection, page.worker), {})
-            if not process:
-                process.update((code.number, code) for code in stems.get(page.collection, ()))
             process.update((code.number, code) for code in page.codes)
             for number in page.shared:
                 code = process.get(number)
-                if code is not None:
+                if code is not None and code.name != MODULE:  # that is a part of all who import it, shared or not
                     shared.setdefault(code.path, set()).add(self._key(code))
         return shared
 
@@ -169,7 +173,7 @@ class _Recorder:
         return parts
 
     def _key(self, code: Code) -> str:
-        source = self._state.source_of(code.path, places=True)
+        source = self._view.source_of(code.path, places=True)
         return source.part_of(code.name, code.line) if source is not None else ALL
 
     # ── what the tests of a file share ───────────────────────────────────────────────────────────────────────────────
@@ -192,12 +196,12 @@ class _Recorder:
             key = self._module_key(file)
             if functions and key == MODULE:
                 parts.add(self._part(file, FRAME if file == path else MODULE))
-                parts.update(self._part(file, shared) for shared in self._shared.get(file, ()))
+                parts.update(self._part(file, shared) for shared in self._shared.get(file, ()) if shared != MODULE)
             else:
                 parts.add(self._part(file, ALL if key == MODULE else key))
-        python = path.endswith(".py")
+        python, loaded = path.endswith(".py"), self._loaded(collection, path)
         parts.add(self._part(path, BYTES if not python else FRAME if functions else ALL))
-        if not python or _has_doctests(collection, path) or self._closure(collection).reads_docs(files):
+        if not python or _has_doctests(collection, path) or self._closure(collection).reads_docs(loaded):
             parts.update(self._part(file, DOC) for file in files if self._module_key(file) == MODULE)
         return parts
 
@@ -205,16 +209,19 @@ class _Recorder:
         key = collection.number, path
         found = self._closures_of.get(key)
         if found is None:
-            closure = self._closure(collection)
-            found = closure.of([path, *closure.above(path)]) | closure.plugins(self._facts.files)
-            self._closures_of[key] = found
+            found = self._closures_of[key] = self._closure(collection).of(self._loaded(collection, path))
         return found
+
+    def _loaded(self, collection: Collection, path: str) -> list[str]:
+        """Return the modules that are loaded for the tests of a file by themselves."""
+        closure = self._closure(collection)
+        return [path, *closure.above(path), *closure.plugins(self._facts.files)]
 
     def _closure(self, collection: Collection) -> Closure:
         found = self._closures.get(collection.number)
         if found is None:
             tests = {collection.path_of(test) for test in dict.fromkeys(t.partition("::")[0] for t in collection.ids)}
-            found = self._closures[collection.number] = Closure(collection.modules, self._state, tests)
+            found = self._closures[collection.number] = Closure(collection.modules, self._view, tests)
         return found
 
     def _common(self, collection: Collection) -> frozenset[int]:
@@ -252,16 +259,16 @@ class _Recorder:
         """Return the number of a part as it is now. Raises _UnsureError where it may have been something else."""
         sure = self._sure.get(path)
         if sure is None:
-            found = self._state.digest_of(path, BYTES)
+            found = self._view.digest_of(path, BYTES)
             sure = self._sure[path] = (
                 path in self._written
                 or (path.endswith("/") and path not in self._reshaped)
-                or (bool(found) and self._state.unchanged_since(path, self._facts.began_ns))
-                or not (found or path in self._state.later)
+                or (bool(found) and self._view.unchanged_since(path, self._facts.began_ns))
+                or not (found or path in self._later)
             )
         if not sure:
             raise _UnsureError(path)
-        return self._book.part(Part(path, key, self._state.digest_of(path, key)))
+        return self._book.part(Part(path, key, self._view.digest_of(path, key)))
 
 
 def _has_doctests(collection: Collection, path: str) -> bool:

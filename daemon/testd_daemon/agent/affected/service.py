@@ -6,7 +6,9 @@ waits for it.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Final, TypeVar
 
@@ -17,7 +19,7 @@ from anyio.abc import TaskGroup
 from testd_daemon.agent.affected.book import Book, Shelf
 from testd_daemon.agent.affected.choice import Changes, Reason, affected
 from testd_daemon.agent.affected.looked import Looked
-from testd_daemon.agent.affected.recorder import Facts, environment_parts, record
+from testd_daemon.agent.affected.recorder import Facts, Moment, environment_parts, record
 from testd_daemon.agent.affected.state import State
 from testd_daemon.agent.affected.store import Store
 
@@ -29,6 +31,9 @@ MODULES_DEADLINE: Final = 20.0
 MOST_FILES: Final = 0.6
 #: Runs after which what no test holds any more is swept out.
 SWEEP_EVERY: Final = 50
+#: Files younger than this (ns) are read when a run is over; at most so many.
+YOUNG_NS: Final = 120 * 10**9
+MOST_YOUNG: Final = 50
 _T = TypeVar("_T")
 #: Is told the generation of the workspace on which a run was.
 Learned = Callable[[int], Awaitable[None]]
@@ -89,6 +94,7 @@ class Affected:
         self._pending: dict[int, tuple[str, anyio.Event]] = {}
         self._learned = 0
         self._products: set[str] = set()  # files that tests have written
+        self._problem = ""
         self._opened = False
 
     async def close(self) -> None:
@@ -97,7 +103,7 @@ class Affected:
 
     def complaints(self) -> list[str]:
         """Return what a user should be told, once."""
-        problem, self._store.problem = self._store.problem, ""
+        problem, self._problem, self._store.problem = self._problem or self._store.problem, "", ""
         return [f"what tests depend on cannot be kept: {problem}"] if problem else []
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,15 +141,10 @@ class Affected:
     async def _await_and_learn(self, facts: Facts, done: anyio.Event, learned: Learned | None) -> None:
         generation = 0
         try:
-            await self._in_thread(lambda: self._begin(facts))
-            collections = {facts.collection, *(told.collection for told in facts.told)}
-            with anyio.move_on_after(MODULES_DEADLINE):
-                for collection in collections:
-                    await collection.settled.wait()
-            known = all(collection.known for collection in collections)
-            if known:
-                generation = await self._in_thread(lambda: self._learn(facts))
-            else:
+            generation = await self._await_all(facts)
+        except Exception as error:  # a defect here costs records, never the agent
+            self._problem = f"{type(error).__name__}: {error}"
+            with contextlib.suppress(Exception):
                 await self._in_thread(lambda: self._store.forget(facts.target, facts.tests))
         finally:
             self._pending.pop(id(facts), None)
@@ -151,25 +152,50 @@ class Affected:
         if generation and learned is not None:
             await learned(generation)
 
-    def _begin(self, facts: Facts) -> None:
-        """Take the records that are out of date now; if this process ends before new ones are written, take all."""
+    async def _await_all(self, facts: Facts) -> int:
+        """Learn from a run once its target has told which modules were loaded; where it never does, forget.
+
+        Returns the generation on which the run was, 0 where nothing was learned.
+        """
+        moment = await self._in_thread(lambda: self._begin(facts))
+        collections = {facts.collection, *(told.collection for told in facts.told)}
+        with anyio.move_on_after(MODULES_DEADLINE):
+            for collection in collections:
+                await collection.settled.wait()
+        if all(collection.known for collection in collections):
+            return await self._in_thread(lambda: self._learn(facts, moment))
+        await self._in_thread(lambda: self._store.forget(facts.target, facts.tests))
+        return 0
+
+    def _begin(self, facts: Facts) -> Moment:
+        """Take the records that are out of date now; if this process ends before new ones are written, take all.
+
+        Returns what is there now: more may have changed until the target has told all.
+        """
         self._store.mark(facts.target)
         tests = self._book.shelf(facts.target).tests
         for test in facts.tests:
             tests.pop(test, None)
+        self._look(facts.began_ns)
+        view = self._state.view()
+        young = time.time_ns() - YOUNG_NS  # likely to be changed again soon, and then it could not be read any more
+        recent = [path for path, seen in view.seen.items() if path.endswith(".py") and seen.moved_at > young]
+        for path in recent[:MOST_YOUNG]:
+            view.source_of(path, places=True)
+        return Moment(view, *self._state.before(facts.began_ns), self._state.entries)
 
-    def _learn(self, facts: Facts) -> int:
+    def _learn(self, facts: Facts, moment: Moment) -> int:
         """Learn from a run, and return the generation of the workspace on which it was."""
-        _, generation = self._look(facts.began_ns)
-        record(self._book, self._state, facts, generation)
-        self._looked.setdefault(facts.target, Looked()).learn(facts.collection, self._state.entries)
-        self._refresh(self._book.by_path)
-        self._store.save(self._book, self._state, facts.target, facts.tests, self._state.seen)
+        known = self._book.last_part
+        record(self._book, facts, moment)
+        self._looked.setdefault(facts.target, Looked()).learn(facts.collection, moment)
+        self._refresh({part.path for number, part in self._book.parts.items() if number > known})
+        self._store.save(self._book, self._state, facts.target, facts.tests)
         self._learned += 1
         if self._learned % SWEEP_EVERY == 0:
             self._store.drop(*self._book.sweep())
         self._products.update(path for told in facts.told for path in told.page.written)
-        return generation
+        return moment.generation
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -181,7 +207,7 @@ class Affected:
         return await self._in_thread(lambda: self._select(target, environment))
 
     def _select(self, target: str, environment: dict[str, str]) -> Selection:
-        changed, generation = self._look()
+        changed = self._look()
         for part in environment_parts(target, environment):
             self._environments[part.path] = part.digest
             self._refresh([part.path])
@@ -192,13 +218,13 @@ class Affected:
         unseen = self._looked[target].unseen(self._state.entries) if target in self._looked else None
         if unseen is not None:
             unseen = [f"{self._state.root}/{path}" for path in unseen]
-        return Selection(self._book.shelf(target), reasons, generation, changed, unseen)
+        return Selection(self._book.shelf(target), reasons, self._state.generation, changed, unseen)
 
-    def _look(self, began_ns: int = 0) -> tuple[set[str], int]:
+    def _look(self, began_ns: int = 0) -> set[str]:
         others = [path for path in self._book.by_path if path.startswith("/") and not self._state.inside(path)]
-        changed, generation = self._state.look(others, began_ns)
+        changed = self._state.look(others, began_ns)
         self._refresh(changed)
-        return changed, generation
+        return changed
 
     def _refresh(self, paths: Iterable[str]) -> None:
         """Find out which parts of these paths are not what they were."""
@@ -224,7 +250,6 @@ class Affected:
             if not self._opened:
                 self._opened = True
                 self._book = self._store.open(self._state)
-                self._state.look([path for path in self._book.by_path if path.startswith("/")])
                 self._refresh(self._book.by_path)
             return work()
 

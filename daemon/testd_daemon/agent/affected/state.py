@@ -13,7 +13,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from testd.runner.dependencies import listing
 from testd_daemon.agent.affected.fingerprint import BYTES, Source, digest, read
@@ -21,7 +21,7 @@ from testd_daemon.agent.freshness import GRANULARITY_NS
 from testd_daemon.agent.mirror import Scanner
 from testd_protocol.messages import FileEntry
 
-__all__ = ["LISTING", "MISSING", "Seen", "State"]
+__all__ = ["LISTING", "MISSING", "Seen", "State", "View"]
 
 #: The key of the part that is the names in a folder.
 LISTING: Final = "<listing>"
@@ -31,6 +31,8 @@ MISSING: Final = b""
 LARGEST_READ: Final = 4 * 1024 * 1024
 #: Contents that are remembered of one file.
 VERSIONS_KEPT: Final = 30
+#: Generations of which it is remembered what began them.
+TURNS_KEPT: Final = 200
 
 Signature = tuple[int, ...]  # mtime in ns, ctime in ns, size, mode, inode; empty: not there
 
@@ -54,83 +56,17 @@ class Seen:
         return max(self.signature[:2], default=0)
 
 
-class State:
-    """The workspace as the agent last saw it."""
+class View:
+    """Files as they were at one moment. Several share what is known of files that have not changed."""
 
-    def __init__(self, root: str) -> None:
-        """Know nothing yet; `root` is the workspace."""
+    def __init__(self, root: str, seen: dict[str, Seen]) -> None:
+        """Take what is known; `root` is the workspace."""
         self.root = root
-        self.generation = 1
-        self.seen: dict[str, Seen] = {}
-        self.versions: dict[str, list[tuple[int, bytes]]] = {}  # of the workspace's own files: since when, content
-        self._scanner = Scanner(root, content=_place)
-        self.entries: dict[str, FileEntry] = {}
-        self._unsettled: set[str] = set()
-        self.later: set[str] = set()  # what the last look found to have changed after the moment that it was given
-
-    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def look(self, others: Iterable[str] = (), began_ns: int = 0) -> tuple[set[str], int]:
-        """Look at the workspace, and at these paths that may be elsewhere (a folder ends with a slash).
-
-        Returns the paths that have changed since the last look, and the generation to which what ran since `began_ns`
-        belongs: what changed after that moment counts as later.
-        """
-        entries = self._scanner.look().entries
-        before, self.entries = self.entries, entries
-        own = {path for path, entry in entries.items() if before.get(path) is not entry and entry.kind != "folder"}
-        own |= {path for path in before if path not in entries}
-        own = {f"{self.root}/{path}" for path in own}
-        if not before:  # the first look: what has gone since another agent looked
-            own.update(path for path, kept in self.versions.items() if kept[-1][1] and not self.inside(path))
-        inside = {path for path in self._unsettled if path[len(self.root) + 1 :] in entries}
-        changed = {path for path in own | inside if self._look_at(path)}
-        outside = {path for path in {*others, *self._unsettled} - own - inside if not self.inside(path)}
-        changed |= {path for path in outside if self._look_at(path)}
-        ours = [path for path in changed if path in own or path in inside]
-        return changed, self._turn(ours, began_ns)
-
-    def inside(self, path: str) -> bool:
-        """Tell whether a path is among the workspace's own files: those that no ignore file leaves out."""
-        return path.startswith(self.root + "/") and path[len(self.root) + 1 :] in self.entries and path[-1] != "/"
-
-    def _turn(self, changed: list[str], began_ns: int) -> int:
-        """Begin a new generation for what has changed; two where some of it came before a run, and some after."""
-        later = {path for path in changed if began_ns and not self.unchanged_since(path, began_ns)}
-        self.later = later
-        for group in ([path for path in changed if path not in later], later):
-            if group:
-                self.generation += 1
-            for path in group:
-                versions = self.versions.setdefault(path, [])
-                versions.append((self.generation, self.seen[path].content))
-                del versions[:-VERSIONS_KEPT]
-        return self.generation - bool(later)
-
-    def _look_at(self, path: str) -> bool:
-        """Look at one path again; tell whether its content is another one."""
-        known = self.seen.get(path)
-        signature = _signature(path)
-        if known is not None and known.signature == signature and known.settled:
-            return False
-        now = time.time_ns()
-        found = Seen(signature, _content(path, signature), now)
-        found.settled = found.moved_at < now - GRANULARITY_NS
-        (self._unsettled.discard if found.settled else self._unsettled.add)(path)
-        if known is not None and known.content == found.content:
-            known.signature, known.settled = signature, found.settled
-            return False
-        self.seen[path] = found
-        return True
-
-    # ── what is there ────────────────────────────────────────────────────────────────────────────────────────────────
+        self.seen = seen
 
     def digest_of(self, path: str, key: str) -> bytes:
-        """Return the digest that a part has now, `MISSING` where there is no such part."""
-        known = self.seen.get(path)
-        if known is None:
-            self._look_at(path)
-            known = self.seen[path]
+        """Return the digest of a part, `MISSING` where there is no such part."""
+        known = self._known(path)
         if not known.signature:
             return MISSING
         if key in (BYTES, LISTING):
@@ -139,30 +75,130 @@ class State:
         return source.parts.get(key, MISSING) if source is not None else MISSING
 
     def source_of(self, path: str, *, places: bool = False) -> Source | None:
-        """Return what is in a source file, None where it is not there or changes just now.
+        """Return what is in a source file, None where it is not there, or another one by now.
 
         `places`: with where its functions are, for which it may have to be read again.
         """
-        if not self.digest_of(path, BYTES):
+        known = self._known(path)
+        if not known.signature:
             return None
-        known = self.seen[path]
         if known.source is None or (places and known.source.places is None):
             try:
                 with open(path, "rb") as file:
                     data = file.read()
             except OSError:
                 return None
-            source = read(data)
-            if source.parts[BYTES] != known.content and len(data) <= LARGEST_READ:
+            if len(data) <= LARGEST_READ and digest(data) != known.content:
                 return None
-            known.source = source
+            known.source = read(data)
         return known.source
+
+    def unchanged_since(self, path: str, moment_ns: int) -> bool:
+        """Tell whether what is at a path was there, the same, at a moment (wall clock, ns)."""
+        known = self._known(path)
+        if known.since <= moment_ns:
+            return True
+        return bool(known.signature) and known.moved_at < moment_ns - GRANULARITY_NS
+
+    def _known(self, path: str) -> Seen:
+        known = self.seen.get(path)
+        if known is None:
+            known = self.seen[path] = _look(path)
+        return known
+
+
+class State(View):
+    """The workspace as the agent last saw it."""
+
+    def __init__(self, root: str) -> None:
+        """Know nothing yet; `root` is the workspace."""
+        super().__init__(root, {})
+        self.generation = 1
+        self.versions: dict[str, list[tuple[int, bytes]]] = {}  # of the workspace's own files: since when, content
+        self._turns: list[_Turn] = []  # how this process has seen generations begin
+        self._scanner = Scanner(root, content=_place)
+        self.entries: dict[str, FileEntry] = {}
+        self._unsettled: set[str] = set()
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def look(self, others: Iterable[str] = (), began_ns: int = 0) -> set[str]:
+        """Look at the workspace, and at these paths that may be elsewhere (a folder ends with a slash).
+
+        Returns the paths that have changed since the last look. What has changed since `began_ns` (wall clock) makes a
+        generation of its own, after what had changed before.
+        """
+        entries = self._scanner.look().entries
+        before, self.entries = self.entries, entries
+        own = {path for path, entry in entries.items() if before.get(path) is not entry and entry.kind != "folder"}
+        own |= {path for path in before if path not in entries}
+        own = {f"{self.root}/{path}" for path in own}
+        if not before:  # the first look: what has gone since another agent looked
+            own.update(path for path, kept in self.versions.items() if kept[-1][1] and not self.inside(path))
+        own |= {path for path in self._unsettled if self.inside(path)}
+        outside = {path for path in {*others, *self._unsettled} - own if not self.inside(path)}
+        changed = {path for path in own | outside if self._look_at(path)}
+        later = {path for path in changed & own if began_ns and not self.unchanged_since(path, began_ns)}
+        self._turn(changed & own - later)
+        self._turn(later)
+        return changed
+
+    def inside(self, path: str) -> bool:
+        """Tell whether a path is among the workspace's own files: those that no ignore file leaves out."""
+        return path.startswith(self.root + "/") and path[len(self.root) + 1 :] in self.entries and path[-1] != "/"
+
+    def view(self) -> View:
+        """Return what is there now, to be looked at when more has changed."""
+        return View(self.root, dict(self.seen))
+
+    def _turn(self, changed: set[str]) -> None:
+        """Begin a new generation, if something has changed."""
+        if not changed:
+            return
+        self.generation += 1
+        self._turns.append(_Turn(self.generation, time.time_ns(), changed))
+        del self._turns[:-TURNS_KEPT]
+        for path in changed:
+            versions = self.versions.setdefault(path, [])
+            versions.append((self.generation, self.seen[path].content))
+            del versions[:-VERSIONS_KEPT]
+
+    def _look_at(self, path: str) -> bool:
+        """Look at one path again; tell whether its content is another one."""
+        known = self.seen.get(path)
+        if known is not None and known.settled and known.signature == _signature(path):
+            return False
+        found = _look(path)
+        (self._unsettled.discard if found.settled else self._unsettled.add)(path)
+        if known is None or known.content != found.content:
+            self.seen[path] = found
+            return True
+        if known.signature != found.signature:  # it may have been something else meanwhile
+            known.signature, known.since = found.signature, found.since
+        known.settled = found.settled
+        return False
+
+    # ── generations ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def before(self, moment_ns: int) -> tuple[int, set[str]]:
+        """Return the generation to which a moment (wall clock, ns) belongs, and what has changed since.
+
+        Of what was seen to change after it, only what is known to have changed before it belongs to it.
+        """
+        found = self.generation
+        later: set[str] = set()
+        for turn in reversed(self._turns):
+            if turn.at <= moment_ns:
+                return found, later
+            after = {path for path in turn.changed if not self.unchanged_since(path, moment_ns)}
+            if after:
+                found = turn.generation - 1
+                later |= after
+        return found, later
 
     def at(self, path: str, generation: int) -> bytes | None:
         """Return what a file of the workspace was in a generation; None where that is not known any more."""
-        versions = self.versions.get(path)
-        if versions is None:
-            return MISSING
+        versions = self.versions.get(path, [])
         for since, content in reversed(versions):
             if since <= generation:
                 return content
@@ -176,14 +212,21 @@ class State:
             if versions[-1][0] > generation and self.at(path, generation) != versions[-1][1]
         }
 
-    def unchanged_since(self, path: str, moment_ns: int) -> bool:
-        """Tell whether what is at a path was there, the same, at a moment (wall clock, ns)."""
-        known = self.seen.get(path)
-        if known is None:
-            return False
-        if not known.signature:
-            return known.since <= moment_ns or path not in self.versions
-        return known.since <= moment_ns or known.moved_at < moment_ns - GRANULARITY_NS
+
+class _Turn(NamedTuple):
+    """How a generation began."""
+
+    generation: int
+    at: int  # wall clock, ns
+    changed: set[str]
+
+
+def _look(path: str) -> Seen:
+    signature = _signature(path)
+    now = time.time_ns()
+    found = Seen(signature, _content(path, signature), now)
+    found.settled = found.moved_at < now - GRANULARITY_NS
+    return found
 
 
 def _place(_path: str, found: os.stat_result) -> str:

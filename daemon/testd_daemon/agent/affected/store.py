@@ -63,6 +63,7 @@ class Store:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._last_part = self._last_set = 0
+        self._saved: dict[str, tuple[object, ...]] = {}  # what is on disk of each file
         self.problem = ""
 
     def open(self, state: State) -> Book:
@@ -162,8 +163,8 @@ class Store:
 
         self._write(work)
 
-    def save(self, book: Book, state: State, target: str, tests: Iterable[str], files: Iterable[str]) -> None:
-        """Write the records of these tests, what they hold, and what is known of these files."""
+    def save(self, book: Book, state: State, target: str, tests: Iterable[str]) -> None:
+        """Write the records of these tests, what they hold, and what is new of files."""
 
         def work(connection: sqlite3.Connection) -> None:
             parts = [(n, *part) for n, part in book.parts.items() if n > self._last_part]
@@ -179,7 +180,7 @@ class Store:
             )
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"root of {target}", shelf.root))
             connection.execute("DELETE FROM meta WHERE name = ?", (f"out of date: {target}",))
-            self._save_files(connection, state, files)
+            self._save_files(connection, state)
             self._last_part, self._last_set = max(book.parts, default=0), max(book.sets, default=0)
 
         self._write(work)
@@ -193,12 +194,13 @@ class Store:
 
         self._write(work)
 
-    def _save_files(self, connection: sqlite3.Connection, state: State, files: Iterable[str]) -> None:
+    def _save_files(self, connection: sqlite3.Connection, state: State) -> None:
         rows = []
-        for path in files:
-            seen = state.seen.get(path)
-            if seen is None:
+        for path, seen in state.seen.items():
+            now = seen.signature, seen.settled, seen.content, seen.source is not None, len(state.versions.get(path, ()))
+            if self._saved.get(path) == now:
                 continue
+            self._saved[path] = now
             source = None
             if seen.source is not None:
                 source = _encode(_KeptSource(seen.source.parts, sorted(seen.source.imports), seen.source.reads_docs,

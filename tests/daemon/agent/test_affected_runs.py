@@ -1,0 +1,271 @@
+"""`testd run --affected` with a real runner: what an edit selects, on a Python that tells which functions ran."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from agent_driver import AgentDriver, RunResult
+
+import interpreters
+from testd_protocol.messages import Shutdown
+
+#: What pytest consists of, where it is loaded by an interpreter into which nothing was installed.
+PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py", "pygments")
+MODERN = [version for version in interpreters.found() if int(version.partition(".")[2]) >= 12]
+
+FILES = {
+    "pytest.ini": "[pytest]\naddopts = -p no:cacheprovider\n",
+    "conftest.py": """
+        import pytest
+        @pytest.fixture(scope="session")
+        def shared():
+            return made()
+        def made():
+            return 1
+        """,
+    "pkg/__init__.py": "",
+    "pkg/core.py": '''
+        import functools
+
+        def used():
+            """Say."""
+            return 1  # one
+
+        def unused():
+            return 2
+
+        @functools.lru_cache(maxsize=None)
+        def memo():
+            return 3
+        ''',
+    "pkg/late.py": "VALUE = 1\n",
+    "tests/test_core.py": """
+        import json, pathlib, subprocess, sys
+        import pytest
+        from pkg import core
+
+        def test_used():
+            assert core.used()
+
+        def test_memo():
+            assert core.memo()
+
+        def test_data():
+            assert json.loads(pathlib.Path("data/table.json").read_text()) is not None
+
+        @pytest.mark.parametrize("x", [1, 2])
+        def test_many(x):
+            assert x
+
+        def test_shared(shared):
+            assert shared
+        """,
+    "tests/test_apart.py": """
+        import subprocess, sys, os
+
+        def test_alone():
+            assert True
+
+        def test_late():
+            from pkg import late
+            assert late.VALUE
+
+        def test_process():
+            subprocess.run([sys.executable, "-c", "pass"], check=True)
+
+        def test_listing():
+            assert os.listdir("data")
+        """,
+    "data/table.json": "{}",
+    "README.md": "about",
+}
+
+
+class Project:
+    """A project whose tests have run, and its agent."""
+
+    agent: AgentDriver
+    last: RunResult
+
+    def __init__(self, folder: Path, environment: Path) -> None:
+        self.folder = folder
+        self.environment = environment
+
+    def write(self, path: str, text: str) -> None:
+        place = self.folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        text = (self.folder / path).read_text()
+        assert old in text
+        self.write(path, text.replace(old, new, 1))
+
+    def run(self, *paths: str, **request: object) -> RunResult:
+        return self.agent.run(*paths, **request)
+
+    def settle(self) -> None:
+        """Let the agent learn what the last run told: who asks waits for that, and the next edit is not mixed up."""
+        self.run(affected=True, keyword="no_test_has_this_name")
+
+    def affected(self, **request: object) -> set[str]:
+        """Run what is affected; return the names of the tests that ran."""
+        result = self.last = self.run(affected=True, **request)
+        self.settle()
+        return {row.test.rpartition("::")[2] for row in result.rows}
+
+
+def dedented(text: str) -> str:
+    lines = text.split("\n")
+    width = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    return "\n".join(line[width:] for line in lines).lstrip("\n")
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Virtual environments with pytest, which is linked to from this one; made once."""
+    base = tmp_path_factory.mktemp("environments")
+
+    def make(version: str) -> Path:
+        folder = base / version
+        if not folder.exists():
+            command = [interpreters.found()[version], "-m", "venv", "--without-pip", str(folder)]
+            subprocess.run(command, check=True, capture_output=True)
+            (packages,) = folder.glob("lib/python*/site-packages")
+            for name in PYTEST:
+                spec = importlib.util.find_spec(name)
+                origin = Path(spec.origin) if spec is not None and spec.origin is not None else Path()
+                if origin.name == "__init__.py":
+                    shutil.copytree(origin.parent, packages / name, ignore=shutil.ignore_patterns("*.pyc"))
+                elif origin.name:
+                    shutil.copy(origin, packages)
+            for found in Path(pytest.__file__).parents[1].glob("pytest-*.dist-info"):
+                shutil.copytree(found, packages / found.name)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path,
+    agent: Callable[..., AgentDriver],
+    environments: Callable[[str], Path],
+    request: pytest.FixtureRequest,
+) -> Project:
+    version = getattr(request, "param", MODERN[-1] if MODERN else "")
+    if not version:
+        pytest.skip("needs Python 3.12 or newer")
+    folder = (tmp_path / "project").resolve()
+    found = Project(folder, environments(version))
+    for path, text in FILES.items():
+        found.write(path, dedented(text))
+    for place in folder.rglob("*"):
+        os.utime(place, (time.time() - 60,) * 2)
+    found.write("pyproject.toml", f'[tool.testd]\npython = "{found.environment}/bin/python"\njobs = 1\n')
+    found.agent = agent(folder)
+    result = found.run()
+    assert set(result.verdicts.values()) == {"passed"}, result.events
+    found.settle()
+    return found
+
+
+def test_nothing_has_changed(project: Project) -> None:
+    assert project.affected() == set()
+    assert project.last.completed.exit_code == 0
+    assert project.last.completed.reason == "nothing is affected by what has changed"
+
+
+CORE = {"test_used", "test_memo", "test_data", "test_many[1]", "test_many[2]", "test_shared"}
+APART = {"test_alone", "test_late", "test_process", "test_listing"}
+
+
+def test_edits_one_after_another(project: Project) -> None:
+    """Each edit stays; what it affects has run, so the next one starts from there."""
+    steps = [
+        ("a function", "pkg/core.py", "return 1  # one", "return 11  # one", {"test_used"}),
+        ("one that nobody calls", "pkg/core.py", "return 2", "return 22", set()),
+        ("a comment", "pkg/core.py", "# one", "# eleven", set()),
+        ("a docstring", "pkg/core.py", '"""Say."""', '"""Tell."""', set()),
+        ("what keeps its result", "pkg/core.py", "return 3", "return 33", CORE - {"test_used"}),  # that ran alone
+        ("code at the top", "pkg/core.py", "import functools", "import functools, os", CORE),
+        ("a data file", "data/table.json", "{}", "[]", {"test_data"}),
+        ("documentation", "README.md", "about", "more", set()),
+        ("a fixture's helper", "conftest.py", "return 1", "return 2", {"test_shared"}),
+        ("a fixture's signature", "conftest.py", "def made():", "def made(x=1):", CORE | APART),
+        ("configuration", "pytest.ini", "[pytest]", "[pytest]\nlog_level = INFO", CORE | APART),
+        ("a late module", "pkg/late.py", "VALUE = 1", "VALUE = 2", APART),
+        ("a test's parameters", "tests/test_core.py", "[1, 2]", "[1, 2, 3]", {f"test_many[{n}]" for n in (1, 2, 3)}),
+        ("a new test", "tests/test_apart.py", "def test_alone", "def test_new(): pass\ndef test_alone", {"test_new"}),
+        ("a test's body", "tests/test_apart.py", "assert True", "assert 1", {"test_alone"}),
+    ]
+    for what, path, old, new, expected in steps:
+        project.edit(path, old, new)
+        found = project.affected()
+        assert found - {"test_process"} == expected - {"test_process"}, (what, project.last.notices)
+        assert project.last.completed.exit_code == 0, what
+        # whoever started a process may depend on any file that is no documentation
+        assert ("test_process" in found) == (path != "README.md"), what
+    assert project.affected() == set()
+
+
+def test_files_that_come_and_go(project: Project) -> None:
+    every = CORE | APART
+    project.write("data/more.json", "{}")
+    assert project.affected() == {"test_listing", "test_process"}
+    project.write("unknown.bin", "1")
+    assert project.affected() == every
+    (project.folder / "unknown.bin").unlink()
+    assert project.affected() == every
+    project.write("tests/test_new.py", "def test_fresh(): pass\n")
+    assert project.affected() == {"test_fresh", "test_process"}
+    (project.folder / "pkg/late.py").rename(project.folder / "pkg/later.py")
+    assert project.affected() == APART
+    assert project.last.verdicts["test_late"] == "failed"
+    assert project.affected() == {"test_late"}, "what failed runs again, changed or not"
+    (project.folder / "pkg/later.py").rename(project.folder / "pkg/late.py")
+    assert project.affected() >= {"test_late", "test_process"}
+    project.write("tests/conftest.py", "import pytest\n")
+    assert project.affected() == every | {"test_fresh"}
+    (project.folder / "tests/test_new.py").unlink()
+    assert project.affected() == {"test_process"}
+
+
+def test_a_syntax_error_and_its_repair(project: Project) -> None:
+    project.edit("pkg/core.py", "return 1", "return (1")
+    project.affected()
+    assert project.last.completed.exit_code == 1
+    assert [row.verdict for row in project.last.rows if row.test == "tests/test_core.py"] == ["error"]
+    project.edit("pkg/core.py", "return (1", "return 1")
+    assert project.affected() == CORE | {"test_process"}
+    assert project.last.completed.exit_code == 0
+    assert project.affected() == set()
+
+
+def test_it_is_remembered_by_another_agent(
+    project: Project, agent: Callable[..., AgentDriver], tmp_path: Path
+) -> None:
+    assert project.affected() == set()
+    project.agent.send(Shutdown(reason="stop"))
+    assert project.agent.process.wait(30) == 0
+    project.edit("pkg/core.py", "return 1", "return 11")
+    project.agent = agent(project.folder)
+    assert project.affected() == {"test_used", "test_process"}
+
+
+def test_a_selection_of_paths_and_an_expression(project: Project) -> None:
+    project.edit("pkg/core.py", "import functools", "import functools, os")
+    assert project.affected(keyword="used or data") == {"test_used", "test_data"}
+    assert project.affected() == CORE - {"test_used", "test_data"} | {"test_process"}
+    project.edit("pkg/core.py", "import functools, os", "import functools")
+    result = project.run("tests/test_apart.py", affected=True)
+    project.settle()
+    assert {row.test.rpartition("::")[2] for row in result.rows} == {"test_process"}
+    assert project.affected() == CORE
