@@ -37,6 +37,8 @@ __all__ = ["main"]
 GENERATION_DEADLINE = 120.0
 #: Seconds in which the watch may still hear of the last of several files that were written one after the other.
 LAST_WORD = 5.0
+#: How often another edit follows at once, and seconds within which it does.
+HURRY, MOMENT = 0.25, 0.5
 #: How much more memory, in the whole, is no growth: in parts, and in bytes for what is small.
 GROWTH, SLACK = 0.10, 24 * 1024**2
 RECORDER = Path(__file__).with_name("verdict_recorder.py")
@@ -159,6 +161,9 @@ def soak(options: argparse.Namespace, house: House, folder: Path, scratch: Path)
         for step in range(options.generations + 1):
             if step:
                 edit = editor.edit()
+                while chance.random() < HURRY:  # it comes while the tests run that the one before affects
+                    time.sleep(chance.uniform(0, MOMENT))
+                    edit += "; then " + editor.edit()
                 standing = watch.settle(GENERATION_DEADLINE)
             true = fresh(options.python, folder, environment, scratch)
             with contextlib.suppress(TimeoutError):

@@ -1,7 +1,8 @@
 """Which files a target has looked into for tests, and as what: so that an edit need not have all of them collected.
 
-Pure; runs in the agent. A file that may hold tests is *unseen* until it was collected as it is now. Where tests come
-from elsewhere than from files of known names nothing is ever seen, and everything is collected each time.
+Pure; runs in the agent. A file that may hold tests is *unseen* until it was collected as it is now, and each of its
+tests has a record. Where tests come from elsewhere than from files of known names nothing is ever seen, and everything
+is collected each time.
 """
 
 # Paths as text, not objects: as in the record
@@ -9,11 +10,12 @@ from elsewhere than from files of known names nothing is ever seen, and everythi
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from testd_daemon.agent.affected.recorder import Moment
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.freshness import GRANULARITY_NS
+from testd_daemon.agent.jobs import file_of
 from testd_protocol.messages import FileEntry
 
 __all__ = ["Looked"]
@@ -28,15 +30,19 @@ class Looked:
         self._files: dict[str, tuple[str, int]] = {}
         self._decided: dict[str, bool] = {}
 
-    def learn(self, collection: Collection, moment: Moment) -> None:
-        """Take a collection, and what was there when its run was over: what changed meanwhile is not seen."""
+    def learn(self, collection: Collection, moment: Moment, recorded: Container[str]) -> None:
+        """Take a collection, and what was there when its run was over: what changed meanwhile is not seen.
+
+        `recorded` are the tests that have a record: one that was collected and did not run may be affected.
+        """
         if tuple(collection.patterns) != self._patterns:
             self._patterns = tuple(collection.patterns)
             self._files, self._decided = {}, {}
-        broken = collection.broken
+        open_files = dict.fromkeys(file_of(test) for test in collection.ids if test not in recorded)
+        unsettled = collection.broken.union(map(collection.path_of, open_files), moment.later)
         for path, entry in self._candidates(moment.entries):
             place = f"{collection.workspace}/{path}"
-            if place in broken or place in moment.later or entry.mtime_ns >= collection.began_ns - GRANULARITY_NS:
+            if place in unsettled or entry.mtime_ns >= collection.began_ns - GRANULARITY_NS:
                 self._files.pop(path, None)
             elif collection.has_looked_at_path(place):
                 self._files[path] = entry.content, entry.size

@@ -188,7 +188,8 @@ class Affected:
         """Learn from a run, and return the generation of the workspace on which it was."""
         known = self._book.last_part
         record(self._book, facts, moment)
-        self._looked.setdefault(facts.target, Looked()).learn(facts.collection, moment)
+        tests = self._book.shelf(facts.target).tests
+        self._looked.setdefault(facts.target, Looked()).learn(facts.collection, moment, tests)
         self._refresh({part.path for number, part in self._book.parts.items() if number > known})
         self._store.save(self._book, self._state, facts.target, facts.tests)
         self._learned += 1
