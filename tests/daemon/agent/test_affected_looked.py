@@ -76,7 +76,7 @@ def test_tests_from_who_knows_where_are_never_seen() -> None:
 
 
 def test_a_file_with_a_test_that_did_not_run_is_to_be_looked_into_again() -> None:
-    """A run that was superseded left tests without a record; the next one did not collect their files, and lost them."""
+    """A run that was superseded left tests without a record; the next one lost them: it did not collect their files."""
     looked = Looked()
     there = entries(file("t/test_a.py"), file("t/test_b.py"))
     looked.learn(collected(), moment(there), frozenset())
