@@ -81,6 +81,10 @@ class Record:
         """Return the files that were loaded, read or looked for, as far as this machine can see them."""
         return list(self._files)
 
+    def installed(self) -> list[str]:
+        """Return the folders of installed modules in which the import machinery has looked."""
+        return [path for path in self._directories if path.endswith("-packages")]
+
     def folders(self) -> list[str]:
         """Return the folders of which user code has asked for all names."""
         return [path for path, directory in self._directories.items() if directory.everything]

@@ -313,6 +313,10 @@ class Runner:
         """Return what its lower checkpoints have loaded, read or looked for."""
         return [path for record in self._records.values() for path in record.files()]
 
+    def installed(self) -> list[str]:
+        """Return the folders of installed modules in which its lower checkpoints have looked."""
+        return [path for record in self._records.values() for path in record.installed()]
+
     def folders(self) -> list[str]:
         """Return the folders that user code has listed in its lower checkpoints."""
         return [path for record in self._records.values() for path in record.folders()]

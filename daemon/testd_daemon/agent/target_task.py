@@ -100,6 +100,7 @@ class TargetTask:
         self.name = target.name
         self.forecast: Forecast | None = None
         self.collected: tuple[list[str], Callable[[str], bool]] | None = None  # ids there are, and in which files
+        self.installed: list[str] = []  # folders on this machine into which what is installed comes
         self.remember: Callable[[], Awaitable[None]] | None = None  # writes the history, after the run
         self._services = services
         self._run = run
@@ -194,6 +195,7 @@ class TargetTask:
         runner, collection = provision.runner, provision.collection
         chosen, deselected = await self._choose(runner, collection, arguments, known)
         self.spans.mark("select")
+        self.installed = runner.installed() if spec.launcher not in ("docker", "ssh") else []
         known.keep(collection.ids, lambda file: collection.has_looked_at(file) and not collection.is_broken(file))
         self.collected = [*collection.ids, *(error.id for error in collection.errors)], collection.has_looked_at
         errors = [

@@ -162,3 +162,15 @@ async def test_too_many_folders_for_the_kernel_are_polled(tmp_path: Path, monkey
         assert "fs.inotify.max_user_watches" in text
         (tmp_path / "work" / "src" / "a.py").write_text("polled")
         assert await changes(found) == ["src/a.py"]
+
+
+async def test_what_is_installed_elsewhere_is_told_by_the_names_that_come(watched: Watcher, tmp_path: Path) -> None:
+    packages = tmp_path / "site-packages"
+    (packages / "six").mkdir(parents=True)
+    watched.follow([str(packages), str(packages)])
+    (packages / "__pycache__").mkdir()
+    (packages / "attrs-1.0.dist-info").mkdir()
+    assert await changes(watched) == [str(packages)]
+    (packages / "attrs-1.0.dist-info" / "METADATA").write_text("inside, and no name of the folder itself")
+    (packages / "attrs-1.0.dist-info").rename(packages / "attrs-1.1.dist-info")
+    assert await changes(watched) == [str(packages)]

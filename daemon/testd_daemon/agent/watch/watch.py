@@ -115,7 +115,7 @@ class WatchTask:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._notice, watcher)
                 with self._scope:
-                    await self._go_on()
+                    await self._go_on(watcher)
                 tasks.cancel_scope.cancel()
         if self._fault is not None:
             raise self._fault
@@ -149,16 +149,18 @@ class WatchTask:
 
     # ── generations ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _go_on(self) -> None:
+    async def _go_on(self, watcher: Watcher) -> None:
         while not self._cancelled:
             wish, self._wish = self._wish, None
             if wish is None:
                 await self._wanted.wait()
                 continue
             self._wanted = anyio.Event()
-            await self._generate(wish)
+            task = await self._generate(wish)
+            for target in task.targets:
+                watcher.follow(target.installed)
 
-    async def _generate(self, wish: Wish) -> None:
+    async def _generate(self, wish: Wish) -> RunTask:
         """Run what a wish asks for, as one generation."""
         self._generation += 1
         self._newest = wish
@@ -182,6 +184,7 @@ class WatchTask:
         self._reporter.event(self._standings.report(self._generation))
         self._reporter.event(part.completed)
         await task.remember()
+        return task
 
     def _wanted_by(self, wish: Wish) -> RunRequest:
         """Return the request of a generation."""

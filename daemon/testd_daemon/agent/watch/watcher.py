@@ -8,14 +8,17 @@ is switched. Files that are written again with what they held have not changed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
 import psutil
 
+from testd.runner.dependencies import listing
 from testd_daemon.agent.mirror import Scanner
 from testd_daemon.agent.mirror.scan import Snapshot
 from testd_daemon.errors import EnvironmentFault
@@ -40,7 +43,7 @@ _SHARED: Final = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "ceph", "virt
 
 
 class Watcher:
-    """The changes of one workspace. `async with` begins and ends it."""
+    """The changes of one workspace, and of folders elsewhere whose names count. `async with` begins and ends it."""
 
     def __init__(self, root: str) -> None:
         """Watch nothing yet; `root` is the workspace."""
@@ -50,6 +53,7 @@ class Watcher:
         self._snapshot = Snapshot()
         self._notifier: Notifier | None = None
         self._pause = POLL
+        self._elsewhere: dict[str, list[str]] = {}  # folder → names in it
 
     async def __aenter__(self) -> Self:
         """Look at everything once. Raises EnvironmentFault where there is no workspace."""
@@ -66,8 +70,20 @@ class Watcher:
         if self._notifier is not None:
             self._notifier.close()
 
+    def follow(self, folders: Iterable[str]) -> None:
+        """Tell from now on also when names come into these folders elsewhere, or go: what is installed."""
+        for folder in folders:
+            if folder not in self._elsewhere:
+                self._elsewhere[folder] = listing(folder, everything=False)
+                if self._notifier is not None:
+                    with contextlib.suppress(OSError):  # polled, or not watched: it is looked at with the next change
+                        self._notifier.watch([folder])
+
     async def changes(self) -> list[str]:
-        """Wait for changes and return their paths in the workspace, sorted. Raises EnvironmentFault when it is gone."""
+        """Wait for changes and return their paths, sorted: in the workspace, or absolute for a folder elsewhere.
+
+        Raises EnvironmentFault when the workspace is gone.
+        """
         while True:
             folders = await self._happened()
             if not await anyio.to_thread.run_sync(os.path.isdir, self._root):
@@ -76,7 +92,7 @@ class Watcher:
                 )
             before = self._snapshot
             self._snapshot = await self._look_everywhere(before, folders)
-            changed = _differences(before, self._snapshot)
+            changed = _differences(before, self._snapshot) + await anyio.to_thread.run_sync(self._look_elsewhere)
             if changed:
                 return changed
 
@@ -108,13 +124,24 @@ class Watcher:
                     break
         return None if lost else found
 
+    def _look_elsewhere(self) -> list[str]:
+        """Return the folders outside in which there are other names than before. Blocks."""
+        changed = []
+        for folder, names in self._elsewhere.items():
+            now = listing(folder, everything=False)
+            if now != names:
+                self._elsewhere[folder] = now
+                changed.append(folder)
+        return changed
+
     async def _look_everywhere(self, before: Snapshot, folders: set[str] | None) -> Snapshot:
         """Look where something happened, and again into new folders: things came into them before they were watched."""
         began = anyio.current_time()
         if folders is None:
             found = await self._scanner.scan()
         else:
-            found = await anyio.to_thread.run_sync(self._scanner.look_at, before, folders)
+            inside = {path for path in folders if not path.startswith("/")}
+            found = await anyio.to_thread.run_sync(self._scanner.look_at, before, inside)
         self._pause = max(POLL, POLL_SHARE * (anyio.current_time() - began))
         while new := await anyio.to_thread.run_sync(self._follow, found):
             found = await anyio.to_thread.run_sync(self._scanner.look_at, found, new)
