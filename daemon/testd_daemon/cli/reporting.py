@@ -50,11 +50,11 @@ def settings_for(options: Options, workspace: str, cwd: str) -> TextSettings:
     )
 
 
-def text_report(terminal: Terminal, settings: TextSettings) -> TextReport:
-    """Make a text report; why something could not be done goes to standard error."""
+def text_report(terminal: Terminal, settings: TextSettings, errors: Terminal | None = None) -> TextReport:
+    """Make a text report; why something could not be done goes to standard error, or to `errors`."""
     from testd_daemon.reports.text import TextReport
 
-    return TextReport(terminal, describe(sys.stderr, os.environ), settings)
+    return TextReport(terminal, errors or describe(sys.stderr, os.environ), settings)
 
 
 __all__ = ["make_report", "settings_for", "text_report"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from functools import partial
 
 from testd_daemon.cli.follow import INTERRUPTED, TICK, as_fault
 from testd_daemon.cli.interrupts import Leave
@@ -56,10 +57,11 @@ def make_view(options: Options, workspace: str, cwd: str) -> View:
 
     settings = settings_for(options, workspace, cwd)
 
+    errors = terminal if terminal.live else None  # what is kept at the bottom must know of every line
+
     def report(screen: Screen | None) -> WatchReport:
-        return WatchReport(
-            terminal, watched, lambda: text_report(terminal, settings), screen=screen, quiet=settings.verbosity < 0
-        )
+        make = partial(text_report, terminal, settings, errors)
+        return WatchReport(terminal, watched, make, screen=screen, quiet=settings.verbosity < 0)
 
     if not terminal.live:
         return View(report(None), watched, None)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Go to the first column of the first row, and erase from there on.
 _EMPTY = "\x1b[H\x1b[J"
-#: Of a page so many characters are kept, to be written again.
+#: Of a page at least so many characters are kept, to be written again.
 _KEPT = 256 * 1024
 
 
@@ -26,12 +26,13 @@ class Screen(Bottom):
         """`clear`: each page begins on an empty screen. Otherwise everything is written below what is there."""
         super().__init__(terminal)
         self._clear = clear
-        self._page = ""
+        self._page: list[str] = []
+        self._size = 0  # of the page, in characters
         self._held: str | None = None  # what was written since something covers the page
 
     def begin(self) -> None:
         """Begin a new page."""
-        self._page, self._held = "", None
+        self._page, self._size, self._held = [], 0, None
         if self._clear:
             # As many line feeds as there are rows move what is above the cursor into the scrollback, and no more.
             away = self._erased() + "\n" * max(0, self._terminal.rows() - 1) + _EMPTY
@@ -39,7 +40,11 @@ class Screen(Bottom):
 
     def write(self, text: str) -> None:
         """Write text on the page."""
-        self._page = (self._page + text)[-_KEPT:]
+        self._page.append(text)
+        self._size += len(text)
+        if self._size > 2 * _KEPT:
+            self._page = ["".join(self._page)[-_KEPT:]]
+            self._size = _KEPT
         if self._held is None:
             super().write(text)
         else:
@@ -57,7 +62,7 @@ class Screen(Bottom):
             return
         if self._clear:
             rows = self._terminal.rows() - 1
-            self._put_page("".join(self._page.splitlines(keepends=True)[-rows:]))
+            self._put_page("".join("".join(self._page).splitlines(keepends=True)[-rows:]))
         else:
             super().write(held)
 

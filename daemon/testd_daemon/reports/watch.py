@@ -70,7 +70,7 @@ class WatchReport(Report):
         if kind == "RunCompleted" and (superseded(body) or not body.get("generation")):
             self._over(run, seq, body)
             return
-        if kind == "RunCompleted" and not self._quiet:
+        if kind == "RunCompleted" and not self._quiet and body["exit_code"] not in (3, 4):
             self._still()
         self._report.event(run, seq, body)
 

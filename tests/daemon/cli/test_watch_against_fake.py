@@ -527,3 +527,45 @@ def test_a_quick_watch_imports_nothing_that_is_expensive(cli):
     assert "testd_daemon.cli.watching" in imported
     assert imported & EXPENSIVE == set()
     assert os.path.exists(cli.project)
+
+
+def test_what_could_not_be_done_is_told_above_a_line_that_is_typed(cli, fake):
+    """It goes to standard error elsewhere, which knows nothing of the lines at the bottom of a terminal."""
+
+    def script(handler):
+        yield from first(A)
+        handler.steered()
+        yield generation(2, "filter")
+        handler.wait(handler.go_on)
+        yield ended(2, 4, "no test expression: 'and'")
+        handler.steered()
+
+    handler = fake(script)
+    with typist(cli) as person:
+        person.until("? help")
+        person.type("a")
+        person.until("another filter")
+        person.type("t")
+        person.until("\ntests: ")
+        handler.go_on.set()
+        seen = person.until("no test expression")
+        assert seen[:2] == ["another filter", "testd: no test expression: 'and'"]
+        assert seen[2].startswith("tests:")
+        person.type(b"\x03")
+        assert person.ended()[0] == 4
+
+
+def test_a_watch_that_waits_costs_nothing(cli, fake):
+    fake(obedient(A))
+    with typist(cli) as person:
+        person.until("? help")
+        switches = [waits_of(person.process.pid) for _ in range(2) if person.look(0.5) is None]
+        assert switches[0] == switches[1]
+        person.type("q")
+        person.ended()
+
+
+def waits_of(pid):
+    """How often a process has waited for something and gone on."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return next(line for line in file if line.startswith("voluntary"))

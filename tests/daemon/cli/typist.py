@@ -73,6 +73,12 @@ class Typist:
             self._read(0.1)
         return self.glass.seen()
 
+    def look(self, seconds):
+        """Read what the command writes in the next seconds."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._read(left)
+
     def ended(self):
         """Wait for the end of the command; return its exit status and all that was ever to be seen."""
         end = time.monotonic() + DEADLINE

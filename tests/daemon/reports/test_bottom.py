@@ -155,3 +155,14 @@ def test_a_new_page_takes_the_place_of_what_covers_the_old_one():
     screen.begin()
     terminal.write("new\n")
     assert glass.seen() == ["new"]
+
+
+def test_of_a_page_without_end_not_all_is_kept():
+    glass, terminal, screen, _ = make(rows=6, kind=Screen, clear=True)
+    for number in range(300):
+        terminal.write(f"{number}" + "x" * 4000 + "\n")
+    assert sum(map(len, screen._page)) < 600_000
+    terminal.write("end\n")
+    screen.cover("help\n")
+    screen.uncover()
+    assert glass.seen()[-1] == "end"

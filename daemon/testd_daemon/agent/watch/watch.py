@@ -192,7 +192,9 @@ class WatchTask:
         if wish.only:
             paths = [f"{request.workspace}/{test}" for test in wish.only]
             snapshots = wish.cause == "snapshots"
-            return msgspec.structs.replace(request, paths=paths, last_failed=False, update_snapshots=snapshots)
+            return msgspec.structs.replace(
+                request, paths=paths, last_failed=False, affected=False, update_snapshots=snapshots
+            )
         match wish.cause:
             case "start":
                 return request
