@@ -27,6 +27,10 @@ const BROKEN = 70;
 /** Turns of the event loop that handles which a test has closed get to go away. */
 const CLOSING_TURNS = 3;
 
+/** Return the kinds of what the event loop waits for, as far as Node.js tells. */
+const resources = () =>
+  process.getActiveResourcesInfo?.().filter((kind) => kind !== 'MessagePort' && kind !== 'Immediate') ?? [];
+
 const turn = () =>
   new Promise((resolve) => {
     nextTurn(resolve);
@@ -53,6 +57,7 @@ class Session {
     this._failures = 0;
     this._running = null;
     this._busy = false;
+    this._ours = null; // what kept this process alive before any user code did
     this._output = new Output((stream, text, test) => {
       this.endpoint.send({ type: 'Output', worker: this._order?.worker ?? 0, stream, text, test, target: '' });
     });
@@ -61,6 +66,7 @@ class Session {
 
   /** Take a message of the supervisor. */
   hear(message) {
+    this._ours ??= resources();
     try {
       this._hear(message);
     } catch (error) {
@@ -268,8 +274,8 @@ class Session {
     let line = 0;
     const loading = this._files.get(path.resolve(this.settings.root, id.slice(0, at)));
     if (loading !== undefined) line = (await loading).tests.find((test) => test.name === name)?.line ?? 0;
-    const waiting =
-      process.getActiveResourcesInfo?.().filter((kind) => kind !== 'MessagePort' && kind !== 'Immediate') ?? [];
+    const waiting = resources();
+    for (const kind of this._ours) if (waiting.includes(kind)) waiting.splice(waiting.indexOf(kind), 1);
     const text =
       `Current thread (it waits: no code runs in it):\n  File "${id.slice(0, at)}", line ${line} in ${name}\n\n` +
       `what keeps it waiting: ${waiting.length ? waiting.join(', ') : 'a promise that nothing can settle any more'}\n`;

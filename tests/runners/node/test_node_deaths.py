@@ -12,6 +12,8 @@ from javascript import Project
 from testd_protocol.messages import FinishWorker, Outcome, Output, RunJob, StartWorker, StopWorker, WorkerExited
 
 PATIENCE = 60.0
+#: Not the pipes and sockets that are the runner's own.
+WAITING = "what keeps it waiting: a promise that nothing can settle any more\n"
 HOSTILE = """
     import { execSync, spawn } from 'node:child_process';
     import { closeSync } from 'node:fs';
@@ -69,7 +71,7 @@ def test_the_end_of_the_process_names_its_signal(hostile: Project, alone: bool) 
 def test_a_test_that_never_ends_is_ended_and_it_is_told_where_it_was(hostile: Project, alone: bool) -> None:
     """A process of its own in an endless loop answers nobody: its inspector is opened from outside."""
     with hostile.collected() as runner:
-        for name, line, why in (("spins", 8, "most recent call first"), ("waits", 9, "it waits")):
+        for name, line, why in (("spins", 8, "most recent call first"), ("waits", 9, WAITING)):
             exited = runner.run("fine", name, timeout=0.5, alone=alone).exited
             assert (exited.cause, runner.ids[exited.test]) == ("timeout", f"a.test.mjs::{name}")
             assert f", line {line} in {name}" in exited.stacks
