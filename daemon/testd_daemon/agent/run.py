@@ -9,7 +9,6 @@ it never ends the agent.
 from __future__ import annotations
 
 import os
-import re
 import time
 import traceback
 from collections.abc import Mapping
@@ -166,10 +165,8 @@ class RunTask:
         return self._ended(code, reason, hint, counts=counts)
 
     def _failed(self, error: TestdError, target: str = "") -> RunCompleted:
-        """End the run for what went wrong, with the name of the target where the message does not have it."""
-        name = target.partition(":")[2] or target  # ssh:HOST, docker:IMAGE
-        has_it = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", error.message) or isinstance(error, UsageError)
-        reason = error.message if has_it or not name else f"{target}: {error.message}"
+        """End the run for what went wrong, on a target that was named; a wrong command or configuration has a place."""
+        reason = f"{target}: {error.message}" if target and not isinstance(error, UsageError) else error.message
         return self._ended(error.exit_code, reason, error.hint, error.detail)
 
     def _ended(

@@ -38,7 +38,7 @@ def test_a_key_that_the_host_does_not_know(project: Project, tmp_path: Path) -> 
     config.write_text(project.hosts.config.read_text().replace(str(project.hosts.key), str(other)))
     project.configure(build1={"ssh_config": str(config)})
     found = project.unavailable()
-    assert found.reason == "ssh build1: the host does not accept any of your keys"
+    assert found.reason == "build1: ssh build1: the host does not accept any of your keys"
     assert f"ssh -F {config} build1 true" in found.hint
 
 
@@ -49,7 +49,7 @@ def test_a_host_whose_key_is_not_known(project: Project, tmp_path: Path) -> None
     config.write_text(text.replace(str(project.hosts.known), str(tmp_path / "known")))
     project.configure(build1={"ssh_config": str(config)})
     found = project.unavailable()
-    assert found.reason == "ssh build1: the host's key is not known"
+    assert found.reason == "build1: ssh build1: the host's key is not known"
     assert found.hint == f"check and accept it once by hand: ssh -F {config} build1"
 
 
@@ -57,7 +57,7 @@ def test_a_host_whose_key_has_changed(project: Project) -> None:
     project.hosts["build2"].new_key()
     try:
         found = project.unavailable("build2")
-        assert found.reason == "ssh build2: the host's key is not the one that is known"
+        assert found.reason == "build2: ssh build2: the host's key is not the one that is known"
         assert "ssh-keygen -R build2" in found.hint
         assert "IDENTIFICATION HAS CHANGED" in found.detail
     finally:
@@ -69,7 +69,7 @@ def test_a_host_on_which_nothing_listens(project: Project) -> None:
     project.hosts["build2"].stop_sshd()
     try:
         found = project.unavailable("build2")
-        assert found.reason == "ssh build2: nothing accepts connections there"
+        assert found.reason == "build2: ssh build2: nothing accepts connections there"
         assert "sshd runs" in found.hint
     finally:
         project.hosts["build2"].start_sshd()
@@ -79,7 +79,7 @@ def test_a_host_on_which_nothing_listens(project: Project) -> None:
 def test_a_configuration_that_is_not_there(project: Project, tmp_path: Path) -> None:
     project.configure(build1={"ssh_config": str(tmp_path / "none")})
     found = project.unavailable()
-    assert found.reason == "ssh build1: ssh cannot use what it was configured with"
+    assert found.reason == "build1: ssh build1: ssh cannot use what it was configured with"
     assert str(tmp_path / "none") in found.detail
 
 
@@ -87,7 +87,7 @@ def test_a_configuration_that_is_not_there(project: Project, tmp_path: Path) -> 
 def test_a_host_without_that_python(project: Project, python: str) -> None:
     project.configure(build1={"python": python})
     found = project.unavailable()
-    assert found.reason == f"ssh build1: there is no {python}"
+    assert found.reason == f"build1: ssh build1: there is no {python}"
     assert "install Python 3.8 or later there" in found.hint
 
 
