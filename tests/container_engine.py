@@ -23,7 +23,7 @@ import psutil
 import container_images
 import interpreters
 
-__all__ = ["Dockerd", "Engine", "NoEngine", "data_folder", "engine", "install", "take_off", "test_cache"]
+__all__ = ["Dockerd", "Engine", "NoEngine", "data_folder", "engine", "install", "sweep", "test_cache"]
 
 START_DEADLINE = 60.0
 STOP_DEADLINE = 30.0
@@ -230,19 +230,30 @@ class Dockerd(Engine):
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._sweep()
+        sweep(self._folder, self._data)
 
-    def _sweep(self) -> None:
-        """Kill what an engine that was killed has left, and take off what it has mounted."""
-        left = [process for process in psutil.process_iter() if str(self._folder) in " ".join(_words(process))]
-        for process in [*(child for found in left for child in _below(found)), *left]:
+
+def sweep(folder: Path, data: Path) -> None:
+    """Kill what an engine has left that works in `folder`, and take off what it has mounted there and in `data`.
+
+    Podman's monitor of a container starts a command when that has ended, which makes the folder anew: so until nobody
+    is left.
+    """
+    give_up = time.monotonic() + STOP_DEADLINE
+    while (left := _working_in(folder)) and time.monotonic() < give_up:
+        for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        take_off(self._folder, self._data)
+        psutil.wait_procs(left, STOP_DEADLINE)
+    _take_off(folder, data)
 
 
-def take_off(*folders: Path) -> None:
-    """Take off what is mounted in these folders."""
+def _working_in(folder: Path) -> list[psutil.Process]:
+    found = [process for process in psutil.process_iter() if str(folder) in " ".join(_words(process))]
+    return [*(child for process in found for child in _below(process)), *found]
+
+
+def _take_off(*folders: Path) -> None:
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     ours = tuple(f"{folder}/" for folder in folders)
     for mount in reversed([path for path in mounts if f"{path}/".startswith(ours)]):

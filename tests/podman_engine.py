@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from container_engine import Engine, NoEngine, data_folder, install, take_off
+from container_engine import Engine, NoEngine, data_folder, install, sweep
 
 __all__ = ["Podman", "podman"]
 
@@ -53,10 +53,11 @@ def podman() -> Iterator[Podman]:
         try:
             yield Podman(data, Path(folder))
         finally:
-            subprocess.run(
-                ["podman", "rm", "--all", "--force", "--time", "0"], capture_output=True, check=False,
-                timeout=_DEADLINE,
-                env={**os.environ, "CONTAINERS_CONF": f"{folder}/containers.conf",
-                     "CONTAINERS_STORAGE_CONF": f"{folder}/storage.conf"},
-            )  # fmt: skip
-            take_off(data, Path(folder))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(
+                    ["podman", "rm", "--all", "--force", "--time", "0"], capture_output=True, check=False,
+                    timeout=_DEADLINE,
+                    env={**os.environ, "CONTAINERS_CONF": f"{folder}/containers.conf",
+                         "CONTAINERS_STORAGE_CONF": f"{folder}/storage.conf"},
+                )  # fmt: skip
+            sweep(Path(folder), data)
