@@ -46,6 +46,13 @@ class Standings:
                 del self._verdicts[test]
                 self._messages.pop(test, None)
 
+    def without(self, files: Iterable[str]) -> None:
+        """Forget the tests in files that are gone: where nothing else is affected, no collection says so."""
+        gone = set(files)
+        for test in [test for test in self._verdicts if test[1].partition("::")[0] in gone]:
+            del self._verdicts[test]
+            self._messages.pop(test, None)
+
     @property
     def failing(self) -> bool:
         """Whether any test fails."""

@@ -8,6 +8,7 @@ a generation stands; what was superseded is still affected, and comes in the nex
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Sequence
@@ -180,11 +181,15 @@ class WatchTask:
         for target in task.targets:
             if target.collected is not None:
                 self._standings.keep(target.name, *target.collected)
+        self._standings.without(self._gone(changed))
         self._exit_code = part.completed.exit_code if not self._standings.failing else 1
         self._reporter.event(self._standings.report(self._generation))
         self._reporter.event(part.completed)
         await task.remember()
         return task
+
+    def _gone(self, changed: Sequence[str]) -> list[str]:
+        return [path for path in changed if not os.path.lexists(os.path.join(self._services.workspace, path))]
 
     def _wanted_by(self, wish: Wish) -> RunRequest:
         """Return the request of a generation."""
