@@ -183,8 +183,9 @@ function tell(session, { collection: number }, collection, { stats, folders, loa
   for (let at = 0; at < collection.errors.length; at += 100) {
     endpoint.send({ type: 'Failed', errors: collection.errors.slice(at, at + 100) });
   }
-  endpoint.send({ type: 'Listed', items: [], done: true, notices: collection.notices });
+  // In front of the last page: behind it the thread belongs to whoever runs its tests.
   endpoint.send({ type: 'Modules', collection: number, ...importsAmong(loaded, settings.root), worker: 0 });
+  endpoint.send({ type: 'Listed', items: [], done: true, notices: collection.notices });
   setImmediate(writeCompiled); // nobody waits for it
 }
 

@@ -17,6 +17,7 @@ from testd_protocol.messages import (
     Dependencies,
     Fault,
     FinishWorker,
+    Modules,
     Outcome,
     Output,
     RunJob,
@@ -64,6 +65,7 @@ class Runner:
         assert isinstance(answer, Collected), answer
         self.last = answer
         self.dependencies = [said for said in before if isinstance(said, Dependencies)]
+        self.modules = [said for said in before if isinstance(said, Modules)]
         self.ids = [item.id for page in before if isinstance(page, Collected) for item in page.items]
         return self.ids
 

@@ -187,3 +187,18 @@ def test_a_runtime_that_is_no_node_says_so(project: Project) -> None:
     assert explained is not None
     assert explained.message == told.strip()
     assert launcher.explain(settings, 1, "out of memory") is None
+
+
+@pytest.mark.every_node
+def test_who_imports_whom_is_told_with_what_was_collected(project: Project) -> None:
+    """It came behind the last page, when the thread belonged to a worker, and was lost."""
+    project.write(
+        a_test_mjs="import { helper } from './lib/helper.mjs';\nexport function one() { helper(); }\n",
+        lib__helper_mjs="export const helper = () => {};\n",
+    )
+    with project.runner() as runner:
+        runner.collect()
+        (modules,) = runner.modules
+        assert sorted(modules.files) == ["a.test.mjs", "lib/helper.mjs"]
+        assert modules.imports == {"a.test.mjs": ["lib/helper.mjs"]}
+        assert (modules.collection, modules.worker) == (runner.collection, 0)
