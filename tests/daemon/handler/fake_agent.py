@@ -77,6 +77,8 @@ class Agent:
                 self.configure(message)
             elif message["type"] == "Run":
                 self.run(message)
+            elif message["type"] == "List":
+                self.list(message)
             else:
                 self.send("Unsupported", of=message["type"])
 
@@ -111,6 +113,19 @@ class Agent:
         self.event(
             run, "RunCompleted", {"exit_code": code, "counts": counts, "duration": 1.0}, final=True, exit_code=code
         )
+
+    def list(self, message):
+        """Answer with TESTS pages. GATE and DIE are obeyed before each; a cancellation leaves the file of NOTE."""
+        name, env = f"list {message['id']}", message["request"]["environment"]
+        total = int(env.get("TESTS", "3"))
+        for number in range(total):
+            self.misbehave(env, number, name)
+            self.pump(0)
+            if name in self.cancelled:
+                Path(env["NOTE"]).touch()
+                return
+            done = number == total - 1
+            self.send("Listed", id=message["id"], text=f"{number}\n", stream="stdout", done=done, exit_code=0)
 
     def event(self, run, kind, fields, **envelope):
         """Send a Report. Its body is MessagePack inside MessagePack, which the plain codec does as a splice."""
