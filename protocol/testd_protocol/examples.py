@@ -315,6 +315,7 @@ EXAMPLES: dict[str, m.Message] = {
                 strangers=[m.Stranger("/home/eve/lib", "PYTHONPATH", ["helpers", "tools"])],
                 kind="pytest",
                 patterns=["test_*.py", "*_test.py"],
+                imported=0.75,
             ),
             m.Dependencies(
                 checkpoint="configured",

@@ -206,6 +206,7 @@ class Collected(Message, frozen=True, kw_only=True):
     strangers: list[Stranger] = []  # what was loaded from outside of project and environment
     kind: Kind | None = None  # of the suite, where `ConfigureRunner` left it open
     patterns: list[str] = []  # names of files that may hold tests; one with a slash is of paths. Empty: not known
+    imported: float = 0.0  # seconds of it all in which test modules were imported; 0: not measured
 
 
 class Dependencies(Message, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ class Collection:
         self.kind: Kind | None = None  # where the runner has chosen it
         self.maxfail = 0
         self.notices: list[str] = []
+        self.imported = 0.0  # seconds in which test modules were imported, where that was measured
         self.patterns: list[str] = []  # names of files that may hold tests
         self.began_ns = time.time_ns()
         self.since = 0.0  # wall clock, when it was complete
@@ -68,6 +69,7 @@ class Collection:
             self.framework, self.kind = page.framework, page.kind
             self.maxfail, self.notices = page.maxfail, page.notices
             self.patterns = page.patterns
+            self.imported = page.imported
             self.strangers.add(page.strangers)
             self.since = time.time()
 

@@ -60,6 +60,11 @@ class Spans:
         self.seconds[of] -= seconds
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
+    def inform(self, name: str, seconds: float) -> None:
+        """Say how much of the span before was something in it, where that is known."""
+        if seconds:
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
     def take(self, other: Spans) -> None:
         """Add the spans that others have measured meanwhile."""
         for name, seconds in other.seconds.items():

@@ -86,6 +86,7 @@ class Provision:
                     self.spans.mark("notice")
                     if collection.began_ns >= began_ns:
                         self.spans.part("collect", "notice", collection.since - collection.began_ns / 1e9)
+                        self.spans.inform("collect: import", collection.imported)
             if collection is None:  # files have changed under those who use it: it is left to them
                 self._runner.private = True
                 await self.release()

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 from testd.context import state
 from testd.runner.endings import place_of
 from testd.runner.failures import describe
+from testd.runner.import_time import ImportTime
 from testd.runner.pytest_capture import follow_descriptors, hold_capture, restart_capture, restart_log_file
 from testd.runner.pytest_reports import Report, Reports, exit_report
 from testd.runner.pytest_sharing import share
@@ -194,7 +195,8 @@ class PytestSuite:
             if source is not None:
                 config.args_source = source.ARGS
         try:
-            config.hook.pytest_collection(session=session)
+            with ImportTime() as importing:
+                config.hook.pytest_collection(session=session)
         except pytest.UsageError as error:
             raise SuiteFault("usage", "\n".join(str(part) for part in error.args)) from error
         except pytest.exit.Exception as error:
@@ -212,6 +214,7 @@ class PytestSuite:
             notices=self._notices,
             maxfail=maxfail,
             patterns=self._patterns(),
+            imported=importing.seconds,
         )
 
     def _patterns(self) -> "List[str]":

@@ -92,9 +92,10 @@ class Collection:
         notices: what the user should know.
         maxfail: the project's own limit of failures, 0 for none.
         patterns: the names of files that may hold tests; nothing where that is not known.
+        imported: the seconds of it all in which test modules were imported, 0 where that is not measured.
     """
 
-    __slots__ = ("deselected", "errors", "items", "maxfail", "notices", "patterns")
+    __slots__ = ("deselected", "errors", "imported", "items", "maxfail", "notices", "patterns")
 
     def __init__(
         self,
@@ -104,8 +105,10 @@ class Collection:
         notices: Optional[List[str]] = None,
         maxfail: int = 0,
         patterns: Optional[List[str]] = None,
+        imported: float = 0.0,
     ) -> None:
         """Keep the values."""
+        self.imported = imported
         self.patterns = patterns or []
         self.items = items
         self.errors = errors or []

@@ -429,6 +429,7 @@ class Stem:
                     "strangers": strangers if done else [],
                     "kind": self._suite.kind,
                     "patterns": found.patterns if done else [],
+                    "imported": found.imported if done else 0.0,
                 }
             )
 
