@@ -261,6 +261,7 @@ EXAMPLES: dict[str, m.Message] = {
                 mirror="project-1a2b3c4d5e6f7a8b",
                 silence=20.0,
                 record=False,
+                preload=False,
                 otherwise="exports",
             ),
             m.Collect(collection=1, paths=["tests"]),

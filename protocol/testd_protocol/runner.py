@@ -76,6 +76,7 @@ class ConfigureRunner(Message, frozen=True, kw_only=True):
     silence: float = 0.0  # seconds without a word from the agent after which the runner ends; 0: no limit
     record: bool = True  # tell with `Used` what each test has used
     otherwise: Kind | None = None  # which suite where the target has no pytest; null: `kind`, whatever it has
+    preload: bool = True  # load modules from outside of the project ahead of the next collection
 
 
 class Collect(Message, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str] = {}  # of the launcher: an image, a host
     extend: bool = False  # the environment is added to the target's own
     record: bool = True
+    preload: bool = True
     otherwise: Kind | None = None  # the kind where the target has no pytest, which nobody knows yet
     outside: dict[str, str] = {}  # the environment of the command that reaches a target elsewhere
 
@@ -84,6 +85,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             stem=self.fork,
             extend=self.extend,
             record=self.record,
+            preload=self.preload,
             otherwise=self.otherwise,
         )
 

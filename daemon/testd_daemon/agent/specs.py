@@ -73,7 +73,7 @@ class Specs:
         return Spec(
             target=target.name or found.target, launcher="subprocess", runtime=choice.path, kind=kind,
             mode=settings.mode, root=self._workspace, arguments=settings.pytest_args if kind == "pytest" else (),
-            fork=settings.fork, record=settings.record, memory_limit=settings.memory_limit,
+            fork=settings.fork, record=settings.record, preload=settings.preload, memory_limit=settings.memory_limit,
             output_limit=settings.output_limit, capture_limit=settings.capture_limit, environment=variables,
             significant=environment.significant(variables, settings.volatile),
         )  # fmt: skip
@@ -107,7 +107,7 @@ class Specs:
         found = await nodes.find(settings.node, target.sources["node"], self._workspace, variables)
         return Spec(
             target=target.name, launcher="node", runtime=found.executable, kind="exports", mode=settings.mode,
-            root=self._workspace, arguments=(), fork=settings.fork, record=settings.record,
+            root=self._workspace, arguments=(), fork=settings.fork, record=settings.record, preload=settings.preload,
             memory_limit=settings.memory_limit,
             output_limit=settings.output_limit, capture_limit=settings.capture_limit, environment=variables,
             significant=environment.significant(variables, settings.volatile),
@@ -169,7 +169,7 @@ class Specs:
         return Spec(
             target=target.name, launcher=launcher, runtime=program(settings.python) or "python3", kind=kind,
             mode=settings.mode, root=self._workspace, arguments=settings.pytest_args if kind == "pytest" else (),
-            fork=settings.fork, record=settings.record, memory_limit=settings.memory_limit,
+            fork=settings.fork, record=settings.record, preload=settings.preload, memory_limit=settings.memory_limit,
             output_limit=settings.output_limit, capture_limit=settings.capture_limit, environment=variables,
             significant=environment.significant(variables, settings.volatile), options=options, extend=True,
             outside=dict(caller),

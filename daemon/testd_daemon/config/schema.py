@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pytest_args: tuple[str, ...] = ()
     fork: bool = True
     record: bool = True
+    preload: bool = True
     split: Literal["auto", "never"] = "auto"
     environment: dict[str, str] = {}
     passthrough: tuple[str, ...] = ("*",)
@@ -159,6 +160,8 @@ KEYS: dict[str, Key] = {
             _flag, variable="TESTD_FORK"),
         Key("record", bool | str, "true or false", "whether it is recorded what each test has used", True, _flag,
             variable="TESTD_RECORD"),
+        Key("preload", bool | str, "true or false", "whether modules from outside of the project are loaded ahead",
+            True, _flag, variable="TESTD_PRELOAD"),
         Key("split", str, '"auto" or "never"', "whether a file that dominates a run may be shared between workers",
             "auto", _one_of("auto", "never")),
         Key("environment", dict[str, str], "a table of names and text", "variables that are set for user code", {}),

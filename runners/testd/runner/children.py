@@ -184,6 +184,7 @@ class StemChild(Child):
         super().__init__()
         self.name = name
         self.collection = collection
+        self.order: Dict[str, Any] = {}  # by which a collection was asked for
         self.dropped = False
 
 

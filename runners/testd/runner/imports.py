@@ -10,11 +10,12 @@ import contextlib
 import marshal
 import opcode
 import sys
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import cache_from_source
 from types import CodeType, ModuleType
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
+from testd.runner.ahead import Ahead
 from testd.runner.strangers import Strangers
 
 __all__ = ["ImportRecord", "import_statements"]
@@ -30,8 +31,12 @@ _PYC_HEADER = 16
 class ImportRecord:
     """Who imported whom, from when it was installed."""
 
-    def __init__(self, root: str) -> None:
-        """Start with nothing recorded; modules whose file is below `root` are searched for import statements."""
+    def __init__(self, root: str, ahead: Ahead) -> None:
+        """Start with nothing recorded; modules whose file is below `root` are searched for import statements.
+
+        `ahead` is shown every import, and may have loaded the module.
+        """
+        self._ahead = ahead
         self._root = root.rstrip("/") + "/"
         self._first: Set[Tuple[str, str]] = set()
         self._told: Set[Tuple[str, str]] = set()
@@ -42,22 +47,33 @@ class ImportRecord:
         """Begin to record. Stays for the life of the process and of all that are forked from it."""
         sys.meta_path.insert(0, self)
 
+    def come_first(self) -> None:
+        """Be asked before finders that have been put in front since: pytest's own finds what it rewrites."""
+        sys.meta_path.remove(self)
+        sys.meta_path.insert(0, self)
+
     def forget(self) -> None:
         """Take all that is loaded now as told: a forked process tells only what it imports itself."""
         self._first = set()
         self._told_files = set(sys.modules)
 
-    def find_spec(self, name: str, path: Any = None, target: Optional[ModuleType] = None) -> None:
-        """Note who asks for a module that is not loaded yet, and leave it to the other finders."""
+    def find_spec(self, name: str, path: Any = None, target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
+        """Note who asks for a module that is not loaded yet, and leave it to the other finders.
+
+        Only what was loaded ahead is found here, and only for an import: who looks for a spec gets the real one.
+        """
         frame = sys._getframe(1)
+        importing = frame.f_back is not None and frame.f_back.f_code.co_name == "_find_and_load_unlocked"
         while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
             frame = frame.f_back
         self._first.add((frame.f_globals.get("__name__", ""), name))
+        return self._ahead.find(name, frame) if importing else None
 
     def failed(self) -> "List[str]":
         """Return the files of modules that were asked for and did not load: to repair one of them is a change."""
         found: Dict[str, Any] = {}
-        for name in sorted({name for _, name in self._first if name not in sys.modules}):
+        missing = {name for _, name in self._first if name not in sys.modules and not self._ahead.hides(name)}
+        for name in sorted(missing):
             parent = name.rpartition(".")[0]
             where = getattr(sys.modules.get(parent), "__path__", None)
             if where is None and parent:

@@ -8,7 +8,10 @@ __all__ = ["Collection", "Settings", "SuiteFault", "WorkerSettings"]
 class Settings:
     """What a runner is for, as `ConfigureRunner` brought it. Paths are absolute, as the target sees them."""
 
-    __slots__ = ("arguments", "capture_limit", "cwd", "kind", "mode", "otherwise", "record", "root", "settings", "stem")
+    __slots__ = (
+        "arguments", "capture_limit", "cwd", "kind", "mode", "otherwise", "preload", "record", "root", "settings",
+        "stem",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -23,6 +26,7 @@ class Settings:
         settings: Optional[Dict[str, str]] = None,
         otherwise: Optional[str] = None,
         record: bool = True,
+        preload: bool = True,
     ) -> None:
         """Keep the values; `capture_limit` is in bytes of a section, `otherwise` the kind where there is no pytest."""
         self.root = root
@@ -35,6 +39,7 @@ class Settings:
         self.stem = stem
         self.settings = settings or {}
         self.record = record
+        self.preload = preload
 
     @classmethod
     def read(cls, message: Dict[str, Any]) -> "Settings":

@@ -16,9 +16,10 @@ import select
 import signal
 import sys
 import threading
-from typing import Any, Dict, Iterable, Iterator, List, NoReturn, Optional
+from typing import Any, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
 from testd.runner import garbage, processes, suites
+from testd.runner.ahead import Ahead
 from testd.runner.callers import Callers
 from testd.runner.channel import Channel, ChannelClosed, high
 from testd.runner.command import Command, Departure, obstacle, plainly
@@ -90,7 +91,8 @@ class Stem:
         self._prctl = prctl
         self._children: Dict[int, Dict[str, Any]] = {}
         self._callers = Callers()
-        self._imports = ImportRecord(settings.root)
+        self._ahead = Ahead(settings.root, self._spoil)
+        self._imports = ImportRecord(settings.root, self._ahead)
         self._dependencies = Dependencies(settings.root)
         self._recorder = Recorder(settings.root, on=settings.record)
         self._suite: Any = None
@@ -131,15 +133,20 @@ class Stem:
         if self.checkpoint != "plugins":
             return
         self._reached()
+        if self.settings.preload and self.settings.stem:
+            self._imports.come_first()
+            self._ahead.settle()
         try:
             self.serve()
         except BaseException as error:  # not through the framework, which would clean up
             _end(error)
         self.checkpoint = "configured"
+        self._ahead.loading = True
         self._dependencies.start()
         self._find_directory()
 
     def _reached(self) -> None:
+        self._ahead.loading = False
         self._dependencies.stop()
         self._dependencies.note_sought(self._suite.sought())
         self._tell_dependencies()
@@ -148,16 +155,37 @@ class Stem:
         """Reach the checkpoint *collected*, and tell what was found."""
         self.checkpoint = "collected"
         self.collection = collection
+        self._ahead.loading = True
         self._dependencies.start()
         with self._telling_faults(collection):
             self._find_directory()
             found = self._suite.collect(paths)
+            self._ahead.loading = False
             self._dependencies.stop()
             self._recorder.settle()
             garbage.freeze()
             self._tell_dependencies()
             self._tell_collection(found)
             self._leisure, self._patience = self._use_leisure(), _IDLE
+
+    def _load_ahead(self, modules: "List[str]", unfit: "List[str]") -> None:
+        """Be at *plugins* with modules loaded that the project will ask for."""
+        self._dependencies.start()
+        spoiled = self._ahead.load(modules, unfit, self._fork_unsafe)
+        self._dependencies.stop()
+        if spoiled:
+            self._spoil(spoiled)
+        found = self._found()
+        self._ahead.hide()
+        garbage.freeze()
+        self.channel.send({"type": "Loaded"})
+        self._tell_found(*found)
+
+    def _spoil(self, module: str) -> "NoReturn":
+        """End this process: a module was loaded ahead that must not be."""
+        self.channel.send({"type": "Spoiled", "module": module})
+        _flush()
+        os._exit(0)
 
     def work_alone(self, stacks: int) -> None:
         """Go all the way in this process and be a worker: mode `bin`. Does not return."""
@@ -256,12 +284,17 @@ class Stem:
                 del self._children[pid]
                 memory = usage.ru_maxrss if usage is not None else 0
                 self.channel.send({"type": "Reaped", "pid": pid, "status": status, "memory": memory})
+        if self.checkpoint == "collected" and self._patience is None and not self._children:
+            self._leisure, self._patience = self._offer(), _IDLE
 
     def _advance(self, message: "Dict[str, Any]", descriptors: "List[int]") -> bool:
         """Fork the next checkpoint; where a fork is not safe, become it. Returns whether to go on from the pause."""
         if self.checkpoint != "started" and self._fork_unsafe():
             self._replace(descriptors, message)
         elif not self._fork(message, descriptors):
+            return False
+        if message["to"] == "ahead":
+            self._load_ahead(message["modules"], message["unfit"])
             return False
         if self.checkpoint == "plugins":
             return True
@@ -374,16 +407,23 @@ class Stem:
     # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tell_dependencies(self) -> None:
+        self._tell_found(*self._found())
+
+    def _found(self) -> "Tuple[List[Any], List[Any]]":
+        """Return the files and directories that this checkpoint depends on, beyond those that were told."""
         self._dependencies.note_sought(self._imports.failed())
         files, directories = self._dependencies.drain(last=self.checkpoint == "collected")
+        return [list(file) for file in files], [list(found) for found in directories]
+
+    def _tell_found(self, files: "List[Any]", directories: "List[Any]") -> None:
         for start in range(0, max(len(files), 1), _PAGE):
             self.channel.send(
                 {
                     "type": "Dependencies",
                     "checkpoint": self.checkpoint,
                     "collection": self.collection,
-                    "files": [list(file) for file in files[start : start + _PAGE]],
-                    "directories": [list(found) for found in directories] if start == 0 else [],
+                    "files": files[start : start + _PAGE],
+                    "directories": directories if start == 0 else [],
                 }
             )
 
@@ -393,6 +433,14 @@ class Stem:
         yield
         yield from self._suite.prepare()
         garbage.freeze()
+        yield from self._offer()
+
+    def _offer(self) -> "Iterator[None]":
+        """Tell what a later stem could have loaded ahead."""
+        modules, others = self._ahead.candidates()
+        if modules:
+            self.channel.send({"type": "Ahead", "modules": modules, "others": others})
+        yield
 
     def _tell_modules(self) -> None:
         files, imports = self._imports.drain()

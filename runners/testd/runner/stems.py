@@ -15,6 +15,7 @@ from testd.runner.channel import send_with_descriptors
 from testd.runner.children import Child, StemChild, kill_group, make_child, message_type, start_process
 from testd.runner.intake import Intake
 from testd.runner.kernel_memory import OutOfMemory
+from testd.runner.preloading import Preloading
 from testd.runner.slots import Slots
 from testd.runner.stream import AgentStream
 from testd.runner.suites import checkpoints
@@ -26,7 +27,7 @@ _CHECKPOINTS = ("started", "plugins", "configured")
 
 
 class Stems:
-    """The stems by name: `started`, `plugins`, `configured`, `collected N`."""
+    """The stems by name: `started`, `plugins`, `ahead N`, `configured`, `collected N`."""
 
     def __init__(self, agent: AgentStream, intake: Intake, slots: Slots) -> None:
         """Have none yet. `orphaned` is called with a stem that ended and how: its workers-to-be are lost."""
@@ -36,6 +37,8 @@ class Stems:
         self._stems: Dict[str, StemChild] = {}
         self._waiting: Dict[int, Child] = {}  # by the id of the request that forks them
         self._next_id = 0
+        self._preloading = Preloading()
+        self.busy: Callable[[], bool] = lambda: False  # whether anything runs
         self.settings: Dict[str, Any] = {}
         self.orphaned: Callable[[StemChild, str], None] = lambda stem, how: None
         self.from_commands: Callable[[Child, bytes], None] = lambda stem, payload: None
@@ -76,7 +79,7 @@ class Stems:
             return self.ensure_started()
         stem = self._usable(name)
         if stem is None:
-            parent = self._ensure(below)
+            parent = (name == "configured" and self._preloading.ready) or self._ensure(below)
             stem = StemChild(name)
             self.fork(parent, stem, {"type": "Advance", "to": name})
             self._stems[name] = stem
@@ -93,9 +96,11 @@ class Stems:
 
     def collect(self, message: "Dict[str, Any]") -> None:
         """Make the stem that keeps a new collection."""
+        self.hurry()
         number = message["collection"]
         below = self._ensure(checkpoints(self.settings["kind"]))
         stem = StemChild(f"collected {number}", number)
+        stem.order = message
         self.fork(below, stem, {"type": "Advance", "to": "collected", "collection": number, "paths": message["paths"]})
         self._stems[stem.name] = stem
 
@@ -112,13 +117,58 @@ class Stems:
         names = [f"collected {message['collection']}"]
         stale = [name for name in _CHECKPOINTS if message.get(name)]
         if stale:
-            names = [name for name in self._stems if name.startswith("collected")]
-            names += reversed(_CHECKPOINTS[_CHECKPOINTS.index(stale[0]) :])
+            kept = _CHECKPOINTS[: _CHECKPOINTS.index(stale[0])]
+            names = [name for name in reversed(self._stems) if name not in kept]
+            if stale[0] == "configured":
+                names = [name for name in names if self._stems[name] is not self._preloading.ready]
+            else:
+                self._preloading.forget()
         for name in names:
             stem = self._stems.pop(name, None)
             if stem is not None:
-                stem.dropped = True
-                kill_group(stem.pid)  # one that is being forked has no pid yet: it is killed when that is told
+                self._kill(stem)
+
+    def _kill(self, stem: StemChild) -> None:
+        stem.dropped = True
+        kill_group(stem.pid)  # one that is being forked has no pid yet: it is killed when that is told
+
+    # ── modules loaded ahead ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _load_ahead(self) -> None:
+        """Have a copy of the stem at *plugins* load what the project will ask for, when nothing else is to do."""
+        plugins = self._stems.get("plugins")
+        if plugins is None or self.busy() or not self._preloading.due:
+            return
+        stem = StemChild(f"ahead {self._next_id}")
+        self.fork(plugins, stem, self._preloading.begin(stem))
+        self._stems[stem.name] = stem
+
+    def hurry(self) -> None:
+        """Leave off loading ahead: somebody waits for the processor."""
+        stem = self._preloading.loading
+        if stem is not None:
+            self._preloading.forget(stem)
+            self._stems.pop(stem.name, None)
+            self._kill(stem)
+
+    def _spoiled(self, stem: StemChild, module: str) -> None:
+        """Try without a module that cannot be loaded ahead; what a stem was to do with it goes the natural way."""
+        self._preloading.spoiled(module)
+        if stem is self._preloading.loading:
+            self.hurry()
+            self._load_ahead()
+            return
+        self._preloading.forget()
+        above = [stem] if stem.collection else [found for found in self._stems.values() if found.parent is stem]
+        configured = self._stems.pop("configured", None)
+        if configured is not None and configured is not stem:  # other collections have been forked from it
+            configured.name = f"configured until {self._next_id}"
+            self._stems[configured.name] = configured
+        for found in (stem, *above):
+            self._stems.pop(found.name, None)
+            self._kill(found)
+        for found in above:
+            self.collect(found.order)
 
     # ── forks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -156,6 +206,14 @@ class Stems:
             self._failed(stem, unpackb(payload))
         elif kind in ("CommandForked", "CommandEnded"):
             self.from_commands(stem, payload)
+        elif kind == "Ahead":
+            message = unpackb(payload)
+            self._preloading.want(message["modules"], message["others"])
+            self._load_ahead()
+        elif kind == "Loaded":
+            self._preloading.loaded()
+        elif kind == "Spoiled" and isinstance(stem, StemChild):
+            self._spoiled(stem, unpackb(payload)["module"])
         else:
             if kind == "Collected":
                 stem.answered = True
@@ -190,6 +248,7 @@ class Stems:
         for name, found in list(self._stems.items()):
             if found is stem:
                 del self._stems[name]
+        self._preloading.forget(stem)
         self._intake.forget(stem)
         stem.ended = how
         if stem.fault is None and stem.parent is not None and not stem.pid:  # never forked, because that one failed

@@ -65,6 +65,7 @@ class Supervisor:
         self._commands = Commands(self._agent, self._stems)
         self._stems.from_commands = self._commands.hear
         self._stems.orphaned = self._orphaned
+        self._stems.busy = lambda: bool(self._workers)
         self._running = True
         self._last_work = 0.0
         self._burst_began = 0.0

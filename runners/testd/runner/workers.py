@@ -47,6 +47,7 @@ class Workers:
 
     def start(self, message: "Dict[str, Any]") -> None:
         """Start a worker: forked from its collection's stem, or a new process where the message names paths."""
+        self._stems.hurry()
         worker = WorkerChild(message, self._free_slot(), self._stems.settings)
         self._slots.reset(worker.slot)
         order = dict(message, slot=worker.slot)

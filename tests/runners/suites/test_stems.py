@@ -241,7 +241,7 @@ def test_what_pytest_keeps_for_itself_makes_nothing_stale(tmp_path: Path) -> Non
 
 def test_a_collection_that_is_dropped_before_it_is_forked_ends(tmp_path: Path) -> None:
     write(tmp_path, test_a="def test_a(): pass\n", test_hangs="import threading\nthreading.Event().wait()\n")
-    with runner(tmp_path) as driver:
+    with runner(tmp_path, preload=False) as driver:
         driver.collect("test_a.py")
         before = len(family(driver))
         for number in range(50, 60):  # one after the other without a pause: its process has no number yet
