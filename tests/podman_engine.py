@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ class Podman(Engine):
             {"CONTAINERS_CONF": f"{folder}/containers.conf", "CONTAINERS_STORAGE_CONF": f"{folder}/storage.conf"}
         )
         for driver in ("overlay", "vfs"):  # the first needs a file system that overlays can lie on
+            # Its database names the run folder of the session that made it, which podman would make anew and use.
+            shutil.rmtree(data / driver / "libpod", ignore_errors=True)
             (folder / "storage.conf").write_text(
                 f'[storage]\ndriver = "{driver}"\ngraphroot = "{data}/{driver}"\nrunroot = "{folder}/run"\n'
             )
