@@ -10,7 +10,7 @@ const path = require('node:path');
 const { writeCompiled } = require('./compiled.js');
 const { describe, detail } = require('./failures.js');
 const { UsageFault, fileId, find } = require('./files.js');
-const { importsAmong } = require('./loading.js');
+const { importsAmong } = require('./imports.js');
 const { Notes, listingOf, statOf } = require('./notes.js');
 const { State } = require('./slots.js');
 const { strangers } = require('./strangers.js');
@@ -51,7 +51,7 @@ async function collect(session, order) {
   notes.stop();
   session.slot.set(State.LOADING, 0, -1);
   if (collection.refused) session.endpoint.send({ type: 'Refused', ...collection.refused });
-  else tell(session, order, collection, dependencies(session, notes, files, found.folders, since));
+  else tell(session, order, collection, dependencies(session, notes, files, found.folders, since), files);
 }
 
 /** Load files into a thread that waits for the next run; what is new about them is told. */
@@ -167,7 +167,7 @@ function lookedFor(file, root) {
   return places;
 }
 
-function tell(session, { collection: number }, collection, { stats, folders, loaded }) {
+function tell(session, { collection: number }, collection, { stats, folders, loaded }, files) {
   const { endpoint, settings } = session;
   collection.notices.push(...strangers(loaded, settings.root));
   endpoint.send({
@@ -184,7 +184,7 @@ function tell(session, { collection: number }, collection, { stats, folders, loa
     endpoint.send({ type: 'Failed', errors: collection.errors.slice(at, at + 100) });
   }
   // In front of the last page: behind it the thread belongs to whoever runs its tests.
-  endpoint.send({ type: 'Modules', collection: number, ...importsAmong(loaded, settings.root), worker: 0 });
+  endpoint.send({ type: 'Modules', collection: number, ...importsAmong(loaded, settings.root, files), worker: 0 });
   endpoint.send({ type: 'Listed', items: [], done: true, notices: collection.notices });
   setImmediate(writeCompiled); // nobody waits for it
 }

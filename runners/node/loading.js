@@ -15,7 +15,6 @@ const DEFINITION = new RegExp(
   'gu',
 );
 const PROPERTY = new RegExp(`^\\s*(?:async\\s+)?\\*?\\s*(${IDENTIFIER})\\s*[(:,]`, 'gmu');
-const IMPORT = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*(['"])([^'"\n]+)\1/g;
 const load = (url) => import(url);
 
 /**
@@ -91,46 +90,4 @@ function linesOf(file) {
   return found;
 }
 
-/**
- * Return who imports whom among loaded files, as `{files, imports}` of a `Modules` message: read from the sources of
- * the project's own files. A name is the path relative to the root.
- */
-function importsAmong(loaded, root) {
-  const own = [...loaded].filter(
-    (file) => /\.[cm]?[jt]s$/.test(file) && !file.includes(`${path.sep}node_modules${path.sep}`),
-  );
-  const known = new Set(loaded);
-  const nameOf = (file) => path.relative(root, file).split(path.sep).join('/');
-  const files = {};
-  const imports = {};
-  for (const file of own) {
-    files[nameOf(file)] = file;
-    const imported = new Set();
-    for (const [, , specifier] of sourceOf(file).matchAll(IMPORT)) {
-      const target = resolved(specifier, file, known);
-      if (target) imported.add(nameOf(target));
-    }
-    if (imported.size) imports[nameOf(file)] = [...imported];
-  }
-  return { files, imports };
-}
-
-function resolved(specifier, file, known) {
-  if (!/^\.{0,2}\//.test(specifier)) return null;
-  const place = path.resolve(path.dirname(file), specifier);
-  return (
-    ['', '.js', '.json', '.node', '/index.js']
-      .map((ending) => place + ending)
-      .find((candidate) => known.has(candidate)) ?? null
-  );
-}
-
-function sourceOf(file) {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-module.exports = { importsAmong, loadFile };
+module.exports = { loadFile };
