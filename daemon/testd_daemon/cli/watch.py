@@ -39,11 +39,15 @@ def main(options: Options) -> int:
     view = make_view(options, request["workspace"], request["cwd"])
     with Signals() as signals:
         try:
+            if view.front is not None:
+                view.front.update()  # before the daemon has said anything
             with Client.connect(start=True) as client:
                 return Watcher(client, view, signals).watch(client.submit(request))
         except TestdError as error:
             view.report.fault(as_fault(error))
             return error.exit_code
+        finally:
+            view.close()
 
 
 __all__ = ["EPILOG", "OPERANDS", "arguments", "main"]

@@ -44,6 +44,13 @@ class View:
         self.watched = watched
         self.front = front
 
+    def close(self) -> None:
+        """Take away what is kept at the bottom, whatever one of the steps raises; once is enough."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.report.close)
+            if self.front is not None:
+                stack.callback(self.front.close)
+
 
 def make_view(options: Options, workspace: str, cwd: str) -> View:
     """Choose how a watch is shown: on a terminal with keys, as plain lines, as JSON."""
@@ -110,12 +117,11 @@ class Watcher:
 
     def _close(self) -> None:
         """Give the terminal back, whatever one of the steps raises."""
-        with contextlib.ExitStack() as stack:
+        try:
+            self._view.close()
+        finally:
             if self._keyboard is not None:
-                stack.callback(self._keyboard.close)
-            stack.callback(self._view.report.close)
-            if self._front is not None:
-                stack.callback(self._front.close)
+                self._keyboard.close()
 
     def _to_the_end(self, run: str, after: int) -> int:
         following = self._client.follow(run, after)

@@ -219,6 +219,8 @@ class Dialog:
         """Return what is to be shown at the bottom, and in which column of it the cursor stands (-1: nowhere)."""
         if self.typing:
             return self._typing_lines(columns, unicode=unicode)
+        if self.state == PROMPT and not self.watched.generation:
+            return [[("starting\N{HORIZONTAL ELLIPSIS}" if unicode else "starting...", "dim")]], -1
         if self.state == PROMPT and not self.watched.waits and not self._hint:
             return [], -1
         parts = self._parts(unicode=unicode)

@@ -34,13 +34,14 @@ STATUS = {
 class FakeHandler:
     """Listens in `folder`. `script` is called with this object for each run and yields the bodies of its events."""
 
-    def __init__(self, folder, script=None, *, status=None, history=(), listed=(), fault=None):
+    def __init__(self, folder, script=None, *, status=None, history=(), listed=(), fault=None, silent=False):
         self.script = script or (lambda _: iter(()))
         self.status = {**STATUS, "pid": os.getpid(), **(status or {})}
         self.history = list(history)
         self.listed = list(listed)
         self.listing = threading.Event()
         self.fault = fault
+        self.silent = silent  # it accepts connections and says nothing
         self.failure: Exception | None = None
         self.requests: list[dict] = []
         self.messages: list[dict] = []
@@ -110,6 +111,8 @@ class FakeHandler:
 
     def _answer(self, connection, message):
         self.messages.append(message)
+        if self.silent:
+            return
         match message["type"]:
             case "Hello":
                 self._send(connection, type="Welcome", pid=self.status["pid"], protocol=PROTOCOL, version=__version__)

@@ -555,6 +555,17 @@ def test_what_could_not_be_done_is_told_above_a_line_that_is_typed(cli, fake):
         assert person.ended()[0] == 4
 
 
+def test_it_says_that_it_starts_and_leaves_in_order_before_there_is_a_run(cli, fake):
+    """Whoever interrupts a daemon that does not accept is left with a terminal as it was."""
+    fake(lambda _: iter(()), silent=True)
+    with typist(cli) as person:
+        person.until("starting")
+        person.process.send_signal(signal.SIGINT)
+        assert person.ended() == (2, [])
+        assert person.modes == person.before
+        assert not person.glass.hidden
+
+
 def test_a_watch_that_waits_costs_nothing(cli, fake):
     fake(obedient(A))
     with typist(cli) as person:
