@@ -4,16 +4,18 @@ Runs in a stem. A client that is gone takes its process along; a process that is
 """
 
 import contextlib
+import functools
 import os
 import socket
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from testd.framing import FrameBuffer, FrameError, frame
 from testd.msgpack import UnpackError, packb, unpackb
 from testd.runner.channel import Channel, high
 from testd.runner.children import kill_group
+from testd.runner.rehearsals import Wish
 
-__all__ = ["Callers"]
+__all__ = ["Callers", "Line"]
 
 _READ = 4096
 
@@ -21,10 +23,11 @@ _READ = 4096
 class Line:
     """The stem's end of a command's line."""
 
-    def __init__(self, fd: int, command: int, pid: int) -> None:
-        """Take over the descriptor of a connected socket."""
+    def __init__(self, fd: int, command: int, pid: int = 0, wish: "Optional[Wish]" = None) -> None:
+        """Take over the descriptor of a connected socket. `wish` is what may be prepared when the process has ended."""
         self.command = command
         self.pid = pid
+        self.wish = wish
         self._sock = socket.socket(fileno=high(fd))
         self._buffer = FrameBuffer()
 
@@ -64,26 +67,27 @@ class Callers:
         return list(self._lines)
 
     @property
-    def lines(self) -> "List[Line]":
-        """Return what may have something to read."""
-        return [line for line in self._lines.values() if line.fileno() >= 0]
+    def sources(self) -> "Dict[int, Callable[[], None]]":
+        """Return what may have something to read, and what reads it."""
+        lines = [line for line in self._lines.values() if line.fileno() >= 0]
+        return {line.fileno(): functools.partial(self._hear, line) for line in lines}
 
-    def add(self, pid: int, line: int, command: int, channel: Channel) -> None:
-        """Take note of a process that was forked for a command, and tell."""
-        with contextlib.suppress(OSError):  # the child may have done it, and ended
-            os.setpgid(pid, pid)
-        self._lines[pid] = Line(line, command, pid)
+    def add(self, line: Line, channel: Channel) -> None:
+        """Take note of a process that carries a command out, and tell."""
+        pid, command = line.pid, line.command
+        self._lines[pid] = line
         channel.send({"type": "CommandForked", "command": command, "pid": pid})
-        self._lines[pid].tell({"type": "CommandStarted", "pid": pid})
+        line.tell({"type": "CommandStarted", "pid": pid})
 
-    def refuse(self, line: int, command: int, answer: "Dict[str, Any]", channel: Channel) -> None:
-        """Tell a client why no process was forked for it."""
-        refused = Line(line, command, 0)
-        refused.tell(answer)
-        refused.close()
-        channel.send({"type": "CommandEnded", "command": command, "pid": 0})
+    @staticmethod
+    def refuse(line: Line, answer: "Dict[str, Any]", channel: Channel) -> None:
+        """Tell a client why no process is forked for it."""
+        line.tell(answer)
+        line.close()
+        channel.send({"type": "CommandEnded", "command": line.command, "pid": 0})
 
-    def hear(self, line: Line) -> None:
+    @staticmethod
+    def _hear(line: Line) -> None:
         """Pass on the signals of a client; kill the process, and what it started in its group, of one that is gone."""
         messages = line.receive()
         if messages is None:
@@ -99,18 +103,18 @@ class Callers:
             elif message["type"] not in ("Pong", "Unsupported"):
                 line.tell({"type": "Unsupported", "of": message["type"]})
 
-    def reaped(self, pid: int, status: int, channel: Channel) -> bool:
-        """Tell a client that its process has ended. Returns whether it was one of these."""
+    def reaped(self, pid: int, status: int, channel: Channel) -> "Optional[Line]":
+        """Tell a client that its process has ended. Returns its line, which is closed, None where it has none."""
         line = self._lines.pop(pid, None)
         if line is None:
-            return False
+            return None
         if line.fileno() >= 0:
             line.tell({"type": "ProcessEnded", "status": status})
             line.close()
         channel.send({"type": "CommandEnded", "command": line.command, "pid": pid})
-        return True
+        return line
 
     def leave(self) -> None:
         """Close all lines, in a forked process: they are its parent's."""
-        for line in self.lines:
+        for line in self._lines.values():
             line.close()

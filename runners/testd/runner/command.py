@@ -97,8 +97,6 @@ class Command:
     def run(self) -> None:
         """Execute the program, as the interpreter does that was started with it. Raises what it raises: SystemExit."""
         program = self._order["program"]
-        if self._order["verbose"]:
-            os.write(2, b"testd: warm: pytest was loaded\n")
         main = types.ModuleType("__main__")
         main.__dict__.update(__builtins__=sys.modules["builtins"], __annotations__={})
         sys.modules["__main__"] = main
@@ -107,12 +105,24 @@ class Command:
             sys.orig_argv[:] = [*([sys.executable] if program else []), *plainly(self._order)]
         garbage.uninstall()
         execute = _script(program, main) if program else _module
+        self._prepare()
         _vanish()
         try:
             execute()
         except BaseException:
             sys.excepthook = _without_ours(sys.excepthook)
             raise
+
+
+    def _prepare(self) -> None:
+        """Do what comes before the program's first line."""
+        self._tell(self._order["how"])
+
+    def _tell(self, how: str) -> None:
+        """Say how warm this is, where the caller wants to know."""
+        if self._order["verbose"] and 2 not in self._caller["closed"]:
+            with contextlib.suppress(OSError):
+                os.write(2, f"testd: warm: {how}\n".encode("utf-8", "backslashreplace"))
 
 
 def _module() -> None:

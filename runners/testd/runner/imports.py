@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 from testd.runner.ahead import Ahead
 from testd.runner.strangers import Strangers
 
-__all__ = ["ImportRecord", "import_statements"]
+__all__ = ["ImportRecord", "code_of", "import_statements"]
 
 _IMPORT_NAME = opcode.opmap["IMPORT_NAME"]
 _LOAD_CONST = opcode.opmap["LOAD_CONST"]
@@ -110,11 +110,11 @@ class ImportRecord:
 def _imported_by(module: Any, file: str) -> "Iterator[str]":
     """Yield the names of loaded modules that a module's import statements name, at any depth of its code."""
     package = module.__dict__.get("__package__") or ""
-    for name, fromlist, level in import_statements(_code_of(file)):
+    for name, fromlist, level in import_statements(code_of(file)):
         yield from _resolve(package, name, fromlist, level)
 
 
-def _code_of(file: str) -> "Optional[CodeType]":
+def code_of(file: str) -> "Optional[CodeType]":
     """Return a source file's compiled code: from where the interpreter or pytest keeps it, or compiled anew."""
     cached = cache_from_source(file)
     for path in (cached, *_rewritten(cached)):

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Tuple
 
 from testd.runner.dependencies import listing
 
-__all__ = ["Outside"]
+__all__ = ["Outside", "changed_directory", "changed_file"]
 
 _CHECKPOINTS = ("started", "plugins", "configured")  # from the first; collected ones lie above them
 _MISSING = -1
@@ -51,7 +51,7 @@ class Outside:
         """Return `[checkpoint, collection, path]` of each checkpoint of which something has changed."""
         found = []
         for key, files in self._files.items():
-            path = _changed_file(files) or self._changed_directory(self._directories.get(key, ()))
+            path = changed_file(files) or changed_directory(self._directories.get(key, ()))
             if path:
                 found.append([*key, path])
         return found
@@ -63,24 +63,26 @@ class Outside:
     def _key(checkpoint: str, collection: int) -> "Tuple[str, int]":
         return checkpoint, collection if checkpoint == "collected" else 0
 
-    @staticmethod
-    def _changed_directory(directories: "Iterable[List[Any]]") -> str:
-        for directory in directories:
-            path, mtime, names, everything = directory
-            try:
-                now = os.stat(path).st_mtime_ns
-            except OSError:
-                if mtime == _MISSING:
-                    continue
+
+def changed_directory(directories: "Iterable[List[Any]]") -> str:
+    """Return a directory whose names are not what they were, empty if there is none; a new time is noted."""
+    for directory in directories:
+        path, mtime, names, everything = directory
+        try:
+            now = os.stat(path).st_mtime_ns
+        except OSError:
+            if mtime == _MISSING:
+                continue
+            return str(path)
+        if now != mtime:
+            if listing(path, everything) != names:
                 return str(path)
-            if now != mtime:
-                if listing(path, everything) != names:
-                    return str(path)
-                directory[1] = now
-        return ""
+            directory[1] = now
+    return ""
 
 
-def _changed_file(files: "Iterable[Tuple[str, int, int, int]]") -> str:
+def changed_file(files: "Iterable[Tuple[str, int, int, int]]") -> str:
+    """Return a file that is not what it was, empty if there is none."""
     for path, mtime, size, mode in files:
         try:
             now = os.stat(path)

@@ -19,7 +19,7 @@ from testd.runner.pytest_reports import Report, Reports, exit_report
 from testd.runner.pytest_sharing import share
 from testd.runner.settings import Collection, Settings, SuiteFault, WorkerSettings
 
-__all__ = ["PytestSuite"]
+__all__ = ["PytestSuite", "sought"]
 
 _OLDEST = (7, 0)
 #: From here on pytest tells its version to the programs under test, in the environment.
@@ -124,16 +124,7 @@ class PytestSuite:
 
     def sought(self) -> "List[str]":
         """Return the conftest and configuration files that would have been read until now if they were there."""
-        config = self._config
-        folders = [str(folder) for folder in config.pluginmanager._dirpath2confmods]
-        found = [os.path.join(folder, "conftest.py") for folder in folders]
-        folder, last = str(config.invocation_params.dir), str(config.inipath.parent if config.inipath else "/")
-        while True:
-            found += [os.path.join(folder, name) for name in _CONFIGURATION]
-            above = os.path.dirname(folder)
-            if folder in (last, above):
-                return found
-            folder = above
+        return sought(self._config, [])
 
     def _parse(self, arguments: "List[str]") -> Any:
         from _pytest.config import _prepareconfig
@@ -313,6 +304,25 @@ class PytestSuite:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED if session.testsfailed else pytest.ExitCode.OK
         self._config.hook.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
         self._config._ensure_unconfigure()
+
+
+def sought(config: Any, arguments: "List[str]") -> "List[str]":
+    """Return the conftest and configuration files that would have been read so far if they were there.
+
+    `arguments`: paths, or what begins with one, where pytest has begun to look beside its working directory.
+    """
+    folders = [str(folder) for folder in config.pluginmanager._dirpath2confmods]
+    found = [os.path.join(folder, "conftest.py") for folder in folders]
+    here, last = str(config.invocation_params.dir), str(config.inipath.parent if config.inipath else "/")
+    for argument in ["", *arguments]:
+        folder = os.path.normpath(os.path.join(here, argument.partition("::")[0]))
+        while True:
+            found += [os.path.join(folder, name) for name in _CONFIGURATION]
+            above = os.path.dirname(folder)
+            if folder in (last, above):
+                break
+            folder = above
+    return found
 
 
 class _Plugin:

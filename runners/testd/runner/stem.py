@@ -20,11 +20,13 @@ from typing import Any, Dict, Iterable, Iterator, List, NoReturn, Optional, Tupl
 
 from testd.runner import garbage, processes, suites
 from testd.runner.ahead import Ahead
-from testd.runner.callers import Callers
+from testd.runner.callers import Callers, Line
 from testd.runner.channel import Channel, ChannelClosed, high
 from testd.runner.command import Command, Departure, obstacle, plainly
 from testd.runner.dependencies import Dependencies
 from testd.runner.imports import ImportRecord
+from testd.runner.rehearsal import Rehearsal
+from testd.runner.rehearsals import Prepared, Rehearsals, Wish
 from testd.runner.settings import Collection, Settings, SuiteFault, WorkerSettings
 from testd.runner.slots import Slots
 from testd.runner.used import Recorder
@@ -91,6 +93,8 @@ class Stem:
         self._prctl = prctl
         self._children: Dict[int, Dict[str, Any]] = {}
         self._callers = Callers()
+        self._rehearsals = Rehearsals()
+        self._rehearsals.resumed, self._rehearsals.refused = self._resumed, self._stale
         self._ahead = Ahead(settings.root, self._spoil)
         self._imports = ImportRecord(settings.root, self._ahead)
         self._dependencies = Dependencies(settings.root)
@@ -232,10 +236,14 @@ class Stem:
         """
         while True:
             if not self.channel.pending:
+                due = self._rehearsals.patience()
                 patience = 0 if self._owing else None if self._children else self._patience
-                lines = self._callers.lines
-                watched = [self.channel.fileno(), self._wake, *(line.fileno() for line in lines)]
-                ready, _, _ = select.select(watched, [], [], patience)
+                sources = {**self._callers.sources, **self._rehearsals.sources}
+                watched = [self.channel.fileno(), self._wake, *sources]
+                ready, _, _ = select.select(watched, [], [], patience if due is None else due)
+                if not ready and due is not None:
+                    self._prepare_next()
+                    continue
                 if not ready and self._owing:
                     self._tell_used()
                     continue
@@ -245,9 +253,9 @@ class Stem:
                     continue
                 if self._wake in ready:
                     self._reap()
-                for line in lines:
-                    if line.fileno() in ready:
-                        self._callers.hear(line)
+                for fd in ready:
+                    if fd in sources:
+                        sources[fd]()
                 if self.channel.fileno() not in ready:
                     continue
             message, descriptors = self.channel.receive()
@@ -275,12 +283,17 @@ class Stem:
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 4096)
-        for pid in [*self._children, *self._callers.pids]:
+        for pid in [*self._children, *self._callers.pids, *self._rehearsals.pids]:
             try:
                 found, status, usage = os.wait4(pid, os.WNOHANG)
             except ChildProcessError:  # user code in this process waited for any child, and got ours
                 found, status, usage = pid, 0, None
-            if found and not self._callers.reaped(pid, status, self.channel):
+            line = self._callers.reaped(pid, status, self.channel) if found else None
+            if line is not None and os.WIFEXITED(status):
+                self._rehearsals.want(line.wish)
+            if found and line is None and self._rehearsals.reaped(pid):
+                self.channel.send({"type": "CommandEnded", "command": 0, "pid": pid})
+            elif found and line is None:
                 del self._children[pid]
                 memory = usage.ru_maxrss if usage is not None else 0
                 self.channel.send({"type": "Reaped", "pid": pid, "status": status, "memory": memory})
@@ -322,29 +335,72 @@ class Stem:
         worker = Worker(self.channel, self._suite, settings, slot, self._imports, self._recorder)
         finish_process(worker, slot, stacks)
 
+    # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
     def _start_command(self, message: "Dict[str, Any]", descriptors: "List[int]") -> None:
-        """Fork a command's process, which leaves all of this behind."""
-        line, *stdio = descriptors
+        """Have a command carried out: by a process that waits for it, or by one that is forked now."""
         reason = self._fork_unsafe() or obstacle(message)
         if reason:
             answer = {"type": "Plain", "argv": plainly(message), "reason": reason}
-            self._callers.refuse(line, message["command"], answer, self.channel)
-            _close(stdio)
+            self._callers.refuse(Line(descriptors[0], message["command"]), answer, self.channel)
+            _close(descriptors[1:])
             return
+        wish = self._rehearsals.wish(message, descriptors[1:])
+        if wish is None or not self._rehearsals.ask(wish, message, descriptors):
+            self._fork_command(message, descriptors, wish)
+
+    def _fork_command(self, message: "Dict[str, Any]", descriptors: "List[int]", wish: "Optional[Wish]") -> None:
+        """Fork a command's process, which leaves all of this behind."""
+        line, *stdio = descriptors
+        pid = self._fork_free()
+        if not pid:
+            os.close(line)
+            raise Departure(Command(dict(message, how=self._rehearsals.how(wish)), stdio))
+        self._callers.add(Line(line, message["command"], pid, wish), self.channel)
+        _close(stdio)
+
+    def _resumed(self, prepared: Prepared) -> None:
+        """A process that waited has taken a command over."""
+        assert prepared.asked is not None
+        message, (line, *stdio) = prepared.asked
+        self._callers.add(Line(line, message["command"], prepared.pid, prepared.wish), self.channel)
+        _close(stdio)
+
+    def _stale(self, prepared: Prepared) -> None:
+        """A process that waited is no longer what it should be."""
+        assert prepared.asked is not None
+        self._fork_command(*prepared.asked, prepared.wish)
+
+    def _prepare_next(self) -> None:
+        """Fork a process that carries a command out up to its first test, if one is due."""
+        prepared = self._rehearsals.due()
+        if prepared is None:
+            return
+        far, channel = prepared.placeholders.far, prepared.far
+        pid = self._fork_free(keep=prepared)
+        if not pid:
+            raise Departure(Rehearsal(prepared.wish.order, far, Channel(channel.detach()), prepared.scout))
+        prepared.forked(pid)
+        self.channel.send({"type": "CommandForked", "command": 0, "pid": pid})
+
+    def _fork_free(self, keep: "Optional[Prepared]" = None) -> int:
+        """Fork a process that has nothing of this one but what it has loaded. Returns as `os.fork` does."""
         _flush()
         parent = os.getpid()
         pid = os.fork()
         if pid:
-            self._callers.add(pid, line, message["command"], self.channel)
-            _close(stdio)
-            return
+            with contextlib.suppress(OSError):  # the child may have done it, and ended
+                os.setpgid(pid, pid)
+            return pid
         self._be_child(parent)
-        os.close(line)
+        if keep is not None:
+            keep.placeholders.far = []
         self._callers.leave()
+        self._rehearsals.leave()
         self.channel.close()
         self.slots.close()
         self._recorder.stop()
-        raise Departure(Command(message, stdio))
+        return 0
 
     def _be_child(self, parent: int) -> None:
         """Do in a forked process what each needs."""
@@ -370,7 +426,8 @@ class Stem:
             return False
         self._be_child(parent)
         self._callers.leave()
-        self._callers = Callers()
+        self._rehearsals.leave()
+        self._callers, self._rehearsals = Callers(), Rehearsals()
         self._enter(descriptors)
         if message["type"] == "Advance":
             self._listen_for_children()
