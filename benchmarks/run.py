@@ -38,6 +38,7 @@ SCENARIOS = (
     "client",
     "rerun",
     "watch",
+    "pytest_command",
     "matrix",
     "node",
     "ssh",

@@ -23,12 +23,17 @@ _LATER = (
     "pytest_report_teststatus", "pytest_exception", "pytest_assert", "pytest_warning", "pytest_pyfunc",
 )  # fmt: skip
 _IS_FUNCTION = 1  # CO_OPTIMIZED: not the body of a module or a class
-_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
+_NAMES = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_DEREF", "LOAD_FAST")
+#: Plugins that look at the clock only where this option or setting of theirs asks for it.
+_ON_DEMAND = {"pytest_timeout": "session_timeout"}
 
 
 def who_looks_at_clock(config: Any) -> str:
     """Return a plugin's function or a module of the project that does, nothing where none does. pytest itself may."""
     for plugin in config.pluginmanager.get_plugins():
+        option = _ON_DEMAND.get(getattr(plugin, "__name__", ""))
+        if option and not config.getoption(option, None) and not config.getini(option):
+            continue
         for function in _early(plugin):
             if looks_at_clock(function.__code__, everywhere=True):
                 return f"{function.__module__}.{function.__name__}"
@@ -56,17 +61,31 @@ def _early(plugin: Any) -> "Iterator[FunctionType]":
 
 
 def looks_at_clock(code: CodeType, *, everywhere: bool) -> bool:
-    """Tell whether code does; `everywhere`: also functions that it defines, and not only classes."""
-    before: Optional[dis.Instruction] = None
+    """Tell whether code calls a clock; `everywhere`: also in functions that it defines, and not only in classes.
+
+    Counted are `time.time()`, `datetime.now(zone)`, `perf_counter()`; not `time(12, 30)`, which is a time of day.
+    """
+    clock: Optional[dis.Instruction] = None  # the one that has just been loaded
     for instruction in dis.get_instructions(code):
-        if instruction.opname in _ATTRIBUTES and instruction.argval in _CLOCKS:
+        if instruction.opname == "PUSH_NULL":
+            continue
+        if clock is not None and instruction.opname.startswith(("CALL", "PRECALL")) and not instruction.arg:
             return True
-        if before is not None and instruction.opname not in _ATTRIBUTES:  # a module `time` is no clock by itself
-            return True
-        loads = instruction.opname.startswith(("LOAD_NAME", "LOAD_GLOBAL", "LOAD_DEREF"))
-        before = instruction if loads and instruction.argval in _CLOCKS else None
+        clock = None
+        if instruction.argval in _CLOCKS:
+            if _is_method(instruction) and instruction.argval != "time":
+                return True
+            if instruction.opname in (*_NAMES, "LOAD_METHOD", "LOAD_ATTR"):
+                clock = instruction
     return any(
         looks_at_clock(constant, everywhere=everywhere)
         for constant in code.co_consts
         if isinstance(constant, CodeType) and (everywhere or not constant.co_flags & _IS_FUNCTION)
     )
+
+
+def _is_method(instruction: dis.Instruction) -> bool:
+    """Tell whether an attribute is loaded in order to be called."""
+    if instruction.opname == "LOAD_METHOD":
+        return True
+    return instruction.opname == "LOAD_ATTR" and sys.version_info >= (3, 12) and bool((instruction.arg or 0) & 1)

@@ -14,8 +14,9 @@ __all__ = ["effect", "watch"]
 _ALWAYS = (
     "subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile", "os.kill",
     "pty.spawn", "socket.connect", "socket.bind", "socket.send", "socket.getaddrinfo", "socket.gethost",
-    "sqlite3.connect", "urllib.Request", "http.client.connect", "ftplib.", "imaplib.", "nntplib.", "poplib.", "smtplib.", "telnetlib.",
-    "syslog.", "webbrowser.open", "signal.pthread_kill", "fcntl.flock", "fcntl.lockf", "shutil.", "tempfile.mk",
+    "sqlite3.connect", "urllib.Request", "http.client.connect", "ftplib.", "imaplib.", "nntplib.", "poplib.",
+    "smtplib.", "telnetlib.", "syslog.", "webbrowser.open", "signal.pthread_kill", "fcntl.flock", "fcntl.lockf",
+    "shutil.", "tempfile.mk",
 )  # fmt: skip
 #: Events about the paths that they name.
 _ON_PATHS = (

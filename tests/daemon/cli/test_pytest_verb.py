@@ -302,3 +302,123 @@ def test_it_is_plain_and_says_why(both: Both):
         (both.folder / "testd.toml").unlink()
     relative = {"TESTD_RUNTIME_DIR": "not/absolute"}
     both.same("test_it.py", warm=False, env=relative)
+
+
+# ── what was prepared after the run before ────────────────────────────────────────────────────────────────────────────
+
+ADVANCE = b"testd: warm: everything up to the first test was done in advance\n"
+#: How often a command is run until the next one of its kind has been prepared meanwhile.
+MOST_RUNS = 60
+
+
+def prepared(both: Both, *words: str, **more: object) -> tuple[int, bytes, bytes]:
+    """Run a command until it was prepared; each time it must be what pytest is. Returns what pytest gave."""
+    told = [*words, "-v", "-q"]
+    plain = both.one([PYTEST], told, **dict(more))
+    for _ in range(MOST_RUNS):
+        code, out, err = both.one([TESTD, "pytest"], told, **dict(more))
+        first, _, rest = err.partition(b"\n")
+        assert (code, out.decode(), rest.decode()) == (plain[0], plain[1].decode(), plain[2].decode())
+        if first + b"\n" == ADVANCE:
+            return plain
+    raise AssertionError(err)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["test_it.py"],
+        ["-vv", "-rA", "test_it.py"],
+        ["-x", "-s", "test_it.py"],
+        ["--collect-only", "test_it.py"],
+        ["-k", "no_such_test", "test_it.py"],
+        ["--lf", "test_it.py"],
+    ],
+    ids=" ".join,
+)
+def test_what_was_prepared_gives_the_same_bytes(both: Both, words: list[str]):
+    prepared(both, *words)
+
+
+def test_what_was_prepared_writes_where_the_caller_says(both: Both, tmp_path: Path):
+    words = ["--junitxml=report.xml", "-q", "test_it.py"]
+    prepared(both, *words)
+    before = (both.folder / "report.xml").read_bytes()
+    with (tmp_path / "out").open("w+b") as file:
+        for _ in range(MOST_RUNS):
+            code, _, err = both.one([TESTD, "pytest"], [*words, "-v"], stdout=file)
+            if err == ADVANCE:
+                break
+        assert (code, err) == (1, ADVANCE)
+        file.seek(0)
+        assert file.read().count(b"1 failed, 5 passed") >= 1
+    assert _even((both.folder / "report.xml").read_bytes()) == _even(before)
+
+
+def test_what_was_prepared_is_left_when_a_file_has_changed(both: Both):
+    both.write(test_edit="from helper import number\ndef test(): assert number == 1\n", helper="number = 1\n")
+    prepared(both, "test_edit.py")
+    both.write(helper="number = 2  # another\n")
+    assert both.same("test_edit.py")[0] == 1
+    both.write(helper="number = 1\n")
+    prepared(both, "test_edit.py")
+    (both.folder / "conftest.py").write_text(CONFTEST + "import helper\nhelper.number = 3\n")
+    try:
+        assert both.same("test_edit.py")[0] == 1
+    finally:
+        both.write(conftest=CONFTEST)
+
+
+def test_what_was_prepared_knows_what_failed_last(both: Both):
+    both.write(test_last="import os\ndef test_a(): pass\ndef test_b(): assert os.path.exists('good')\n")
+    both.one([PYTEST], ["test_last.py"])
+    prepared(both, "--lf", "test_last.py")
+    (both.folder / "good").touch()
+    both.same("test_last.py")
+    assert b"2 passed" in both.same("--lf", "test_last.py")[1]
+    (both.folder / "good").unlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("def pytest_configure(config):\n    open('written', 'a').write('x')\n", b"written is opened to write"),
+        ("import subprocess\nsubprocess.run(['true'])\n", b"subprocess.Popen 'true'"),
+        ("import time\ndef pytest_configure(config):\n    config.began = time.time()\n", b"looks at the clock"),
+        ("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n", b"threads run"),
+    ],
+    ids=["writes", "starts a process", "looks at the clock", "starts a thread"],
+)
+def test_a_start_that_is_more_than_a_start_is_not_repeated(both: Both, tmp_path: Path, text: str, why: bytes):
+    """What a start does to the outside is done as often as it is asked for, and not once more."""
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "conftest.py").write_text(text)
+    (tmp_path / "test_it.py").write_text("def test(): pass\n")
+    for run in range(1, MOST_RUNS):
+        code, _, err = both.one([TESTD, "pytest"], ["-v"], cwd=tmp_path)
+        assert code == 0
+        assert err != ADVANCE
+        if b"written" in why:
+            assert (tmp_path / "written").read_text() == "x" * run
+        if why in err:
+            return
+    raise AssertionError(err)
+
+
+def test_on_a_terminal_what_was_prepared_has_the_same_colours(both: Both):
+    variables = {**both.environment, "EXPECTED": "-v\x1ftest_it.py", "PWD": str(both.folder)}
+    shown = []
+    for words in ([PYTEST], *[[TESTD, "pytest"]] * MOST_RUNS):
+        with Terminal([*words, "-v", "test_it.py"], both.folder, variables) as terminal:
+            assert os.waitstatus_to_exitcode(terminal.finish()) == 1
+        output = _even(terminal.output)
+        told = ADVANCE.rstrip() in output
+        if shown:
+            assert output.startswith(b"testd: warm: ")
+            output = output.partition(b"\n")[2]
+        # How often it says what it is collecting depends on how long that takes.
+        shown.append(output.partition(b"collecting")[0] + output[output.rindex(b"collected 8 items") :])
+        assert shown[-1].decode() == shown[0].decode()
+        if told:
+            return
+    raise AssertionError(shown[-1])

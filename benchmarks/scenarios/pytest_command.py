@@ -1,0 +1,91 @@
+"""`testd pytest -q FILE` beside `pytest -q FILE`: the same command, the same output, run again and again.
+
+What the daemon prepares after a run is not part of the next one: before each round it has come to rest.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+
+import psutil
+
+from contenders import same
+from context import Context, race
+from house import House
+from measuring import Contender, MeasureError, interleave, run
+from suites import Prepared
+from table import Row
+
+__all__ = ["measure"]
+
+GOAL = 0.35
+CASES = (
+    ("click", "tests/test_basic.py"),
+    ("marshmallow", "tests/test_fields.py"),
+    ("tomlkit", ""),
+    ("jinja2", "tests/test_filters.py"),
+    ("werkzeug", "tests/test_http.py"),
+    ("attrs", "tests/test_slots.py"),
+)
+#: Seconds in which a daemon at rest uses no processor, and for it to come to rest on a slow machine.
+REST = 0.3
+REST_DEADLINE = 120.0
+
+
+def measure(context: Context) -> Iterator[Row]:
+    """Yield two rows for each file, then the median of the ratios."""
+    ratios = []
+    for name, path in CASES[: 2 if context.quick else None]:
+        suite = context.suite(name)
+        words = ["-q", *([path] if path else [])]
+        with context.house(suite) as house:
+            contenders = [_plain(suite, words), _warm(context, house, suite, words)]
+            differing = same({contender.name: run(contender) for contender in contenders})
+            if differing:
+                yield Row(scenario="pytest", case=name, what="testd pytest", value="-", met=False, note=str(differing))
+                continue
+            series = interleave(contenders, context.rounds, warm_up=2)
+        yield from race("pytest", " ".join([name, *words[1:]]), series, {"testd pytest": (["pytest"], 0.0)})
+        ratios.append(series["testd pytest"].median / series["pytest"].median)
+    if ratios:
+        middle = statistics.median(ratios)
+        yield Row(
+            scenario="pytest", case=f"{len(ratios)} projects", what="testd pytest, the median ratio", value="",
+            ratio=middle, against="pytest", goal=f"≤ {GOAL:g}", met=middle <= GOAL,
+        )  # fmt: skip
+
+
+def _plain(suite: Prepared, words: list[str]) -> Contender:
+    command = [str(suite.venv / "bin" / "pytest"), *words]
+    return Contender(name="pytest", command=command, cwd=suite.project, environment=suite.environ())
+
+
+def _warm(context: Context, house: House, suite: Prepared, words: list[str]) -> Contender:
+    return Contender(
+        name="testd pytest", command=[str(context.testd), "pytest", *words], cwd=suite.project,
+        environment=house.environment, before=lambda: _come_to_rest(house), helpers=house.processes,
+    )  # fmt: skip
+
+
+def _come_to_rest(house: House) -> None:
+    """Wait until the daemon's processes do nothing. Raises MeasureError."""
+    give_up = time.monotonic() + REST_DEADLINE
+    used = -1.0
+    while (now := _used(house.processes())) != used:
+        if time.monotonic() > give_up:
+            raise MeasureError(f"testd pytest: the daemon did not come to rest within {REST_DEADLINE:g} s")
+        used = now
+        time.sleep(REST)
+
+
+def _used(processes: list[psutil.Process]) -> float:
+    total = 0.0
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system
+    return total
