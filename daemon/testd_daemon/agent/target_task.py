@@ -164,7 +164,7 @@ class TargetTask:
         known = await services.history.known(spec.target)
         self.spans.mark("history")
         if request.affected:
-            self._selection = await services.affected.select(spec.target, spec.beside_files())
+            self._selection = await services.affected.select(spec.target, spec.beside_files(), request.since)
             files = self._selection.files(known.verdicts, known.failing())
             if files == []:
                 return self._untouched()

@@ -269,3 +269,37 @@ def test_a_selection_of_paths_and_an_expression(project: Project) -> None:
     project.settle()
     assert {row.test.rpartition("::")[2] for row in result.rows} == {"test_process"}
     assert project.affected() == CORE
+
+
+def test_since_a_revision(project: Project) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(
+            ["git", "-c", "user.name=Eve", "-c", "user.email=eve@example", *arguments],
+            cwd=project.folder, check=True, capture_output=True,
+        )  # fmt: skip
+
+    result = project.run(affected=True, since="main")
+    assert result.completed.exit_code == 4
+    assert "in none" in result.completed.reason
+    git("init", "-q", "-b", "main")
+    project.write(".gitignore", "__pycache__/\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "all")
+    project.settle()
+    assert project.affected(since="main") == set()
+    project.edit("pkg/core.py", "return 1  # one", "return 11")
+    project.edit("pkg/core.py", "return 2", "return 22")
+    assert project.affected() == {"test_used", "test_process"}
+    assert project.affected() == set(), "it has run"
+    assert project.affected(since="main") == {"test_used", "test_process"}, "it still differs"
+    git("commit", "-q", "-a", "-m", "more")
+    assert project.affected(since="main") == set()
+    assert project.affected(since="HEAD~1") == {"test_used", "test_process"}
+    git("checkout", "-q", "HEAD~1")
+    assert project.affected() == {"test_used", "test_process"}, "another branch is an edit as any other"
+    assert project.affected(since="main") == {"test_used", "test_process"}
+    result = project.run(affected=True, since="nowhere")
+    assert (result.completed.exit_code, result.completed.reason) == (4, "--since: git knows no revision 'nowhere'")
+    (project.folder / "pkg/late.py").unlink()
+    project.write("pkg/added.py", "")
+    assert project.affected(since="HEAD") >= {"test_late", "test_process"}

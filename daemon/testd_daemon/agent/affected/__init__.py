@@ -5,6 +5,7 @@ state.py        what is in the workspace now, and since which generation
 closure.py      which files a test depends on by imports
 book.py         what each test has used, in memory
 store.py        the same on disk
+since.py        what differs from a git revision
 looked.py       which files were collected, and as what
 recorder.py     from what a run told to the book
 choice.py       from the book and the workspace to the tests that are affected

@@ -11,15 +11,17 @@ from __future__ import annotations
 import fnmatch
 import os
 import sys
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final, Literal, NamedTuple
 
 from testd_daemon.agent.affected.book import Book, Entry, Shelf
 from testd_daemon.agent.affected.closure import is_library
-from testd_daemon.agent.affected.fingerprint import BYTES
+from testd_daemon.agent.affected.fingerprint import BYTES, read
+from testd_daemon.agent.affected.since import Difference
 from testd_daemon.agent.affected.state import MISSING, State
 
-__all__ = ["Changes", "Reason", "affected", "is_documentation"]
+__all__ = ["Changes", "Reason", "affected", "differing", "is_documentation"]
 
 #: Names of files on which no verdict depends unless a test is known to read them.
 _DOCUMENTATION: Final = (
@@ -55,6 +57,24 @@ def is_documentation(path: str) -> bool:
 def affected(book: Book, state: State, target: str, changes: Changes) -> dict[str, Reason]:
     """Return the tests of a target that are affected, of those that have a record."""
     return _Choice(book, state, book.shelf(target), changes).affected()
+
+
+def differing(book: Book, state: State, changes: Changes, differences: Iterable[Difference]) -> Changes:
+    """Return these changes together with what differs from another state of the workspace."""
+    stale, files, added = set(changes.stale), set(changes.files), set(changes.added)
+    for path, before, gone in differences:
+        files.add(path)
+        if before is None or gone:
+            added.add(path)
+            stale.update(book.by_path.get(os.path.dirname(path) + "/", ()))
+        numbers = book.by_path.get(path, ())
+        if not path.endswith(".py") or before is None or gone:
+            stale.update(numbers)
+            continue
+        source, was = state.source_of(path), read(before).parts
+        now = source.parts if source is not None else {}
+        stale.update(n for n in numbers if now.get(book.parts[n].key) != was.get(book.parts[n].key))
+    return Changes(stale, files, added)
 
 
 class _Choice:

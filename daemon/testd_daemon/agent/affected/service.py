@@ -17,9 +17,10 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from testd_daemon.agent.affected.book import Book, Shelf
-from testd_daemon.agent.affected.choice import Changes, Reason, affected
+from testd_daemon.agent.affected.choice import Changes, Reason, affected, differing
 from testd_daemon.agent.affected.looked import Looked
 from testd_daemon.agent.affected.recorder import Facts, Moment, environment_parts, record
+from testd_daemon.agent.affected.since import differences
 from testd_daemon.agent.affected.state import State
 from testd_daemon.agent.affected.store import Store
 
@@ -200,14 +201,17 @@ class Affected:
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def select(self, target: str, environment: dict[str, str]) -> Selection:
-        """Look at the workspace, and say which tests of a target are affected."""
+    async def select(self, target: str, environment: dict[str, str], since: str = "") -> Selection:
+        """Look at the workspace, and say which tests of a target are affected.
+
+        `since`: those too that what differs from this git revision may affect. Raises UsageError where git knows none.
+        """
         for found, done in list(self._pending.values()):
             if found == target:
                 await done.wait()
-        return await self._in_thread(lambda: self._select(target, environment))
+        return await self._in_thread(lambda: self._select(target, environment, since))
 
-    def _select(self, target: str, environment: dict[str, str]) -> Selection:
+    def _select(self, target: str, environment: dict[str, str], since: str) -> Selection:
         changed = self._look()
         for part in environment_parts(target, environment):
             self._environments[part.path] = part.digest
@@ -215,7 +219,10 @@ class Affected:
         stale: set[int] = set()
         for numbers in self._stale.values():
             stale |= numbers
-        reasons = affected(self._book, self._state, target, Changes(stale))
+        changes = Changes(stale)
+        if since:
+            changes = differing(self._book, self._state, changes, differences(self._state.root, since))
+        reasons = affected(self._book, self._state, target, changes)
         unseen = self._looked[target].unseen(self._state.entries) if target in self._looked else None
         if unseen is not None:
             unseen = [f"{self._state.root}/{path}" for path in unseen]
