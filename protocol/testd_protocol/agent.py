@@ -6,7 +6,17 @@ from typing import Literal
 
 import msgspec
 
-from testd_protocol.client import Cancel, Command, History, HistoryReport, List, Listed, Steer
+from testd_protocol.client import (
+    Cancel,
+    Command,
+    History,
+    HistoryReport,
+    List,
+    Listed,
+    Steer,
+    Why,
+    WhyReport,
+)
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
 from testd_protocol.documents import AgentStatus, RunRequest
 from testd_protocol.version import PROTOCOL, __version__
@@ -48,7 +58,19 @@ class Probe(Message, frozen=True, kw_only=True):
 
 
 AgentInstruction = (
-    Configure | Run | Cancel | Command | Steer | History | List | Probe | Shutdown | Unsupported | Ping | Pong
+    Configure
+    | Run
+    | Cancel
+    | Command
+    | Steer
+    | History
+    | Why
+    | List
+    | Probe
+    | Shutdown
+    | Unsupported
+    | Ping
+    | Pong
 )
 
 
@@ -86,4 +108,4 @@ class AgentReport(Message, frozen=True, kw_only=True):
     status: AgentStatus  # as `testd status` shows it
 
 
-AgentMessage = Ready | Report | AgentReport | HistoryReport | Listed | Fault | Unsupported | Ping | Pong
+AgentMessage = Ready | Report | AgentReport | HistoryReport | WhyReport | Listed | Fault | Unsupported | Ping | Pong

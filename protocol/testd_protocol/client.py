@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
-from testd_protocol.documents import AgentStatus, Caller, HistoryEntry, RunRequest, RunStatus, Stream
+from testd_protocol.documents import AgentStatus, Caller, HistoryEntry, RunRequest, RunStatus, Stream, WhyEntry
 from testd_protocol.version import PROTOCOL, __version__
 
 __all__ = [
@@ -31,6 +31,8 @@ __all__ = [
     "Steer",
     "Submit",
     "Welcome",
+    "Why",
+    "WhyReport",
 ]
 
 
@@ -95,6 +97,16 @@ class History(Message, frozen=True, kw_only=True):
     flaky: bool = False  # the tests whose verdict changed while nothing else had, in the place of the runs
 
 
+class Why(Message, frozen=True, kw_only=True):
+    """Ask for a `WhyReport`: whether a test is affected by what has changed, and by what. Client → handler → agent."""
+
+    workspace: str  # its absolute path
+    test: str  # a node id or a part of one
+    target: str = ""  # its name; empty: all on which the test has run
+    limit: int = 20  # how many entries at most
+    id: int = 0  # any number, comes back in the report
+
+
 class Command(Message, frozen=True, kw_only=True):
     """Have `pytest ARGUMENTS` carried out by a warm process in the client's place. Client → handler → agent.
 
@@ -122,7 +134,20 @@ class List(Message, frozen=True, kw_only=True):
 
 
 ClientMessage = (
-    Hello | Submit | Attach | Cancel | Command | Steer | Status | History | List | Shutdown | Unsupported | Ping | Pong
+    Hello
+    | Submit
+    | Attach
+    | Cancel
+    | Command
+    | Steer
+    | Status
+    | History
+    | Why
+    | List
+    | Shutdown
+    | Unsupported
+    | Ping
+    | Pong
 )
 
 
@@ -171,6 +196,13 @@ class HistoryReport(Message, frozen=True, kw_only=True):
     id: int = 0  # the one of the `History`
 
 
+class WhyReport(Message, frozen=True, kw_only=True):
+    """Answer `Why`."""
+
+    entries: list[WhyEntry]  # the test itself first, then those of which the id has the text in it
+    id: int = 0  # the one of the `Why`
+
+
 class Listed(Message, frozen=True, kw_only=True):
     """A page of the answer to `List`: whole lines, made where the tests are known; whoever asked only prints them."""
 
@@ -182,5 +214,16 @@ class Listed(Message, frozen=True, kw_only=True):
 
 
 HandlerMessage = (
-    Welcome | Accepted | Event | StatusReport | HistoryReport | Listed | Fault | Unsupported | Ping | Pong | Shutdown
+    Welcome
+    | Accepted
+    | Event
+    | StatusReport
+    | HistoryReport
+    | WhyReport
+    | Listed
+    | Fault
+    | Unsupported
+    | Ping
+    | Pong
+    | Shutdown
 )

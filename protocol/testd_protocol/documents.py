@@ -37,6 +37,7 @@ __all__ = [
     "Stream",
     "Use",
     "Verdict",
+    "WhyEntry",
 ]
 
 
@@ -203,6 +204,19 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     more: int = 0  # further ones
     commit: str = ""  # that was checked out
     flips: int = 0  # how often the verdict changed while nothing else had
+
+
+class WhyEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a test would run now if what is affected ran, and why."""
+
+    test: str  # its id
+    target: str  # its name
+    affected: bool  # it would
+    reasons: list[str]  # why it would, one line each; empty where it would not
+    at: float = 0.0  # wall clock, when it ran last with a record; 0: there is no record
+    files: int = 0  # how many files it depends on
+    functions: int = 0  # how many functions of the project it ran
+    used: list[str] = []  # what that is, one line a file
 
 
 class CollectError(msgspec.Struct, frozen=True, kw_only=True):

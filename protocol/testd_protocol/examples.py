@@ -136,6 +136,7 @@ EXAMPLES: dict[str, m.Message] = {
             m.Steer(run="r-1f3a", what="filter", patterns=["test_it", "unit/"], keyword="it and not slow", stream=True),
             m.Status(),
             m.History(workspace="/home/eve/project", test="test_it", limit=5, id=3, flaky=True),
+            m.Why(workspace="/home/eve/project", test="test_it", target="py3.12", limit=5, id=5),
             m.List(request=_REQUEST, format="json", id=4),
             m.Welcome(pid=255, protocol=2, version="9.8.7"),
             m.Accepted(run="r-1f3a"),
@@ -154,6 +155,21 @@ EXAMPLES: dict[str, m.Message] = {
                 runs=[_RUN_STATUS],
             ),
             m.HistoryReport(entries=[_HISTORY_ENTRY], id=3),
+            m.WhyReport(
+                entries=[
+                    m.WhyEntry(
+                        test="tests/test_it.py::test_it",
+                        target="py3.12",
+                        affected=True,
+                        reasons=["it.py changed: It.ü"],
+                        at=1763500000.5,
+                        files=300,
+                        functions=1,
+                        used=["it.py: It.ü"],
+                    )
+                ],
+                id=5,
+            ),
             m.Listed(id=4, text="tests/test_it.py::test_a[ü]\n", stream="stderr", done=True, exit_code=1),
             # the events of a run
             m.TargetReady(

@@ -41,6 +41,8 @@ from testd_protocol.client import (
     Steer,
     Submit,
     Welcome,
+    Why,
+    WhyReport,
 )
 from testd_protocol.command import (
     CommandMessage,
@@ -86,6 +88,7 @@ from testd_protocol.documents import (
     Stream,
     Use,
     Verdict,
+    WhyEntry,
 )
 from testd_protocol.events import (
     Difference,
@@ -235,6 +238,9 @@ __all__ = [
     "Used",
     "Verdict",
     "Welcome",
+    "Why",
+    "WhyEntry",
+    "WhyReport",
     "WorkerExited",
     "WriteFiles",
     "__version__",

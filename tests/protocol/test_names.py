@@ -69,6 +69,8 @@ MESSAGES = [
     "Unsupported",
     "Used",
     "Welcome",
+    "Why",
+    "WhyReport",
     "WorkerExited",
     "WriteFiles",
 ]
@@ -100,6 +102,7 @@ DOCUMENTS = [
     "Stream",
     "Use",
     "Verdict",
+    "WhyEntry",
 ]
 UNIONS = [
     "AgentInstruction",

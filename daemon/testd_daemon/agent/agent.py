@@ -51,6 +51,8 @@ from testd_protocol.messages import (
     Shutdown,
     Steer,
     Unsupported,
+    Why,
+    WhyReport,
 )
 from testd_protocol.messages import (
     History as AskHistory,
@@ -128,6 +130,9 @@ class Agent:
                 self._machine.advance(AgentEvent.INSTRUCT)
                 assert self._commands is not None
                 tasks.start_soon(self._commands.carry_out, message, descriptors)
+            case Why():
+                self._machine.advance(AgentEvent.INSTRUCT)
+                tasks.start_soon(self._tell_why, message)
             case AskHistory():
                 self._machine.advance(AgentEvent.INSTRUCT)
                 tasks.start_soon(self._tell_history, message)
@@ -211,6 +216,17 @@ class Agent:
         history, limit = self._services.history, max(1, min(message.limit, 1000))
         entries = await (history.flaky(limit) if message.flaky else history.report(message.test, limit))
         await self._link.send(HistoryReport(entries=entries, id=message.id))
+
+    async def _tell_why(self, message: Why) -> None:
+        services, limit = self._services, max(1, min(message.limit, 1000))
+        assert services is not None
+        targets = [message.target] if message.target else await services.affected.targets()
+        entries = []
+        for target in targets:
+            known = await services.history.known(target)
+            entries += await services.affected.why(target, message.test, known.verdicts, known.failing())
+        entries.sort(key=lambda entry: (entry.test != message.test, not entry.affected))
+        await self._link.send(WhyReport(entries=entries[:limit], id=message.id))
 
     def _status(self) -> AgentStatus:
         statuses = self._services.pool.statuses() if self._services is not None else []

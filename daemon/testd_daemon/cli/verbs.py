@@ -16,6 +16,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "attach": ("testd_daemon.cli.attach", "follow a run that was started elsewhere"),
     "cancel": ("testd_daemon.cli.cancel", "end a run early"),
     "status": ("testd_daemon.cli.status", "show the daemon, its runners and its runs"),
+    "why": ("testd_daemon.cli.why", "show whether a test is affected by what has changed, and by what"),
     "history": ("testd_daemon.cli.history", "show past runs, or how a test has fared"),
     "flaky": ("testd_daemon.cli.flaky", "show tests that change their verdict by themselves"),
     "logs": ("testd_daemon.cli.logs", "show what the daemon has logged"),

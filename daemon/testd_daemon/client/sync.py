@@ -130,6 +130,12 @@ class Client:
         self._wire.send(question)
         return self._expect("HistoryReport", HISTORY_DEADLINE)
 
+    def why(self, workspace: str, test: str, target: str = "", limit: int = 20) -> dict[str, Any]:
+        """Ask for a `WhyReport` of a test (a node id or a part of one), on one target or on all."""
+        question = {"type": "Why", "workspace": workspace, "test": test, "target": target, "limit": limit, "id": 1}
+        self._wire.send(question)
+        return self._expect("WhyReport", HISTORY_DEADLINE)
+
     def listing(self, request: dict[str, Any], form: str) -> Iterator[dict[str, Any]]:
         """Ask which tests there are (a `RunRequest`), as `text` or `json`, and yield the `Listed` pages to the last.
 

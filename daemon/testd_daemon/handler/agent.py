@@ -31,7 +31,7 @@ from testd_protocol.framing import FrameError, ProtocolError, Unknown, decoder, 
 
 __all__ = ["Agent", "Answer", "Work"]
 
-Answer = m.AgentReport | m.HistoryReport | m.Listed | m.Fault
+Answer = m.AgentReport | m.HistoryReport | m.WhyReport | m.Listed | m.Fault
 
 #: Seconds between two reads of an agent that floods: also between two commits, which are what a flood costs most.
 COALESCE: Final = 0.03
@@ -336,8 +336,8 @@ class Agent:
             return False
         return (self._last.state == "running") == self._work.needed(self.workspace)
 
-    async def history(self, question: m.History) -> m.HistoryReport | m.Fault:
-        """Put a question about history to a ready agent."""
+    async def history(self, question: m.History | m.Why) -> m.HistoryReport | m.WhyReport | m.Fault:
+        """Put a question about what it remembers to a ready agent."""
         deadline = self._settings.deadlines.history
         with anyio.move_on_after(deadline):
             await self._settled.wait()
@@ -345,10 +345,10 @@ class Agent:
                 text = f"the agent of {self.workspace} {self._last_death}"
                 return m.Fault(code="crash", message=text, id=question.id)
             answer = await self._ask(lambda number: msgspec.structs.replace(question, id=number))
-            assert isinstance(answer, (m.HistoryReport, m.Fault))
+            assert isinstance(answer, (m.HistoryReport, m.WhyReport, m.Fault))
             return msgspec.structs.replace(answer, id=question.id)
         return m.Fault(
-            code="deadline", message=f"the agent of {self.workspace} gave no history in {deadline:g} s", id=question.id
+            code="deadline", message=f"the agent of {self.workspace} gave no answer in {deadline:g} s", id=question.id
         )
 
     async def listing(self, question: m.List) -> AsyncGenerator[m.Listed | m.Fault]:

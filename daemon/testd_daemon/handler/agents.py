@@ -61,7 +61,7 @@ class Agents:
                 tasks.start_soon(ask, agent)
         return [found[workspace] for workspace in self._agents]
 
-    async def history(self, question: m.History) -> m.HistoryReport | m.Fault:
+    async def history(self, question: m.History | m.Why) -> m.HistoryReport | m.WhyReport | m.Fault:
         """Put a question to the workspace's agent, which is started for it if need be."""
         self.wanted(question.workspace)
         return await self._agent(question.workspace).history(question)

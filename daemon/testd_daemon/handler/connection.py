@@ -40,7 +40,7 @@ class Services:
     runs: Runs
     command: Callable[[m.Command, tuple[int, ...]], None]
     report: Callable[[], Awaitable[m.StatusReport]]
-    history: Callable[[m.History], Awaitable[m.HistoryReport | m.Fault]]
+    history: Callable[[m.History | m.Why], Awaitable[m.HistoryReport | m.WhyReport | m.Fault]]
     listing: Callable[[m.List], AsyncGenerator[m.Listed | m.Fault]]
     stop: Callable[[str], None]
 
@@ -162,7 +162,7 @@ class _Connection:
             services.command(message, link.take_descriptors(message.descriptors))
         elif isinstance(message, m.Status):
             await link.send(await services.report())
-        elif isinstance(message, m.History):
+        elif isinstance(message, m.History | m.Why):
             tasks.start_soon(self._history, message)
         elif isinstance(message, m.List):
             await self._list(message, tasks)
@@ -231,7 +231,7 @@ class _Connection:
             return
         await self._link.send(_no_run(message.run))
 
-    async def _history(self, message: m.History) -> None:
+    async def _history(self, message: m.History | m.Why) -> None:
         await _last_word(self._link, await self._services.history(message))
 
 

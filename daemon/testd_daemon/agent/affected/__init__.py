@@ -9,6 +9,7 @@ since.py        what differs from a git revision
 looked.py       which files were collected, and as what
 recorder.py     from what a run told to the book
 choice.py       from the book and the workspace to the tests that are affected
+why.py          what a user is told of one test
 telling.py      what a user is told of it
 service.py      all of it, for the agent
 """

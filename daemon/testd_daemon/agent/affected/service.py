@@ -23,6 +23,8 @@ from testd_daemon.agent.affected.recorder import Facts, Moment, environment_part
 from testd_daemon.agent.affected.since import differences
 from testd_daemon.agent.affected.state import State
 from testd_daemon.agent.affected.store import Store
+from testd_daemon.agent.affected.why import explain
+from testd_protocol.messages import WhyEntry
 
 __all__ = ["Affected", "Selection"]
 
@@ -227,6 +229,29 @@ class Affected:
         if unseen is not None:
             unseen = [f"{self._state.root}/{path}" for path in unseen]
         return Selection(self._book.shelf(target), reasons, self._state.generation, changed, unseen)
+
+    async def targets(self) -> list[str]:
+        """Return the targets whose tests have a record."""
+        return await self._in_thread(lambda: sorted(name for name, shelf in self._book.shelves.items() if shelf.tests))
+
+    async def why(self, target: str, text: str, known: Iterable[str], failing: Collection[str]) -> list[WhyEntry]:
+        """Say of each of the tests of a target that have `text` in their id why it would run now, or not.
+
+        `known` are tests of which history knows. The environment is taken to be that of the last run.
+        """
+        found = await self.select(target, {})
+
+        def work() -> list[WhyEntry]:
+            tests = self._book.shelf(target).tests
+            names = sorted(name for name in {*tests, *known} if text in name and "::" in name)
+            stale = {number for numbers in self._stale.values() for number in numbers}
+            root = self._state.root
+            return [
+                explain(self._book, root, target, name, found.reason(name), stale, failing=name in failing)
+                for name in names
+            ]
+
+        return await self._in_thread(work)
 
     def _look(self, began_ns: int = 0) -> set[str]:
         others = [path for path in self._book.by_path if path.startswith("/") and not self._state.inside(path)]
