@@ -286,7 +286,7 @@ class History:
             return
         if last is not None and last > stamp.generation:  # they are counted anew
             connection.execute("DELETE FROM generations")
-        files = stamp.differing.get(last, [])
+        files = stamp.differing.get(last, []) if last is not None else []
         connection.execute(
             "INSERT INTO generations VALUES (?, ?, ?, ?, ?)", (stamp.generation, stamp.at, stamp.head, *_told(files))
         )

@@ -33,18 +33,23 @@ class Lines(Protocol):
 
     def tests(self, found: Collection, chosen: Sequence[int], target: str) -> Iterator[Page]:
         """Yield the tests with these indexes."""
+        ...
 
     def error(self, error: CollectError, target: str) -> Page:
         """Return a file that could not be collected."""
+        ...
 
     def unusable(self, target: str, error: TestdError) -> Page:
         """Return why nothing comes from a target; an empty name: from none."""
+        ...
 
     def notice(self, text: str) -> Page:
         """Return what the user should know."""
+        ...
 
     def end(self, exit_code: int, tests: int, errors: int, deselected: int | None) -> Page:
         """Return the last line."""
+        ...
 
 
 class TextLines:
