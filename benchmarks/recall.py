@@ -18,6 +18,7 @@ import copy
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -265,6 +266,7 @@ def main() -> int:
     parser.add_argument("--show", type=int, default=10, metavar="N", help="print at most N missed tests of a mutation")
     parser.add_argument("--testd", type=Path, help="the testd command (default: beside this Python, then on PATH)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # blocks end: nothing is left behind
     missed = 0
     try:
         options.testd = find_testd(options.testd)
