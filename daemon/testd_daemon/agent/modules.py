@@ -6,7 +6,7 @@ files may reach: those that are made of them, and whatever imports these, direct
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 
 from testd_protocol.messages import Modules
 
@@ -80,23 +80,6 @@ class ModuleGraph:
             found.add(module)
             waiting += self._importers.get(module, ())
             waiting += self._inside(module)
-        return frozenset(found)
-
-    def reached(self, modules: Iterable[str], without: Container[str] = ()) -> frozenset[str]:
-        """Return these modules and all that they import, directly or not, with the packages that these are in.
-
-        `without`: packages at the top whose modules are left out, and what is only reached by way of them.
-        """
-        found: set[str] = set()
-        waiting = list(modules)
-        while waiting:
-            module = waiting.pop()
-            if module not in found and module.partition(".")[0] not in without:
-                found.add(module)
-                waiting += self._imports.get(module, ())
-                package = module.rpartition(".")[0]
-                if package:
-                    waiting.append(package)
         return frozenset(found)
 
     def files(self) -> frozenset[str]:

@@ -348,7 +348,7 @@ class TargetTask:
         """Return those that are affected or have failed: files with failed tests first, then the quickest."""
         assert self._selection is not None
         failing = known.failing()
-        reasons = {n: self._selection.reason(collection.ids[n], failing) for n in chosen}
+        reasons = {n: self._selection.reason(collection.ids[n], failing, collection.root) for n in chosen}
         kept = [n for n, reason in reasons.items() if reason is not None]
         self._unaffected = bool(chosen) and not kept
         text, detail = summary(self._services.workspace, [found for found in reasons.values() if found], len(chosen))

@@ -64,7 +64,11 @@ class Project:
             "test_core": "tests/test_core.py", "test_apart": "tests/test_apart.py",
         }  # fmt: skip
         imports = {"test_core": ["pkg.core"], "pkg.core": ["pkg.lazy_names"], "test_apart": ["pkg.apart"]}
-        found.learn(Modules(collection=number, files={m: self.at(f) for m, f in files.items()}, imports=imports))
+        # whose modules a conftest file imports, and that has loaded all tests: not on its own account
+        imports |= {"conftest": ["_pytest.python"], "_pytest.python": ["test_core", "test_apart", "tests.conftest"]}
+        there = {module: self.at(path) for module, path in files.items()}
+        there["_pytest.python"] = "/nowhere/site-packages/_pytest/python.py"
+        found.learn(Modules(collection=number, files=there, imports=imports))
         found.record.add(
             Dependencies(
                 checkpoint="collected", collection=number,
@@ -280,6 +284,19 @@ def test_a_broken_file_is_put_aside(tmp_path: Path, data: bytes) -> None:
     assert not store.open(State(str(tmp_path))).parts
     assert not store.problem
     assert (tmp_path / "affected.sqlite.broken").exists() == bool(data)
+    store.close()
+
+
+def test_names_relative_to_another_folder_are_other_tests(project: Project, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "affected.sqlite"))
+    store.open(State(str(project.folder)))
+    project.book.shelf("py3").root = "/elsewhere"
+    store.save(project.book, project.state, "py3", ALL)
+    project.run(Use(0, [0, 1], [], [], False))
+    assert project.book.shelf("py3").tests.keys() == {IT}
+    store.save(project.book, project.state, "py3", [IT])
+    store.close()
+    assert store.open(State(str(project.folder))).shelf("py3").tests.keys() == {IT}
     store.close()
 
 

@@ -61,6 +61,7 @@ class Closure:
         self._tests = frozenset(tests)
         self._own = frozenset(path for path in graph.files() if path.startswith(self._root) and not is_library(path))
         self._reached: dict[frozenset[str], frozenset[str]] = {}
+        self._imports: dict[str, frozenset[str]] = {}
         self._readers: dict[str, bool] = {}
         self._plugins: frozenset[str] | None = None
         self._conftests = [path for path in self._own if os.path.basename(path) == "conftest.py"]
@@ -91,8 +92,36 @@ class Closure:
         wanted = frozenset(modules)
         reached = self._reached.get(wanted)
         if reached is None:
-            reached = self._reached[wanted] = self._files(self._graph.reached(wanted))
+            reached = self._reached[wanted] = self._files(self._walk(wanted))
         return reached
+
+    def _walk(self, modules: Iterable[str], without: frozenset[str] = frozenset()) -> set[str]:
+        """Return these modules and all that they import, directly or not, with the packages that these are in.
+
+        `without`: packages at the top whose modules are left out, and what is only reached by way of them.
+        """
+        found: set[str] = set()
+        waiting = list(modules)
+        while waiting:
+            module = waiting.pop()
+            if module in found or module.partition(".")[0] in without:
+                continue
+            found.add(module)
+            waiting += self._imported_by(module)
+            package = module.rpartition(".")[0]
+            if package:
+                waiting.append(package)
+        return found
+
+    def _imported_by(self, module: str) -> frozenset[str]:
+        """Return what a module imports for itself: who loads tests and plugins does not depend on them."""
+        known = self._imports.get(module)
+        if known is None:
+            known = self._graph.imported_by(module)
+            if module.partition(".")[0] in _LOADERS:
+                known = frozenset(name for name in known if self._graph.file_of(name) not in self._own)
+            self._imports[module] = known
+        return known
 
     def _files(self, modules: Iterable[str]) -> frozenset[str]:
         files = {path for path in map(self._graph.file_of, modules) if path and not is_standard(path)}
@@ -107,7 +136,7 @@ class Closure:
     def reads_docs(self, files: Iterable[str]) -> bool:
         """Tell whether these modules, or any that they import, look at docstrings."""
         modules = {module for path in files for module in self._graph.modules_of(path)}
-        reached = self._graph.reached(modules, _HANDS_ON)
+        reached = self._walk(modules, _HANDS_ON)
         return any(self._reads(path) for path in map(self._graph.file_of, reached) if path and not is_standard(path))
 
     def _reads(self, path: str) -> bool:

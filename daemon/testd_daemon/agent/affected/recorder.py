@@ -96,7 +96,10 @@ class _Recorder:
         """Do it."""
         shelf = self._book.shelf(self._facts.target)
         shelf.written |= self._written
-        shelf.root = self._facts.collection.root
+        root = self._facts.collection.root
+        if shelf.root != root:  # the same names mean other tests
+            shelf.tests.clear()
+            shelf.root = root
         uses = self._uses()
         without: set[str] = set()
         for test, verdict in self._facts.tests.items():
@@ -164,7 +167,8 @@ class _Recorder:
                 raise _UnsureError
             if code.path.startswith(self._root):
                 ran.add(code.path)
-                parts.add(self._part(code.path, self._key(code)))
+                key = self._key(code)
+                parts.add(self._part(code.path, FRAME if key == MODULE and code.path == path else key))
         closure = self._closure(collection)
         for file in ran - self._closure_of(collection, path):  # what is loaded by names that were computed
             parts.update(self._part(found, self._module_key(found)) for found in closure.of([file]))

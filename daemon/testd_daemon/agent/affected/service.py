@@ -56,8 +56,13 @@ class Selection:
         self._shelf = shelf
         self._unseen = unseen
 
-    def reason(self, test: str, failing: Collection[str] = ()) -> Reason | None:
-        """Return why a test is to run, None where it need not; `failing` are those that did not pass last time."""
+    def reason(self, test: str, failing: Collection[str] = (), root: str = "") -> Reason | None:
+        """Return why a test is to run, None where it need not; `failing` are those that did not pass last time.
+
+        `root` is the folder to which the test's name is relative: names relative to another one mean other tests.
+        """
+        if root and root != self._shelf.root:
+            return Reason("new")
         if test in failing or test.partition("::")[0] in failing:
             return Reason("failed")
         found = self.reasons.get(test)

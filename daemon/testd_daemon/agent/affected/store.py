@@ -172,6 +172,9 @@ class Store:
             sets = [(n, members.tobytes()) for n, members in book.sets.items() if n > self._last_set]
             connection.executemany("INSERT OR REPLACE INTO sets VALUES (?, ?)", sets)
             shelf = book.shelf(target)
+            root = connection.execute("SELECT value FROM meta WHERE name = ?", (f"root of {target}",)).fetchone()
+            if root is not None and root[0] != shelf.root:  # the same names meant other tests
+                connection.execute("DELETE FROM tests WHERE target = ?", (target,))
             _delete(connection, target, (test for test in tests if test not in shelf.tests))
             rows = ((target, test, *shelf.tests[test]) for test in tests if test in shelf.tests)
             connection.executemany("INSERT OR REPLACE INTO tests VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
