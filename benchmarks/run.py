@@ -39,6 +39,7 @@ SCENARIOS = (
     "rerun",
     "watch",
     "pytest_command",
+    "watch_node",
     "matrix",
     "node",
     "ssh",

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import psutil
 
@@ -38,6 +38,13 @@ class Answer(NamedTuple):
     first: float  # the first verdict; the same as `last` for a tool that is read by its summary
     last: float
     tests: int
+
+
+class Making(Protocol):
+    """Something that changes a file."""
+
+    def make(self) -> None:
+        """Write it with other content."""
 
 
 class Edit:
@@ -112,7 +119,7 @@ class Watched:
         self._process.wait(10)
         self._reader.join(10)
 
-    def time(self, edit: Edit) -> Answer:
+    def time(self, edit: Making) -> Answer:
         """Make an edit and wait for the answer."""
         time.sleep(SETTLE)
         while not self._lines.empty():
