@@ -150,7 +150,7 @@ class Collections {
       seat.end();
     } else {
       this.threads.keep(seat, collection.number);
-      this.threads.warm();
+      this.threads.warmSoon();
     }
   }
 

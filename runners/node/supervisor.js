@@ -86,6 +86,7 @@ class Supervisor {
   end() {
     if (this._ending) return;
     this._ending = true;
+    this._threads.cease();
     const left = new Set([...this._threads.processes, ...this._workers.processes]);
     const leave = () => this._agent.close(() => process.exit(0));
     for (const started of left) {

@@ -14,6 +14,8 @@ const HOST_MEMORY = 512 * 1024;
 const MOST_LOADED = 8;
 /** Threads after which a host is replaced, whatever it holds. */
 const MOST_THREADS = 1000;
+/** Milliseconds after a collection until another thread is made ready: a short run is over by then. */
+const LEISURE = 100;
 
 /** A thread that waits for a run: an empty one, or one that holds the files of a collection. */
 class Ready {
@@ -44,6 +46,7 @@ class Threads {
     this._hosts = new Set();
     this._empty = null;
     this._loaded = [];
+    this._soon = null;
     this.settings = null;
     this.paused = false;
   }
@@ -88,7 +91,19 @@ class Threads {
 
   /** Have an empty thread ready. */
   warm() {
+    clearTimeout(this._soon);
+    this._soon = null;
     if (this._empty === null && this.settings.stem !== false) this._empty = new Ready(this, this._start(), 0);
+  }
+
+  /** Have one ready in a while, if nobody needs it before: to start it takes a processor from what runs next. */
+  warmSoon() {
+    this._soon = this._soon ?? setTimeout(() => this.warm(), LEISURE);
+  }
+
+  /** Start nothing any more by itself. */
+  cease() {
+    clearTimeout(this._soon);
   }
 
   /** Let go of threads that hold a collection, of all where it is 0. */
