@@ -17,6 +17,7 @@ import types
 from typing import Any, Callable, Dict, List, Optional
 
 from testd.runner import garbage
+from testd.runner.leaving import leaver
 
 __all__ = ["Command", "Departure", "obstacle", "plainly"]
 
@@ -103,19 +104,25 @@ class Command:
         sys.argv[:] = [program or "-m", *self._order["arguments"]]
         if hasattr(sys, "orig_argv"):
             sys.orig_argv[:] = [*([sys.executable] if program else []), *plainly(self._order)]
-        garbage.uninstall()
         execute = _script(program, main) if program else _module
+        leave = leaver()
         self._prepare()
         _vanish()
         try:
             execute()
+        except SystemExit as end:
+            garbage.release()
+            leave(end.code)
+            raise
         except BaseException:
+            garbage.release()  # what is frozen is not cleared away when the interpreter ends
             sys.excepthook = _without_ours(sys.excepthook)
             raise
 
 
     def _prepare(self) -> None:
         """Do what comes before the program's first line."""
+        garbage.uninstall()
         self._tell(self._order["how"])
 
     def _tell(self, how: str) -> None:

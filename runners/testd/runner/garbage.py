@@ -11,12 +11,14 @@ Runs in stems and in the workers that are forked from them.
 import functools
 import gc
 import sys
-from typing import Any, Callable
+from typing import Any, Callable, List
 
-__all__ = ["freeze", "install", "keep_frozen", "uninstall"]
+__all__ = ["freeze", "freeze_live", "install", "keep_frozen", "release", "uninstall"]
 
 #: The functions whose answers depend on what is frozen.
 _ASKING = ("collect", "freeze", "get_freeze_count", "get_objects", "get_referrers", "unfreeze")
+#: The function of pytest that collects garbage at its end.
+_HOUSEKEEPING = "gc_collect_harder"
 _collect = gc.collect
 #: PyPy's collector moves objects, and knows nothing of that.
 _freeze, _unfreeze = getattr(gc, "freeze", int), getattr(gc, "unfreeze", int)
@@ -47,6 +49,30 @@ def freeze() -> None:
     _thaws = True
 
 
+def freeze_live() -> str:
+    """Clear away what is garbage, and keep the rest out of the collector's way until user code asks.
+
+    Returns what went wrong when garbage was cleared away, nothing where nothing did: somebody should hear of that. When
+    the framework collects garbage at its end it looks at what has come since; `release` is for the process's own end.
+    """
+    global _thaws
+    failed: List[str] = []
+    hook, sys.unraisablehook = sys.unraisablehook, lambda told: failed.append(f"{told.exc_type.__name__}")
+    _collect()
+    sys.unraisablehook = hook
+    _freeze()
+    _thaws = True
+    return failed[0] if failed else ""
+
+
+def release() -> None:
+    """Let everything thaw."""
+    global _thaws
+    if _thaws:
+        _thaws = False
+        _unfreeze()
+
+
 def keep_frozen() -> None:
     """Freeze everything for good: a framework collects garbage several times at its end, for nobody's use."""
     global _thaws
@@ -57,10 +83,8 @@ def keep_frozen() -> None:
 def _thawing(function: "Callable[..., Any]") -> "Callable[..., Any]":
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        global _thaws
-        if _thaws:
-            _thaws = False
-            _unfreeze()
+        if _thaws and sys._getframe(1).f_code.co_name != _HOUSEKEEPING:
+            release()
         return function(*args, **kwargs)
 
     return call

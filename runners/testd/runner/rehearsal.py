@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Any, Dict, Iterator, List, Tuple
 
-from testd.runner import effects, processes
+from testd.runner import effects, garbage, processes
 from testd.runner.channel import Channel, ChannelClosed
 from testd.runner.clocks import who_looks_at_clock
 from testd.runner.command import Command
@@ -89,6 +89,9 @@ class Rehearsal(Command):
         reason = _unkept(config) or ("" if self._scout else self._note(config))
         if self._scout or reason:
             self._refuse(reason)
+        failed = garbage.freeze_live()
+        if failed:
+            self._refuse(f"what it leaves behind cannot be cleared away: {failed}")
         for item in session.items:
             with contextlib.suppress(Exception):  # it is raised again when the test runs, and reported there
                 item.location  # noqa: B018  (pytest keeps it at the item, and looks it up for each)
