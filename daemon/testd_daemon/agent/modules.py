@@ -7,10 +7,14 @@ files may reach: those that are made of them, and whatever imports these, direct
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from testd_protocol.messages import Modules
 
-__all__ = ["ModuleGraph"]
+__all__ = ["LOADERS", "ModuleGraph"]
+
+#: Packages that load tests and plugins on a project's behalf: they do not depend on what they load.
+LOADERS: Final = ("_pytest", "pluggy", "testd")
 
 
 class ModuleGraph:
@@ -78,7 +82,7 @@ class ModuleGraph:
             if module in found:
                 continue
             found.add(module)
-            waiting += self._importers.get(module, ())
+            waiting += [who for who in self._importers.get(module, ()) if who.partition(".")[0] not in LOADERS]
             waiting += self._inside(module)
         return frozenset(found)
 

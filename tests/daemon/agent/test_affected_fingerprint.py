@@ -179,9 +179,10 @@ def test_match_and_walrus_and_global() -> None:
     assert changed(before, before.replace("[1,", "[2,")) == {"f"}
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="the agent's own Python decides what can be parsed")
-def test_type_parameters_belong_to_the_signature() -> None:
-    assert changed("def f[T](x: T): return x", "def f[T: int](x: T): return x") == {MODULE, FRAME}
+def test_type_parameters_belong_to_the_signature_and_what_cannot_be_parsed_is_one_part() -> None:
+    found = changed("def f[T](x: T): return x", "def f[T: int](x: T): return x")
+    parsed = sys.version_info >= (3, 12)  # the agent's own Python decides
+    assert found == ({MODULE, FRAME} if parsed else {MODULE, FRAME, DOC})
 
 
 TESTS = """

@@ -137,7 +137,7 @@ def test_a_runner_elsewhere_holds_what_it_says_and_not_what_its_client_here_does
         process.ready = Ready(pid=7, memory=1000)
         assert (runner.memory(), runner.at_rest()) == (0, 0.0)
         runner.ask_memory()
-        assert process._outbox == [encode(Ping(id=0))]
+        assert [parcel.frame for parcel in process._outbox] == [encode(Ping(id=0))]
         runner.heard(Pong(id=0, memory=300))
         assert (runner.memory(), runner.at_rest()) == (300, 0.3)
         runner.users = 1  # what workers hold in a run is no reason to end it afterwards

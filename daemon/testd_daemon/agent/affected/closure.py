@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from testd_daemon.agent.affected.state import View
-from testd_daemon.agent.modules import ModuleGraph
+from testd_daemon.agent.modules import LOADERS, ModuleGraph
 
 __all__ = ["Closure", "is_library", "is_standard", "library_folder"]
 
@@ -27,8 +27,6 @@ _HANDS_ON: Final = frozenset(
     {"_pytest", "attr", "attrs", "decorator", "hypothesis", "mock", "pluggy", "pytest", "testd", "typing_extensions",
      "wrapt"}
 )  # fmt: skip
-#: Who imports plugins: what it loads belongs to no one test.
-_LOADERS: Final = ("_pytest", "pluggy", "testd")
 
 
 def is_standard(path: str) -> bool:
@@ -72,7 +70,7 @@ class Closure:
             files = {path for path in loaded if path in self._own}
             for path in self._own.difference(self._tests, self._conftests):
                 importers = {who for module in self._graph.modules_of(path) for who in self._graph.importers_of(module)}
-                if any(who.partition(".")[0] in _LOADERS for who in importers):
+                if any(who.partition(".")[0] in LOADERS for who in importers):
                     files.add(path)
             self._plugins = frozenset(files)
         return self._plugins
@@ -118,7 +116,7 @@ class Closure:
         known = self._imports.get(module)
         if known is None:
             known = self._graph.imported_by(module)
-            if module.partition(".")[0] in _LOADERS:
+            if module.partition(".")[0] in LOADERS:
                 known = frozenset(name for name in known if self._graph.file_of(name) not in self._own)
             self._imports[module] = known
         return known
