@@ -30,7 +30,7 @@ CASES = (
     ("attrs", "tests/test_slots.py"),
 )
 #: Seconds in which a daemon at rest uses no processor, and for it to come to rest on a slow machine.
-REST = 0.3
+REST = 0.6
 REST_DEADLINE = 120.0
 
 
