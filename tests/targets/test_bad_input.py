@@ -165,7 +165,6 @@ def test_hosts(plain: Mixed, ssh_hosts: Hosts, small: Hosts, tmp_path: Path) -> 
                 f"ssh -F {unknown} build1",
             ),
             "python": ({**build1, "python": "python9"}, "ssh build1: there is no python9", "install Python 3.8"),
-            **without_pytest(build1),
             "full": (
                 {**known, "ssh": "small", "ssh_config": str(small.config)},
                 "files cannot be written.*No space left on device", "make room",

@@ -237,7 +237,8 @@ class TargetTask:
             if self._local:
                 self._services.shares.leave(self)
         stamping = Stamping(self._services.workspace, self._services.history, self._services.affected)
-        self._services.affected.hand_over(self._facts(spec, self._target, provision), stamping.learned)
+        if provision.held:  # else its last runner could not be replaced, and told nothing more
+            self._services.affected.hand_over(self._facts(spec, self._target, provision), stamping.learned)
         return self._complete(self._target, records, len(plan) + len(errors), known, stamping)
 
     def _facts(self, spec: Spec, target: TargetRun, provision: Provision) -> Facts:

@@ -46,6 +46,11 @@ class Provision:
         self.reason = ""
 
     @property
+    def held(self) -> bool:
+        """Whether there are both: not where one that ended could not be replaced."""
+        return self._runner is not None and self._collection is not None
+
+    @property
     def runner(self) -> Runner:
         """The runner."""
         assert self._runner is not None

@@ -61,6 +61,10 @@ class Closure:
         self._reached: dict[frozenset[str], frozenset[str]] = {}
         self._imports: dict[str, frozenset[str]] = {}
         self._readers: dict[str, bool] = {}
+        self._named: dict[str, set[str]] = {}  # own modules by the last part of their names
+        for path in self._own:
+            for module in graph.modules_of(path):
+                self._named.setdefault(module.rpartition(".")[2], set()).add(module)
         self._plugins: frozenset[str] | None = None
         self._conftests = [path for path in self._own if os.path.basename(path) == "conftest.py"]
 
@@ -115,11 +119,21 @@ class Closure:
         """Return what a module imports for itself: who loads tests and plugins does not depend on them."""
         known = self._imports.get(module)
         if known is None:
-            known = self._graph.imported_by(module)
+            known = self._graph.imported_by(module) | self._stated(module)
             if module.partition(".")[0] in LOADERS:
                 known = frozenset(name for name in known if self._graph.file_of(name) not in self._own)
             self._imports[module] = known
         return known
+
+    def _stated(self, module: str) -> set[str]:
+        """Return the project's modules of names that a module imports anywhere in its source.
+
+        What a test imports itself is recorded only for the one that was the first in its process to do so.
+        """
+        path = self._graph.file_of(module)
+        source = self._view.source_of(path) if path in self._own and path.endswith(".py") else None
+        names = source.imports if source is not None else ()
+        return {found for name in names for found in self._named.get(name, ())}
 
     def _files(self, modules: Iterable[str]) -> frozenset[str]:
         files = {path for path in map(self._graph.file_of, modules) if path and not is_standard(path)}
