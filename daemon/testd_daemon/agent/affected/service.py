@@ -236,7 +236,8 @@ class Affected:
         return Selection(self._book.shelf(target), reasons, self._state.generation, changed, unseen)
 
     async def targets(self) -> list[str]:
-        """Return the targets whose tests have a record."""
+        """Return the targets whose tests have a record, behind what is being learned: meanwhile its tests have none."""
+        await self.settle()
         return await self._in_thread(lambda: sorted(name for name, shelf in self._book.shelves.items() if shelf.tests))
 
     async def why(self, target: str, text: str, known: Iterable[str], failing: Collection[str]) -> list[WhyEntry]:
