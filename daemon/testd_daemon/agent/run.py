@@ -43,6 +43,7 @@ class RunTask:
         self._targets: list[TargetTask] = []
         self._results: dict[TargetTask, Result] = {}
         self._began, self._began_at = time.monotonic(), time.time()
+        self.fault: TestdError | None = None  # what ended it before any test
 
     @property
     def at_work(self) -> bool:
@@ -162,10 +163,12 @@ class RunTask:
             code = code if code in (1, 2) else 4
             reason = reason or (f"not usable: {names}" if usable else f"no target is usable: {names}")
             hint = "testd targets shows what is found, and why something is not usable"
+            self.fault = None if usable else unusable[0].error
         return self._ended(code, reason, hint, counts=counts)
 
     def _failed(self, error: TestdError, target: str = "") -> RunCompleted:
         """End the run for what went wrong, on a target that was named; a wrong command or configuration has a place."""
+        self.fault = error
         reason = f"{target}: {error.message}" if target and not isinstance(error, UsageError) else error.message
         return self._ended(error.exit_code, reason, error.hint, error.detail)
 

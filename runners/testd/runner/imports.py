@@ -11,11 +11,11 @@ import marshal
 import opcode
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import cache_from_source
 from types import CodeType, ModuleType
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from testd.runner.ahead import Ahead
+from testd.runner.compiled import caches_of, drop_stale
 from testd.runner.strangers import Strangers
 
 __all__ = ["ImportRecord", "code_of", "import_statements"]
@@ -60,6 +60,7 @@ class ImportRecord:
     def find_spec(self, name: str, path: Any = None, target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
         """Note who asks for a module that is not loaded yet, and leave it to the other finders.
 
+        What they would find of the project is made sure to be no compiled code of an earlier text.
         Only what was loaded ahead is found here, and only for an import: who looks for a spec gets the real one.
         """
         frame = sys._getframe(1)
@@ -67,6 +68,7 @@ class ImportRecord:
         while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
             frame = frame.f_back
         self._first.add((frame.f_globals.get("__name__", ""), name))
+        drop_stale(name, path, self._root)
         return self._ahead.find(name, frame) if importing else None
 
     def failed(self) -> "List[str]":
@@ -116,21 +118,13 @@ def _imported_by(module: Any, file: str) -> "Iterator[str]":
 
 def code_of(file: str) -> "Optional[CodeType]":
     """Return a source file's compiled code: from where the interpreter or pytest keeps it, or compiled anew."""
-    cached = cache_from_source(file)
-    for path in (cached, *_rewritten(cached)):
+    for path in caches_of(file):
         with contextlib.suppress(OSError, EOFError, ValueError, TypeError), open(path, "rb") as kept:
             code = marshal.loads(kept.read()[_PYC_HEADER:])  # noqa: S302 - the interpreter runs the same bytes
             return code if isinstance(code, CodeType) else None
     with contextlib.suppress(OSError, SyntaxError, ValueError), open(file, "rb") as source:
         return compile(source.read(), file, "exec", dont_inherit=True)
     return None  # changed since it was loaded, or no Python source at all
-
-
-def _rewritten(cached: str) -> "List[str]":
-    """Return where pytest keeps the code of modules whose assertions it rewrote."""
-    pytest = sys.modules.get("pytest")
-    version = getattr(pytest, "__version__", None)
-    return [f"{cached[: -len('.pyc')]}-pytest-{version}.pyc"] if version else []
 
 
 def import_statements(code: "Optional[CodeType]") -> "Iterator[Tuple[str, Tuple[str, ...], int]]":

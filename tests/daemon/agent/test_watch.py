@@ -181,6 +181,14 @@ def test_a_broken_configuration_is_told_and_its_repair_is_a_change(project: Make
     watch.end()
 
 
+def test_a_wrong_command_ends_the_watch(project: Make, agent: StartAgent) -> None:
+    """It went on to watch what was not there, for ever."""
+    root = project(test_a_py="def test_a(): pass\n")
+    last = agent(root).run("nowhere", watch=True)
+    assert (last.completed.exit_code, last.completed.generation) == (4, 0)
+    assert last.completed.reason == "file or directory not found: nowhere"
+
+
 def test_a_workspace_that_is_removed_ends_the_watch(project: Make, agent: StartAgent) -> None:
     root = project(test_a_py="def test_a(): pass\n")
     watch = Watching(agent(root))

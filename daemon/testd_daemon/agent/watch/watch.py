@@ -23,7 +23,7 @@ from testd_daemon.agent.target_task import Services
 from testd_daemon.agent.watch.part import Part
 from testd_daemon.agent.watch.standing import Standings
 from testd_daemon.agent.watch.watcher import Watcher
-from testd_daemon.errors import TestdError
+from testd_daemon.errors import TestdError, UsageError
 from testd_protocol.messages import Cause, GenerationStarted, Notice, Run, RunCompleted, RunRequest, Steer
 
 __all__ = ["WatchTask"]
@@ -162,7 +162,7 @@ class WatchTask:
                 watcher.follow(target.installed)
 
     async def _generate(self, wish: Wish) -> RunTask:
-        """Run what a wish asks for, as one generation."""
+        """Run what a wish asks for, as one generation. The first one ends the watch where no change can repair the command."""
         self._generation += 1
         self._newest = wish
         changed = sorted(wish.changed)
@@ -176,6 +176,10 @@ class WatchTask:
         task = self._current = RunTask(self._services, Run(run=self.run, request=self._wanted_by(wish)), part)
         await task.execute()
         self._current = None
+        if wish.cause == "start" and isinstance(task.fault, UsageError):
+            self._fault = task.fault
+            self.cancel(task.fault.message)
+            return task
         self._ran = list(part.tests)
         assert part.completed is not None
         for target in task.targets:

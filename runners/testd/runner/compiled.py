@@ -1,0 +1,46 @@
+"""Compiled code that only seems to be that of its source. Runs in stems and workers.
+
+The interpreter, and pytest for what it rewrites, take compiled code for fresh when source and code agree in size and in
+the second of the last change. Who edits a file twice within a second, without changing its size, gets the first text
+for ever. Both files have finer times: code written before its source's last change was made of something else.
+"""
+
+import contextlib
+import os
+import sys
+from importlib.util import cache_from_source
+from typing import Any, Iterable, List, Optional
+
+__all__ = ["caches_of", "drop_stale"]
+
+
+def caches_of(source: str) -> "List[str]":
+    """Return where the interpreter, and this pytest if it is loaded, keep the compiled code of a source file."""
+    cached = cache_from_source(source)
+    version = getattr(sys.modules.get("pytest"), "__version__", None)
+    return [cached, f"{cached[: -len('.pyc')]}-pytest-{version}.pyc"] if version else [cached]
+
+
+def drop_stale(name: str, path: "Optional[Iterable[Any]]", root: str) -> None:
+    """Remove compiled code that is older than the source file below `root` from which a module is to be loaded.
+
+    `path` is where the module is looked for, None for `sys.path`; `root` ends with a slash. What is installed there is
+    left alone. Called for each module that is imported: no objects.
+    """
+    last = name.rpartition(".")[2]
+    for entry in sys.path if path is None else path:
+        if not isinstance(entry, str):
+            continue
+        folder = (entry if entry[:1] == "/" else os.path.abspath(entry)) + "/"
+        if folder.startswith(root) and "-packages/" not in folder:
+            _drop_stale(f"{folder}{last}.py")
+            _drop_stale(f"{folder}{last}/__init__.py")
+
+
+def _drop_stale(source: str) -> None:
+    with contextlib.suppress(OSError, NotImplementedError):  # nothing there, not ours to remove, no caches at all
+        changed = os.stat(source).st_mtime_ns
+        for cached in caches_of(source):
+            with contextlib.suppress(OSError):
+                if os.stat(cached).st_mtime_ns <= changed:
+                    os.unlink(cached)
