@@ -135,10 +135,14 @@ class FinishWorker(Message, frozen=True, kw_only=True):
 
 
 class StopWorker(Message, frozen=True, kw_only=True):
-    """End now, with pytest's own interruption where user code lets it: ask, wait `grace` seconds, kill."""
+    """End now, with pytest's own interruption where user code lets it: ask, wait `grace` seconds, kill.
+
+    A `patient` one lets the test that runs come to its end, for as long as its time limit allows.
+    """
 
     worker: int  # its number
     grace: float = 1.0  # seconds
+    patient: bool = False
 
 
 class SyncFiles(Message, frozen=True, kw_only=True):

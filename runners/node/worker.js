@@ -87,12 +87,13 @@ class Worker {
 
   // ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Ask it to stop; end it when the grace (seconds) is over. */
-  stop(grace) {
+  /** Ask it to stop behind the test that runs; end it when the grace (seconds) is over, unless there is patience. */
+  stop(grace, patient) {
     if (this._endAt) return;
+    this.seat.tell({ type: 'Stop' });
+    if (patient) return;
     this._cause = 'stopped';
     this._endAt = now() + grace * 1e3;
-    this.seat.tell({ type: 'Stop' });
   }
 
   /** Look at its deadlines. */

@@ -75,8 +75,8 @@ class Workers {
     this._workers.get(worker)?.seat.tell({ type: 'Finish' });
   }
 
-  stop({ worker, grace = 1 }) {
-    this._workers.get(worker)?.stop(grace);
+  stop({ worker, grace = 1, patient = false }) {
+    this._workers.get(worker)?.stop(grace, patient);
   }
 
   // ── what becomes of them ─────────────────────────────────────────────────────────────────────────────────────────

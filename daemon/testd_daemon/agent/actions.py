@@ -34,9 +34,10 @@ class Finish(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """End a worker now."""
+    """End a worker now; a patient one behind the test that it runs."""
 
     worker: int
+    patient: bool = False
 
 
 class Settle(msgspec.Struct, frozen=True):

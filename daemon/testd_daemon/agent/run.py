@@ -4,6 +4,9 @@
 
 A target that cannot be used is reported, and hides nothing of the others. What goes wrong ends the run with the reason;
 it never ends the agent.
+
+A run that was superseded lets tests go on that what has changed does not affect. It is `released` when nothing else of
+it is left: then another run may follow, while these come to their end.
 """
 
 from __future__ import annotations
@@ -11,30 +14,43 @@ from __future__ import annotations
 import os
 import time
 import traceback
+from collections.abc import Collection as Names
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import anyio
 
 from testd_daemon.agent.reporter import Sink
-from testd_daemon.agent.target_task import Result, Services, TargetTask
+from testd_daemon.agent.target_task import Orders, Result, Services, TargetTask
 from testd_daemon.agent.verdicts import exit_code
-from testd_daemon.config import resolve
+from testd_daemon.config import Target, resolve
 from testd_daemon.config.targets import choose
 from testd_daemon.errors import TestdError, UsageError
 from testd_protocol.messages import Notice, Planned, Profile, Run, RunCompleted, RunRequest, TargetUnavailable
 
-__all__ = ["RunTask"]
+__all__ = ["Lingering", "RunTask"]
+
+
+class Lingering(NamedTuple):
+    """A test that goes on although its run was superseded."""
+
+    wanted: str  # the target, as the configuration or the command line calls it
+    target: str
+    test: str
 
 
 class RunTask:
     """The task of one run."""
 
-    def __init__(self, services: Services, run: Run, reporter: Sink) -> None:
-        """Take the instructions."""
+    def __init__(
+        self, services: Services, run: Run, reporter: Sink, owed: Mapping[str, Names[str] | None] | None = None
+    ) -> None:
+        """Take the instructions. `owed`: tests that are to run although nothing affects them, by target; None: all."""
         self.run = run.run
         self._services = services
         self._request: RunRequest = run.request
         self._finished = set(run.finished)
+        self._owed = owed or {}
         self._earlier = dict(run.counts)
         self._reporter = reporter
         self._require = run.request.require
@@ -44,6 +60,8 @@ class RunTask:
         self._results: dict[TargetTask, Result] = {}
         self._began, self._began_at = time.monotonic(), time.time()
         self.fault: TestdError | None = None  # what ended it before any test
+        self.released = anyio.Event()
+        self.ended = anyio.Event()
 
     @property
     def at_work(self) -> bool:
@@ -61,6 +79,27 @@ class RunTask:
         for target in self._targets:
             target.cancel(self._cancelled)
 
+    def supersede(self, reason: str) -> None:
+        """End early, but let tests that run now come to their end where nothing that has changed affects them."""
+        self._cancelled = self._cancelled or reason
+        for target in self._targets:
+            target.supersede(reason)
+
+    @property
+    def reason(self) -> str:
+        """Why it was to end early; empty where it was not."""
+        return self._cancelled
+
+    @property
+    def lingering(self) -> list[Lingering]:
+        """The tests that go on although the run was superseded."""
+        return [Lingering(target.wanted, target.name, test) for target in self._targets for test in target.lingering]
+
+    @property
+    def unfinished(self) -> dict[str, list[str] | None]:
+        """The tests that were to run and did not, nor go on, by target; None where it was never known which."""
+        return {target.wanted: target.unfinished for target in self._targets}
+
     async def execute(self) -> None:
         """Carry the run out; the last event is always `RunCompleted`."""
         try:
@@ -73,12 +112,15 @@ class RunTask:
             spans = {target.name: target.spans.seconds for target in self._targets}
             self._reporter.event(Profile(began=self._began_at, ended=time.time(), targets=spans))
         self._reporter.event(completed)
+        self.released.set()
+        self.ended.set()
 
     async def remember(self) -> None:
         """Write the history, after the run."""
         for target in self._targets:
-            if target.remember is not None:
-                await target.remember()
+            remember, target.remember = target.remember, None
+            if remember is not None:
+                await remember()
 
     async def _execute(self) -> RunCompleted:
         request, services = self._request, self._services
@@ -91,7 +133,7 @@ class RunTask:
         chosen = choose(resolved, request.targets)
         self._named = chosen[0].name
         self._targets = [
-            TargetTask(services, self.run, request, target, self._finished, self._reporter, self._planned)
+            TargetTask(services, self._orders(target), self._reporter, self._planned, self._settle)
             for target in chosen
         ]
         if self._cancelled:
@@ -103,9 +145,19 @@ class RunTask:
                 tasks.start_soon(self._one, target, caller)
         return self._complete()
 
+    def _orders(self, target: Target) -> Orders:
+        owed = self._owed.get(target.name, ())
+        return Orders(run=self.run, request=self._request, target=target, finished=self._finished, owed=owed)
+
+    def _settle(self, target: TargetTask, result: Result) -> None:
+        """Take how a target stands, when it has come to its end or as far as a superseded run goes."""
+        self._results[target] = result
+        if len(self._results) == len(self._targets):
+            self.released.set()
+
     async def _one(self, target: TargetTask, caller: Mapping[str, str]) -> None:
         result = await target.execute(caller)
-        self._results[target] = result
+        self._settle(target, result)
         if result.error is not None and len(self._targets) > 1:
             error = result.error
             self._reporter.event(

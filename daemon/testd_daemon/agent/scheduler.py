@@ -5,14 +5,14 @@ it: it runs the last test of a job only when it knows which one follows (the fra
 the later a job is given out, the better the workers end together. A worker that dies costs the test that ran, never the
 others: they go back to the front of the queue.
 
-    events       begin, outcome, job_completed, worker_exited, runner_lost, resume, cancel
+    events       begin, outcome, job_completed, worker_exited, runner_lost, resume, supersede, cancel
     actions      Start, Assign, Finish, Stop, Settle, Complete
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from enum import Enum, auto
 from itertools import count
 from typing import Final
@@ -69,7 +69,7 @@ TABLE = {
 class _Worker:
     """One worker process, from its start to its exit."""
 
-    __slots__ = ("ahead", "bad", "finishing", "jobs", "number", "open", "settled", "slot")
+    __slots__ = ("ahead", "bad", "finishing", "jobs", "lingers", "number", "open", "settled", "slot")
 
     def __init__(self, number: int, slot: int) -> None:
         self.number = number
@@ -80,6 +80,7 @@ class _Worker:
         self.settled = 0
         self.bad = 0
         self.finishing = False
+        self.lingers = False  # it stops behind the test that it runs
 
 
 class Scheduler:
@@ -133,6 +134,20 @@ class Scheduler:
         """Tell whether a worker has tests without an outcome."""
         worker = self._workers.get(number)
         return worker is not None and any(self._open_tests(tests) for _, tests in worker.jobs)
+
+    @property
+    def running(self) -> list[int]:
+        """The tests that workers run now."""
+        return [test for worker in self._workers.values() if (test := self._running(worker)) is not None]
+
+    @property
+    def lingering(self) -> bool:
+        """Whether nothing is left but workers that stop behind the tests that they run."""
+        return (
+            self.state is State.STOPPING
+            and bool(self._workers)
+            and all(worker.lingers for worker in self._workers.values())
+        )
 
     def slot_of(self, job: int) -> int:
         """Return the slot of the worker that has a job."""
@@ -235,7 +250,7 @@ class Scheduler:
         actions: list[Action] = []
         jobs: list[Sequence[int]] = []
         for worker in self._workers.values():
-            running = next((test for _, job in worker.jobs for test in job if self._plan.is_open(test)), None)
+            running = self._running(worker)
             if running is not None:
                 actions += self._suspect(running, worker.slot, reason)
             jobs += self._take_back(worker)
@@ -259,9 +274,24 @@ class Scheduler:
 
     def cancel(self, reason: str) -> list[Action]:
         """The client does not want the rest."""
-        if self.state in (State.DONE, State.STOPPING):
-            return []
-        return self._stop(reason, None)
+        if self.state is State.STOPPING:
+            return self._hurry(())
+        return [] if self.state is State.DONE else self._stop(reason, None)
+
+    def supersede(self, reason: str, valid: Container[int]) -> list[Action]:
+        """What has not begun is for another run, and what runs is stopped unless it is among the `valid` ones."""
+        if self.state is State.STOPPING:
+            return self._hurry(valid)
+        return [] if self.state is State.DONE else self._stop(reason, None, valid)
+
+    def _hurry(self, valid: Container[int]) -> list[Action]:
+        """Wait no longer for tests that are not among these."""
+        actions: list[Action] = []
+        for worker in self._workers.values():
+            if worker.lingers and self._running(worker) not in valid:
+                worker.lingers = False
+                actions.append(Stop(worker.number))
+        return actions
 
     def widen(self, workers: int) -> list[Action]:
         """There is room for more workers than before. There is never less: who works is not sent away."""
@@ -327,8 +357,11 @@ class Scheduler:
         self._futile = 0 if worker.settled else self._futile + 1
         return []
 
-    def _stop(self, reason: str, by: _Worker | None) -> list[Action]:
-        """Stop every worker. The one whose own failures reached the limit stops by itself, and in order."""
+    def _stop(self, reason: str, by: _Worker | None, valid: Container[int] = ()) -> list[Action]:
+        """Stop every worker, patiently where it runs one of the `valid` tests.
+
+        The one whose own failures reached the limit stops by itself, and in order.
+        """
         self._machine.advance(Event.STOP)
         self.reason = self.reason or reason
         self._queue.clear()
@@ -339,7 +372,8 @@ class Scheduler:
                     worker.finishing = True
                     actions.append(Finish(worker.number))
             else:
-                actions.append(Stop(worker.number))
+                worker.lingers = self._running(worker) in valid
+                actions.append(Stop(worker.number, patient=worker.lingers))
         return actions or self._end_if_idle()
 
     def _give_up(self, reason: str, exit: Exit | None) -> list[Action]:  # noqa: A002
@@ -401,6 +435,10 @@ class Scheduler:
     def _open_tests(self, tests: Iterable[int]) -> tuple[int, ...]:
         is_open = self._plan.is_open
         return tuple([test for test in tests if is_open(test)])
+
+    def _running(self, worker: _Worker) -> int | None:
+        """Return the test that a worker runs: the first of its tests that is open."""
+        return next((test for _, job in worker.jobs for test in job if self._plan.is_open(test)), None)
 
     def _free_slot(self) -> int:
         taken = {worker.slot for worker in self._workers.values()}

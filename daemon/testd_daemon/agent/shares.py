@@ -29,7 +29,9 @@ class Shares:
         self._members.append(member)
 
     def leave(self, member: Member) -> None:
-        """Make room for the others."""
+        """Make room for the others, unless that is done or there was no part in it."""
+        if member not in self._members:
+            return
         self._members.remove(member)
         for other in list(self._members):
             other.widen()

@@ -6,7 +6,7 @@ user is to see goes to the reporter. `wake` tells the run's task that something 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal
 
 import anyio
@@ -82,6 +82,7 @@ class TargetRun:
         self._index: Sequence[int] = ()  # position → index in the runner's collection
         self._position: dict[int, int] = {}
         self._slots: dict[int, int] = {}
+        self._cancelled: list[str] = []
 
     @property
     def stopping(self) -> bool:
@@ -105,6 +106,28 @@ class TargetRun:
             self._perform(self._scheduler.resume())
         if runner.gone.is_set() and not self.done:  # it ended before it knew whom to tell
             self.runner_lost(runner.lost)
+
+    @property
+    def running(self) -> list[str]:
+        """The tests that run now."""
+        return [self.plan.ids[position] for position in self._scheduler.running]
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The tests that have no outcome and do not run."""
+        running = set(self._scheduler.running)
+        return [*self._cancelled, *(self.plan.ids[n] for n in self.plan.unsettled() if n not in running)]
+
+    @property
+    def lingering(self) -> bool:
+        """Whether nothing is left but tests that were superseded and are valid."""
+        return self._scheduler.lingering
+
+    def supersede(self, reason: str, valid: Container[str]) -> None:
+        """Stop, but let those of these tests that run now come to their end."""
+        positions = [position for position in self._scheduler.running if self.plan.ids[position] in valid]
+        self._perform(self._scheduler.supersede(reason, positions))
+        self.wake.set()
 
     def cancel(self, reason: str) -> None:
         """Stop; what has not run is cancelled."""
@@ -156,7 +179,7 @@ class TargetRun:
         self._perform(self._scheduler.worker_exited(message.worker, end))
         if self._scheduler.adrift and not drifting:
             self._notice("warning", "a process of the runner ended; the rest is collected again", end.stderr)
-        if self.stranded:
+        if self.stranded or self.lingering:
             self.wake.set()
 
     def _note_end(self, message: WorkerExited, slot: int, position: int | None) -> None:
@@ -218,7 +241,7 @@ class TargetRun:
                 case Finish():
                     messages.append(FinishWorker(worker=action.worker))
                 case Stop():
-                    messages.append(StopWorker(worker=action.worker, grace=GRACE))
+                    messages.append(StopWorker(worker=action.worker, grace=GRACE, patient=action.patient))
                     self.wake.set()
                 case Settle():
                     self._settle(action)
@@ -265,7 +288,9 @@ class TargetRun:
     ) -> None:
         test = self.plan.ids[position]
         self._reporter.row(Row(test, self._target, verdict, duration, memory, slot, detail))  # type: ignore[arg-type]  # a Verdict
-        if verdict != "cancelled":
+        if verdict == "cancelled":
+            self._cancelled.append(test)
+        else:
             self.records.append(TestRecord(test, verdict, duration, detail.message if detail is not None else ""))
 
 

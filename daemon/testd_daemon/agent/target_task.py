@@ -11,7 +11,10 @@ import contextlib
 import math
 import time
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Collection as Names
+from functools import partial
 from typing import Final
 
 import anyio
@@ -19,7 +22,8 @@ import msgspec
 
 from testd.runner.processes import processors
 from testd_daemon.agent import jobs
-from testd_daemon.agent.affected import Affected, Facts, Selection, in_order, summary
+from testd_daemon.agent.affected import Affected, Facts
+from testd_daemon.agent.chooser import Chooser, narrowed
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.generations import Stamping
 from testd_daemon.agent.history import History, Known, RunRecord, TestRecord
@@ -29,7 +33,7 @@ from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.runner import Runner
 from testd_daemon.agent.scheduler import Scheduler
-from testd_daemon.agent.selection import Argument, concerns, parse, select
+from testd_daemon.agent.selection import Argument, parse
 from testd_daemon.agent.shares import Shares
 from testd_daemon.agent.spans import Spans
 from testd_daemon.agent.spec import Spec
@@ -41,7 +45,7 @@ from testd_daemon.config import Settings, Target
 from testd_daemon.errors import Bug, TestdError, Unreachable
 from testd_protocol.messages import CollectError, Notice, Preparing, Row, RunRequest, TargetReady
 
-__all__ = ["Forecast", "Result", "Services", "TargetTask"]
+__all__ = ["Forecast", "Orders", "Result", "Services", "TargetTask"]
 
 #: Seconds for workers to end that were told to; after that their runner is killed.
 STOP_DEADLINE: Final = 5.0
@@ -83,40 +87,53 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     unaffected: bool = False  # it was to run what is affected, and nothing is
 
 
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
+    """What a target is to do."""
+
+    run: str
+    request: RunRequest
+    target: Target
+    #: They have their outcome, or get it from another run; each behind its target and a null byte.
+    finished: Names[str] = ()
+    owed: Names[str] | None = ()  # ids that are to run although nothing affects them; None: all
+
+
 class TargetTask:
     """The task of one target."""
 
     def __init__(
-        self,
-        services: Services,
-        run: str,
-        request: RunRequest,
-        target: Target,
-        finished: set[str],
-        reporter: Sink,
-        planned: Callable[[], None],
-    ) -> None:
-        """Take what the run asks for; `planned` is called once `forecast` is there."""
+        self, services: Services, orders: Orders, reporter: Sink, planned: Callable[[], None],
+        parted: Callable[[TargetTask, Result], None],
+    ) -> None:  # fmt: skip
+        """Take what the run asks for.
+
+        `planned` is called once `forecast` is there, `parted` when it was superseded and nothing is left to do but
+        tests that go on.
+        """
+        target = orders.target
+        self.wanted = target.name  # as the configuration or the command line calls it
         self.name = target.name
         self.forecast: Forecast | None = None
         self.collected: tuple[list[str], Callable[[str], bool]] | None = None  # ids there are, and in which files
         self.installed: list[str] = []  # folders on this machine into which what is installed comes
         self.remember: Callable[[], Awaitable[None]] | None = None  # writes the history, after the run
         self._services = services
-        self._run = run
-        self._request = request
+        self._run = orders.run
+        self._request = orders.request
         self._settings: Settings = target.settings
-        self._wanted = target
-        self._finished = finished
+        self._orders = orders
+        self._finished = orders.finished
         self._reporter = reporter
         self._planned = planned
+        self._parted = parted
+        self._apart = False  # it was told so
+        self._superseded = ""  # why, until it is decided what goes on
+        self._counted: Counter[str] = Counter()
         self._scope = anyio.CancelScope()
         self._cancelled = ""
         self._interrupted = False
         self._target: TargetRun | None = None
-        self._selection: Selection | None = None  # what is affected
         self._loaded_from = 0  # wall clock, ns: nothing was loaded for it, or found to be fresh, before
-        self._unaffected = False  # nothing is, and so there is nothing to do
         self._strangers: set[str] = set()  # folders outside that the run was told of
         self._most = 1  # workers that would be of use
         self._room = 1  # workers that all targets on its machine may have together
@@ -134,6 +151,26 @@ class TargetTask:
             self._target.cancel(reason)
         else:
             self._scope.cancel()
+
+    def supersede(self, reason: str) -> None:
+        """End early, but let those tests that run now come to their end that nothing which has changed affects."""
+        if self._target is None:
+            self.cancel(reason)
+        elif not self._cancelled:
+            self._superseded, self._interrupted = reason, True
+            self._target.wake.set()
+
+    @property
+    def lingering(self) -> list[str]:
+        """The tests that go on although the run was superseded."""
+        return self._target.running if self._target is not None and self._target.lingering else []
+
+    @property
+    def unfinished(self) -> list[str] | None:
+        """The tests that were to run and did not, nor go on; None where it was never known which."""
+        if self._target is None:
+            return None if self.forecast is None else []
+        return self._target.unfinished
 
     def widen(self) -> None:
         """Use processors that others have left."""
@@ -155,7 +192,7 @@ class TargetTask:
 
     async def _execute(self, caller: Mapping[str, str]) -> Result:
         services, request = self._services, self._request
-        spec = await services.specs.of(self._wanted, caller, request.python, self._tell, fresh=request.fresh)
+        spec = await services.specs.of(self._orders.target, caller, request.python, self._tell, fresh=request.fresh)
         self.name = spec.target
         self.spans.mark("target")
         arguments: Sequence[Argument] = parse(request.paths, request.cwd, services.workspace) or parse(
@@ -163,19 +200,21 @@ class TargetTask:
         )
         known = await services.history.known(spec.target)
         self.spans.mark("history")
-        if request.affected:
-            self._selection = await services.affected.select(spec.target, spec.beside_files(), request.since)
-            files = self._selection.files(known.verdicts, known.failing())
+        chooser = Chooser(services.workspace, request, self.name, self._reporter)
+        if request.affected and self._orders.owed is not None:
+            chooser.owed = self._orders.owed
+            chooser.selection = await services.affected.select(spec.target, spec.beside_files(), request.since)
+            files = chooser.files(known)
             if files == []:
                 return self._untouched()
-            arguments = _narrowed(files, arguments)
+            arguments = narrowed(files, arguments)
             self.spans.mark("affected")
         self._loaded_from = time.time_ns()
         async with provide(
             services.pool, spec, arguments, self._settings, fresh=request.fresh, tell=self._prepare
         ) as provision:
             self.spans.take(provision.spans)
-            return await self._on(spec, arguments, known, provision)
+            return await self._on(spec, arguments, known, provision, chooser)
 
     def _untouched(self) -> Result:
         """End before anything is collected: no test is affected, and no file may have new ones."""
@@ -191,19 +230,16 @@ class TargetTask:
 
     # ── what is to run ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _on(self, spec: Spec, arguments: Sequence[Argument], known: Known, provision: Provision) -> Result:
+    async def _on(
+        self, spec: Spec, arguments: Sequence[Argument], known: Known, provision: Provision, chooser: Chooser
+    ) -> Result:
         runner, collection = provision.runner, provision.collection
-        chosen, deselected = await self._choose(runner, collection, arguments, known)
+        chosen, deselected = await chooser.choose(runner, collection, arguments, known)
         self.spans.mark("select")
         self.installed = runner.installed() if spec.launcher not in ("docker", "ssh") else []
         known.keep(collection.ids, lambda file: collection.has_looked_at(file) and not collection.is_broken(file))
         self.collected = [*collection.ids, *(error.id for error in collection.errors)], collection.has_looked_at
-        errors = [
-            error
-            for error in collection.errors
-            if concerns(collection.path_of(error.id), arguments)
-            and (not self._request.patterns or _matches(error.id, self._request.patterns))
-        ]
+        errors = chooser.errors(collection, arguments)
         alone = spec.mode == "bin" or not collection.forkable
         plan = Plan([collection.ids[index] for index in chosen])
         left = [n for n, test in enumerate(plan.ids) if f"{spec.target}\0{test}" not in self._finished]
@@ -223,23 +259,31 @@ class TargetTask:
             )  # fmt: skip
             self._planned()
             records = self._report_errors(errors, spec.target)
+            conclude = partial(self._conclude, spec, provision, known, len(plan) + len(errors), chooser.unaffected)
             self._target = self._schedule(spec, plan, cut, durations, left, collection, runner, workers, alone=alone)
             if self._cancelled:
                 self._target.cancel(self._cancelled)
             elif self._maxfail(collection) and len(records) >= self._maxfail(collection):
                 self._target.cancel(f"stopped after {len(records)} collection error{'s' * (len(records) != 1)}")
             self.spans.mark("plan")
-            await self._carry_out(self._target, spec, arguments, provision, chosen, alone=alone)
+            if not self._target.done:
+                self._target.attach(runner, collection, chosen, alone=alone)
+            while not self._target.done:
+                await self._go_on(self._target, spec, arguments, provision)
+                if self._target.lingering and not self._apart:
+                    self._part(conclude(self._target, records))
             self.spans.work(self._target.clock, most=workers)
             for text in provision.strangers.told(self._strangers):  # what tests themselves have loaded
                 self._tell(text)
         finally:
-            if self._local:
-                self._services.shares.leave(self)
-        stamping = Stamping(self._services.workspace, self._services.history, self._services.affected)
-        if provision.held:  # else its last runner could not be replaced, and told nothing more
-            self._services.affected.hand_over(self._facts(spec, self._target, provision), stamping.learned)
-        return self._complete(self._target, records, len(plan) + len(errors), known, stamping)
+            self._services.shares.leave(self)
+        return conclude(self._target, records)
+
+    def _part(self, result: Result) -> None:
+        """Leave the room to others: what is left are single tests that go on."""
+        self._apart = True
+        self._services.shares.leave(self)
+        self._parted(self, result)
 
     def _facts(self, spec: Spec, target: TargetRun, provision: Provision) -> Facts:
         """Return what the run told of its tests."""
@@ -311,52 +355,6 @@ class TargetTask:
         )  # fmt: skip
         return TargetRun(spec.target, plan, scheduler, self._reporter, limits)
 
-    async def _choose(
-        self, runner: Runner, collection: Collection, arguments: Sequence[Argument], known: Known
-    ) -> tuple[list[int], int]:
-        """Return the indexes of the tests that are meant, and how many were left out by an expression."""
-        chosen = (
-            select(arguments, collection.index, collection.ids, collection.lines, collection.broken)
-            if arguments
-            else list(range(len(collection.ids)))
-        )
-        deselected = collection.deselected
-        if self._request.patterns:
-            kept = [n for n in chosen if _matches(collection.ids[n], self._request.patterns)]
-            deselected += len(chosen) - len(kept)
-            chosen = kept
-        if self._request.keyword:
-            wanted = set(await runner.select(collection, self._request.keyword))
-            kept = [index for index in chosen if index in wanted]
-            deselected += len(chosen) - len(kept)
-            chosen = kept
-        if self._request.last_failed:
-            failing = known.failing()
-            kept = [n for n in chosen if collection.ids[n] in failing or jobs.file_of(collection.ids[n]) in failing]
-            text = "no previously failed tests, all are run"
-            if kept or any(error.id in failing for error in collection.errors):
-                text = f"{len(kept)} previously failed test{'s' * (len(kept) != 1)}"
-                deselected += len(chosen) - len(kept)
-                chosen = kept
-            self._reporter.event(Notice(level="info", text=f"--last-failed: {text}", target=self.name))
-        if self._selection is not None:
-            kept = self._affected(collection, chosen, known)
-            deselected += len(chosen) - len(kept)
-            chosen = kept
-        return chosen, deselected
-
-    def _affected(self, collection: Collection, chosen: Sequence[int], known: Known) -> list[int]:
-        """Return those that are affected or have failed: files with failed tests first, then the quickest."""
-        assert self._selection is not None
-        failing = known.failing()
-        reasons = {n: self._selection.reason(collection.ids[n], failing, collection.root) for n in chosen}
-        kept = [n for n, reason in reasons.items() if reason is not None]
-        self._unaffected = bool(chosen) and not kept
-        text, detail = summary(self._services.workspace, [found for found in reasons.values() if found], len(chosen))
-        self._reporter.event(Notice(level="info", text=text, detail=detail, target=self.name))
-        order = in_order([collection.ids[n] for n in kept], failing, jobs.Durations(known.durations))
-        return [kept[position] for position in order]
-
     def _announce(self, spec: Spec, provision: Provision, workers: int, *, alone: bool) -> None:
         collection, runner = provision.collection, provision.runner
         if alone and spec.mode == "worker":
@@ -385,29 +383,30 @@ class TargetTask:
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _carry_out(
-        self,
-        target: TargetRun,
-        spec: Spec,
-        arguments: Sequence[Argument],
-        provision: Provision,
-        chosen: Sequence[int],
-        *,
-        alone: bool,
+    async def _go_on(
+        self, target: TargetRun, spec: Spec, arguments: Sequence[Argument], provision: Provision
     ) -> None:
-        """See the schedule through, on as many runners as it takes."""
-        if not target.done:
-            target.attach(provision.runner, provision.collection, chosen, alone=alone)
-        while not target.done:
-            await self._wait(target, provision.runner)
-            if target.stranded:
-                await self._replace(target, spec, arguments, provision)
+        """Wait until the schedule needs something, and see to it."""
+        await self._wait(target, provision.runner)
+        if target.stranded:
+            await self._replace(target, spec, arguments, provision)
+        if self._superseded:
+            await self._keep_valid(target, spec, provision.collection.root)
+
+    async def _keep_valid(self, target: TargetRun, spec: Spec, root: str) -> None:
+        """Stop what was superseded, but for tests that run now and that nothing which has changed affects."""
+        reason, self._superseded = self._superseded, ""
+        valid: list[str] = []
+        if spec.launcher not in ("docker", "ssh"):  # there the next run could not bring its files beside them
+            selection = await self._services.affected.select(spec.target, spec.beside_files())
+            valid = [test for test in target.running if selection.reason(test, root=root) is None]
+        target.supersede(reason, valid)
 
     async def _wait(self, target: TargetRun, runner: Runner) -> None:
         """Wait until the schedule is done, stranded or stopping; a stop has a deadline."""
-        if target.stopping:
+        if target.stopping and not target.lingering:
             with anyio.move_on_after(STOP_DEADLINE) as deadline:
-                while not target.done:
+                while not (target.done or target.lingering):
                     await target.wake.wait()
                     target.wake = anyio.Event()
             if deadline.cancelled_caught:
@@ -446,41 +445,32 @@ class TargetTask:
                 break
         return await provision.renew(spec, arguments)
 
-    def _complete(
-        self, target: TargetRun, errors: list[TestRecord], selected: int, known: Known, stamping: Stamping
-    ) -> Result:
-        counts = dict(target.plan.counts)
-        for error in errors:
-            if f"{self.name}\0{error.test}" not in self._finished:
-                counts[error.verdict] = counts.get(error.verdict, 0) + 1
+    def _conclude(
+        self, spec: Spec, provision: Provision, known: Known, selected: int, unaffected: bool,
+        target: TargetRun, errors: list[TestRecord],
+    ) -> Result:  # fmt: skip
+        """Hand over what the tests told that have run since the last time, and return how all of them stand."""
+        stamping = Stamping(self._services.workspace, self._services.history, self._services.affected)
+        if provision.held:  # else its last runner could not be replaced, and told nothing more
+            self._services.affected.hand_over(self._facts(spec, target, provision), stamping.learned)
+        counts = Counter(target.plan.counts)
+        counts.update(error.verdict for error in errors if f"{self.name}\0{error.test}" not in self._finished)
         interrupted = self._interrupted or "stopped from inside" in target.reason
-        mended = [
-            TestRecord(file, "passed", 0.0, "")
-            for file in {jobs.file_of(record.test) for record in target.records}
-            if known.verdicts.get(file) in BAD
-        ]
-        code = exit_code(
-            counts, selected=selected + self._unaffected, interrupted=interrupted, broken=target.broken
-        )
+        code = exit_code(counts, selected=selected + unaffected, interrupted=interrupted, broken=target.broken)
+        records = [*([] if self._apart else errors), *_mended(target.records, known), *target.records]
         record = RunRecord(
-            self._run, self.name, self._began_at, time.monotonic() - self._began, code, counts,
-            [*errors, *mended, *target.records],
+            self._run, self.name, self._began_at, time.monotonic() - self._began, code, dict(counts - self._counted),
+            records,
         )  # fmt: skip
-        self.remember = lambda: stamping.record(record)
+        self.remember = partial(stamping.record, record)
+        self._counted, target.records = counts, []
         return Result(
-            target=self.name, counts=counts, selected=selected, interrupted=interrupted, broken=target.broken,
-            reason=target.reason, unaffected=self._unaffected,
+            target=self.name, counts=dict(counts), selected=selected, interrupted=interrupted, broken=target.broken,
+            reason=target.reason, unaffected=unaffected,
         )  # fmt: skip
 
 
-def _narrowed(files: Sequence[str] | None, arguments: Sequence[Argument]) -> Sequence[Argument]:
-    """Return arguments for those files alone, of what the arguments mean, that have to be looked into."""
-    if files is None or not all(argument.folder for argument in arguments):
-        return arguments
-    return [Argument(path, path, folder=False) for path in files if concerns(path, arguments)] or arguments
-
-
-def _matches(test: str, patterns: Sequence[str]) -> bool:
-    """Tell whether the path of a test's file has one of these in it."""
-    file = jobs.file_of(test)
-    return any(pattern in file for pattern in patterns)
+def _mended(records: Sequence[TestRecord], known: Known) -> list[TestRecord]:
+    """Return records for the files whose collection failed the last time, and whose tests have run now."""
+    files = {jobs.file_of(record.test) for record in records}
+    return [TestRecord(file, "passed", 0.0, "") for file in files if known.verdicts.get(file) in BAD]

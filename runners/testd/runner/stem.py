@@ -35,7 +35,8 @@ from testd.runner.worker import Worker, finish_process
 __all__ = ["Stem", "start"]
 
 _PAGE = 5000  # tests in one `Collected` message
-_IDLE = 0.2  # seconds without anything to do, workers included, before a collected stem uses its leisure
+_IDLE = 0.2  # seconds without anything to do before a collected stem uses its leisure
+_BESIDE = 0.5  # the same while workers run
 
 
 def start(kind: str, descriptors: List[int]) -> Command:
@@ -237,7 +238,9 @@ class Stem:
         while True:
             if not self.channel.pending:
                 due = self._rehearsals.patience()
-                patience = 0 if self._owing else None if self._children else self._patience
+                patience = 0 if self._owing else self._patience
+                if patience is not None and self._children and not self._owing:
+                    patience = max(patience, _BESIDE)
                 sources = {**self._callers.sources, **self._rehearsals.sources}
                 watched = [self.channel.fileno(), self._wake, *sources]
                 ready, _, _ = select.select(watched, [], [], patience if due is None else due)

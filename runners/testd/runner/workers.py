@@ -85,12 +85,13 @@ class Workers:
             worker.send(dict(message, descriptors=0))
 
     def stop(self, message: "Dict[str, Any]") -> None:
-        """Ask a worker to stop; what does not is interrupted, then killed."""
+        """Ask a worker to stop; what does not is interrupted, then killed, unless the agent is patient."""
         worker = self._workers.get(message["worker"])
         if worker is not None:
             self._slots.stop(worker.slot)
             worker.send({"type": "FinishWorker", "worker": message["worker"], "descriptors": 0})
-            worker.stop_at(time.monotonic(), message.get("grace", 1.0))
+            if not message.get("patient"):
+                worker.stop_at(time.monotonic(), message.get("grace", 1.0))
 
     # ── what becomes of them ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -175,6 +175,33 @@ def test_cancel_stops_every_worker_and_cancels_the_rest() -> None:
     assert plan.counts == {"passed": 2, "cancelled": 1}
 
 
+def test_supersede_lets_valid_tests_come_to_their_end() -> None:
+    plan, scheduler = schedule([[0, 1], [2, 3], [4]], workers=2)
+    scheduler.begin()
+    assert scheduler.running == [0, 2]
+    assert scheduler.supersede("changed", [2, 3]) == [Stop(1), Stop(3, patient=True)]
+    assert not scheduler.lingering
+    assert scheduler.worker_exited(1, DONE) == []
+    assert scheduler.lingering
+    assert scheduler.outcome(4, 2, "passed") == ()
+    assert scheduler.worker_exited(3, DONE) == [
+        *(Settle(n, "cancelled", reason="changed") for n in (0, 1, 3, 4)),
+        Complete("changed"),
+    ]
+    assert plan.counts == {"passed": 1, "cancelled": 4}
+
+
+@pytest.mark.parametrize("end", ["supersede", "cancel"])
+def test_who_goes_on_is_stopped_by_what_comes_next(end: str) -> None:
+    _, scheduler = schedule([[0], [1]], workers=2)
+    scheduler.begin()
+    scheduler.supersede("changed", [0, 1])
+    assert scheduler.lingering
+    actions = scheduler.cancel("enough") if end == "cancel" else scheduler.supersede("again", [1])
+    assert actions == [Stop(1), Stop(3)] if end == "cancel" else [Stop(1)]
+    assert scheduler.cancel("enough") == ([] if end == "cancel" else [Stop(3)])
+
+
 def test_cancel_before_the_beginning() -> None:
     plan, scheduler = schedule([[0]])
     assert scheduler.cancel("never mind") == [Settle(0, "cancelled", reason="never mind"), Complete("never mind")]

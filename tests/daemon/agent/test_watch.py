@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from agent_driver import AgentDriver, RunResult
 
-from testd_protocol.messages import GenerationStarted, Output, RunCompleted, Standing, Steer
+from testd_protocol.messages import GenerationStarted, Output, RunCompleted, Standing, Started, Steer
 
 Make = Callable[..., Path]
 StartAgent = Callable[..., Any]
@@ -22,7 +22,7 @@ SLOW = """
 import pathlib, time
 def test_slow():
     deadline = time.monotonic() + 60
-    while not pathlib.Path("go").exists():
+    while not pathlib.Path({go!r}).exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 """
@@ -98,7 +98,7 @@ def test_tests_that_are_removed_do_not_stand(project: Make, agent: StartAgent) -
 
 
 def test_a_change_supersedes_what_runs(project: Make, agent: StartAgent) -> None:
-    root = project(test_a_py=SLOW, test_b_py="def test_b(): pass\n")
+    root = project(test_a_py=SLOW.format(go="go"), test_b_py="def test_b(): pass\n")
     watch = Watching(agent(root), jobs=1)
     watch.until(GenerationStarted)
     (root / "test_b.py").write_text("def test_b(): assert 0\n")
@@ -111,6 +111,118 @@ def test_a_change_supersedes_what_runs(project: Make, agent: StartAgent) -> None
     while found.completed.reason:  # `go` is a change of its own
         found = watch.generation()
     assert standing(found).counts == {"passed": 1, "failed": 1}
+    watch.end()
+
+
+class Slow:
+    """A watch in whose third generation, of all tests, a slow one runs before three others."""
+
+    def __init__(self, project: Make, agent: StartAgent, tmp_path: Path, **request: Any) -> None:
+        self.go = tmp_path / "go"
+        self.go.touch()
+        text = SLOW.format(go=str(self.go)).replace("import", "import used, ", 1)
+        others = {f"test_{name}_py": f"def test_{name}(): pass\n" for name in "bcd"}
+        self.root = project(test_a_py=text, used_py="", **others)
+        self.watch = Watching(agent(self.root), jobs=1, **request)
+        assert standing(self.watch.generation()).counts == {"passed": 4}
+        self.steer("all")
+        assert set(self.watch.generation().verdicts) == {"test_slow", "test_b", "test_c", "test_d"}
+        self.go.unlink()
+        self.steer("all")
+        assert self.watch.until(Started).events[-1].test == "test_a.py::test_slow"
+
+    def steer(self, what: Any) -> None:
+        self.watch.driver.send(Steer(run=self.watch.run, what=what))
+
+    def edit(self, name: str, text: str) -> RunResult:
+        """Supersede what runs; return the end of it."""
+        (self.root / name).write_text(text)
+        found = self.watch.generation()
+        assert found.completed.reason == f"superseded: {name} changed"
+        return found
+
+    def until_outcome(self, test: str) -> RunResult:
+        return self.watch.driver.follow(
+            self.watch.run, until=lambda found: any(row.test.endswith(f"::{test}") for row in found.rows)
+        )
+
+
+@pytest.fixture
+def slow(project: Make, agent: StartAgent, tmp_path: Path) -> Slow:
+    return Slow(project, agent, tmp_path)
+
+
+def test_what_is_valid_goes_on_behind_a_change(slow: Slow) -> None:
+    """A test of a minute never came to its end while its developer saved a file more often than that."""
+    slow.edit("test_c.py", "def test_c(): assert 0\n")
+    parts = [slow.until_outcome("test_c"), slow.edit("test_d.py", "def test_d(): assert 0\n")]
+    parts.append(slow.until_outcome("test_d"))
+    assert not any("test_slow" in part.verdicts for part in parts)
+    slow.go.touch()
+    rest = slow.watch.generation()
+    verdicts = {test: verdict for part in (*parts, rest) for test, verdict in part.verdicts.items()}
+    assert verdicts == {"test_slow": "passed", "test_b": "passed", "test_c": "failed", "test_d": "failed"}
+    assert rest.completed.counts["passed"] >= 1
+    assert standing(rest).counts == {"passed": 2, "failed": 2}
+    (slow.root / "test_b.py").write_text("def test_b(): assert 1\n")
+    last = slow.watch.generation()
+    assert "test_slow" not in last.verdicts, "its record is from when it came to its end"
+    assert slow.watch.end().completed.exit_code == 1
+
+
+def test_what_a_change_makes_stale_is_stopped(slow: Slow) -> None:
+    slow.edit("test_c.py", "def test_c(): assert 0\n")
+    slow.until_outcome("test_c")
+    slow.edit("used.py", "N = 1\n")
+    assert slow.watch.until(Started).events[-1].test == "test_a.py::test_slow"
+    slow.go.touch()
+    assert slow.watch.generation().verdicts["test_slow"] == "passed"
+    slow.watch.end()
+
+
+@pytest.mark.parametrize("what", ["failed", "filter"])
+def test_who_asks_for_something_else_waits_for_nothing(slow: Slow, what: str) -> None:
+    slow.edit("test_c.py", "def test_c(): assert 0\n")
+    slow.until_outcome("test_c")
+    slow.steer(what)
+    assert slow.watch.generation().completed.reason == "superseded: somebody asked for something else"
+    if what == "filter":  # that is all of it, from its beginning
+        slow.watch.until(Started)
+        slow.go.touch()
+    found = slow.watch.generation()
+    assert ("test_slow" in found.verdicts) is (what == "filter")
+    slow.watch.end()
+
+
+def test_the_end_of_a_watch_ends_what_goes_on(slow: Slow) -> None:
+    slow.edit("test_c.py", "def test_c(): assert 0\n")
+    slow.until_outcome("test_c")
+    assert slow.watch.end().completed.reason == "enough"
+
+
+def test_a_run_of_everything_that_is_superseded_before_it_begins_comes_next(
+    project: Make, agent: StartAgent
+) -> None:
+    """An edit while the first run was being prepared left it at what the edit affected."""
+    root = project(test_a_py="def test_a(): pass\n", test_b_py="def test_b(): pass\n")
+    watch = Watching(agent(root))
+    watch.generation()
+    watch.end()
+    (root / "conftest.py").write_text("import time, pathlib\nwhile pathlib.Path('wait').exists(): time.sleep(0.01)\n")
+    watch = Watching(watch.driver)
+    watch.generation()
+    watch.end()
+    (root / "wait").touch()
+    (root / "conftest.py").write_text((root / "conftest.py").read_text() + "\n")
+    watch = Watching(watch.driver)
+    watch.until(GenerationStarted)
+    (root / "test_b.py").write_text("def test_b(): assert 1\n")
+    assert watch.generation().completed.reason.startswith("superseded")
+    (root / "wait").unlink()
+    found = watch.generation()
+    while found.completed.reason:
+        found = watch.generation()
+    assert set(found.verdicts) == {"test_a", "test_b"}
     watch.end()
 
 

@@ -30,6 +30,7 @@ from testd_protocol.messages import (
     Select,
     Selected,
     Shutdown,
+    Started,
     StartWorker,
     StopWorker,
     Unsupported,
@@ -162,6 +163,18 @@ def test_a_worker_is_stopped_when_it_is_told(launch: Launch) -> None:
         assert exited.cause == "stopped" or exited.completed
         runner.work([ADDS], worker=2)
         assert runner.until(Outcome).verdict == "passed"
+
+
+def test_a_patient_stop_waits_for_the_test_that_runs(launch: Launch) -> None:
+    with launch() as runner:
+        runner.collect()
+        runner.work([HANGS, ADDS], timeout=2.0)
+        runner.until(Started)
+        runner.send(StopWorker(worker=1, grace=0.1, patient=True))
+        before: list[Any] = []
+        exited = runner.until(WorkerExited, before)
+        assert (exited.cause, exited.test) == ("timeout", HANGS), "nothing but its own limit ended it"
+        assert not any(isinstance(message, Outcome) for message in before)
 
 
 @everywhere

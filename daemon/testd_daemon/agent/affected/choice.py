@@ -35,7 +35,7 @@ _MODULES: Final = (".py", ".so", ".pyd")
 class Reason(NamedTuple):
     """Why a test is affected."""
 
-    kind: Literal["new", "part", "unknown", "everything", "shadow", "failed"]
+    kind: Literal["new", "part", "unknown", "everything", "shadow", "failed", "owed"]
     path: str = ""  # absolute
     key: str = ""  # of a part
 

@@ -33,6 +33,8 @@ def describe(reason: Reason, root: str) -> str:
             return "no record of what it uses"
         case "failed":
             return "it did not pass last time"
+        case "owed":
+            return "a change came before it could run"
         case "unknown":
             return f"{path} changed, and it is not known what reads it"
         case "everything":

@@ -3,7 +3,8 @@
     first run → wait for a change, or for somebody who asks → what it affects → wait …
 
 Each turn is a generation, and a run of its own (`run.py`) with a part of the watch's events. Whatever ran to its end in
-a generation stands; what was superseded is still affected, and comes in the next one.
+a generation stands. Where a change supersedes one, tests that run and that it does not affect go on beside the next
+generation, and become a part of it; what had not begun comes in it, behind what is affected.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 
 import anyio
 import msgspec
+from anyio.abc import TaskGroup
 
 from testd_daemon.agent.reporter import Reporter
 from testd_daemon.agent.run import RunTask
@@ -30,6 +32,10 @@ __all__ = ["WatchTask"]
 
 #: Changed files that are named.
 MOST_CHANGED: Final = 20
+
+
+#: Tests that are to run although nothing affects them, by target; None: all.
+Owed = dict[str, "list[str] | None"]
 
 
 class Wish(msgspec.Struct):
@@ -56,6 +62,9 @@ class WatchTask:
         self._ran: list[str] = []  # the tests that ran in it
         self._wanted = anyio.Event()
         self._current: RunTask | None = None
+        self._behind: dict[RunTask, Part] = {}  # earlier ones of which tests go on
+        self._owed: Owed = {}  # what earlier ones had no time for
+        self._moved = anyio.Event()  # something is wanted, or one of those has ended
         self._scope = anyio.CancelScope()
         self._cancelled = ""
         self._fault: TestdError | None = None
@@ -70,10 +79,13 @@ class WatchTask:
     def cancel(self, reason: str) -> None:
         """End the watch."""
         self._cancelled = self._cancelled or reason or "cancelled"
-        if self._current is not None:
-            self._current.cancel(self._cancelled)
-        else:
+        for task in self._at_work():
+            task.cancel(self._cancelled)
+        if self._current is None:
             self._scope.cancel()
+
+    def _at_work(self) -> list[RunTask]:
+        return [*self._behind, *([self._current] if self._current is not None else [])]
 
     def steer(self, message: Steer) -> None:
         """Do what somebody asks for; what is at work is superseded."""
@@ -116,7 +128,9 @@ class WatchTask:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._notice, watcher)
                 with self._scope:
-                    await self._go_on(watcher)
+                    await self._go_on(watcher, tasks)
+                for task in list(self._behind):
+                    await task.ended.wait()
                 tasks.cancel_scope.cancel()
         if self._fault is not None:
             raise self._fault
@@ -145,24 +159,31 @@ class WatchTask:
                 wish.cause = self._wish.cause
         self._wish = wish
         self._wanted.set()
-        if self._current is not None:
-            self._current.cancel(f"superseded: {why}")
+        self._moved.set()
+        for task in self._at_work():
+            if wish.cause == "change":
+                task.supersede(f"superseded: {why}")
+            else:
+                task.cancel(f"superseded: {why}")
 
     # ── generations ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _go_on(self, watcher: Watcher) -> None:
+    async def _go_on(self, watcher: Watcher, tasks: TaskGroup) -> None:
         while not self._cancelled:
             wish, self._wish = self._wish, None
             if wish is None:
                 await self._wanted.wait()
                 continue
             self._wanted = anyio.Event()
-            task = await self._generate(wish)
+            task = await self._generate(wish, tasks)
             for target in task.targets:
                 watcher.follow(target.installed)
 
-    async def _generate(self, wish: Wish) -> RunTask:
-        """Run what a wish asks for, as one generation. The first one ends the watch where no change can repair the command."""
+    async def _generate(self, wish: Wish, tasks: TaskGroup) -> RunTask:
+        """Run what a wish asks for, as one generation.
+
+        The first one ends the watch where no change can repair the command.
+        """
         self._generation += 1
         self._newest = wish
         changed = sorted(wish.changed)
@@ -173,24 +194,58 @@ class WatchTask:
             )
         )  # fmt: skip
         part = Part(self._reporter, self._standings, self._generation)
-        task = self._current = RunTask(self._services, Run(run=self.run, request=self._wanted_by(wish)), part)
-        await task.execute()
-        self._current = None
+        task = await self._carry_out(wish, part, tasks)
         if wish.cause == "start" and isinstance(task.fault, UsageError):
             self._fault = task.fault
             self.cancel(task.fault.message)
             return task
         self._ran = list(part.tests)
-        assert part.completed is not None
         for target in task.targets:
             if target.collected is not None:
                 self._standings.keep(target.name, *target.collected)
         self._standings.without(self._gone(changed))
-        self._exit_code = part.completed.exit_code if not self._standings.failing else 1
+        completed = part.complete(task.reason)
+        self._exit_code = completed.exit_code if not self._standings.failing else 1
         self._reporter.event(self._standings.report(self._generation))
-        self._reporter.event(part.completed)
+        self._reporter.event(completed)
         await task.remember()
         return task
+
+    async def _carry_out(self, wish: Wish, part: Part, tasks: TaskGroup) -> RunTask:
+        """Run a generation until it has ended with all that goes on of earlier ones, or until it is superseded."""
+        for earlier in self._behind.values():
+            earlier.follow(part)
+        going_on = [found for earlier in self._behind for found in earlier.lingering]
+        owed = self._owed if wish.cause == "change" else {}
+        finished = [f"{found.target}\0{found.test}" for found in going_on]
+        run = Run(run=self.run, request=self._wanted_by(wish), finished=finished)
+        task = self._current = RunTask(self._services, run, part, owed)
+        tasks.start_soon(self._see_through, task)
+        await task.released.wait()
+        if task.lingering:
+            self._behind[task] = part
+        else:
+            await task.ended.wait()
+        while self._behind and self._wish is None and not self._cancelled:
+            self._moved = anyio.Event()
+            await self._moved.wait()
+        self._current = None
+        self._owed = _left(task, wish, owed) if self._wish is not None else {}
+        still = {found for earlier in self._behind for found in earlier.lingering}
+        for lost in [found for found in going_on if found not in still and found[1:] not in part.outcomes]:
+            left = self._owed.setdefault(lost.wanted, [])
+            if left is not None:
+                left.append(lost.test)
+        if self._owed and self._wish is None and not self._cancelled:
+            self._want(Wish("change"), "")  # what went on ended before its end
+        return task
+
+    async def _see_through(self, task: RunTask) -> None:
+        """Run a generation to the end of its last test."""
+        await task.execute()
+        if self._behind.pop(task, None) is not None:
+            await task.remember()
+        self._moved.set()
 
     def _gone(self, changed: Sequence[str]) -> list[str]:
         return [path for path in changed if not os.path.lexists(os.path.join(self._services.workspace, path))]
@@ -220,6 +275,17 @@ class WatchTask:
         return RunCompleted(
             exit_code=code, counts={}, duration=time.monotonic() - self._began, reason=reason, hint=hint, detail=detail
         )
+
+
+def _left(task: RunTask, wish: Wish, owed: Owed) -> Owed:
+    """Return what a superseded generation leaves to the next one, which runs what is affected whatever is owed."""
+    left = {target: None if tests is None else [*tests] for target, tests in owed.items()}
+    for target, tests in task.unfinished.items():
+        if tests is not None:
+            left[target] = tests
+        elif wish.cause in ("start", "all", "filter"):
+            left[target] = None
+    return left
 
 
 def _named(changed: Sequence[str]) -> str:
