@@ -298,7 +298,7 @@ EXAMPLES: dict[str, m.Message] = {
             ),
             m.RunJob(job=12, worker=3, tests=[0, 127, 128, 255, 256, 65535, 65536], ids=["tests/test_it.py::test_a"]),
             m.FinishWorker(worker=3),
-            m.StopWorker(worker=3, grace=0.5),
+            m.StopWorker(worker=3, grace=0.5, patient=True),
             m.SyncFiles(
                 id=6,
                 entries=[

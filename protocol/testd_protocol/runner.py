@@ -142,7 +142,7 @@ class StopWorker(Message, frozen=True, kw_only=True):
 
     worker: int  # its number
     grace: float = 1.0  # seconds
-    patient: bool = False
+    patient: bool = False  # nothing but its limits ends the test that runs
 
 
 class SyncFiles(Message, frozen=True, kw_only=True):

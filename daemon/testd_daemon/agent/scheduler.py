@@ -372,6 +372,7 @@ class Scheduler:
                     worker.finishing = True
                     actions.append(Finish(worker.number))
             else:
+                worker.finishing = True
                 worker.lingers = self._running(worker) in valid
                 actions.append(Stop(worker.number, patient=worker.lingers))
         return actions or self._end_if_idle()

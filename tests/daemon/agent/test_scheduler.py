@@ -193,11 +193,11 @@ def test_supersede_lets_valid_tests_come_to_their_end() -> None:
 
 @pytest.mark.parametrize("end", ["supersede", "cancel"])
 def test_who_goes_on_is_stopped_by_what_comes_next(end: str) -> None:
-    _, scheduler = schedule([[0], [1]], workers=2)
+    _, scheduler = schedule([[0, 1], [2, 3]], workers=2)
     scheduler.begin()
-    scheduler.supersede("changed", [0, 1])
+    scheduler.supersede("changed", [0, 2])
     assert scheduler.lingering
-    actions = scheduler.cancel("enough") if end == "cancel" else scheduler.supersede("again", [1])
+    actions = scheduler.cancel("enough") if end == "cancel" else scheduler.supersede("again", [2])
     assert actions == [Stop(1), Stop(3)] if end == "cancel" else [Stop(1)]
     assert scheduler.cancel("enough") == ([] if end == "cancel" else [Stop(3)])
 

@@ -39,6 +39,7 @@ async def watched(
         monkeypatch.setattr(module, "POLL", 0.02)
     elif sys.platform != "linux":
         pytest.skip("the kernel tells of changes on Linux only")
+    monkeypatch.setattr(module, "PRESENCE", 0.02)
     async with Watcher(str(root)) as found:
         assert [("nfs4" in text) for text in found.notices] == [True] * (request.param == "polled")
         yield found
@@ -143,6 +144,38 @@ async def test_a_workspace_that_is_removed_or_moved_ends_it(watched: Watcher, tm
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+async def test_a_workspace_that_a_process_works_in_is_removed(watched: Watcher, tmp_path: Path) -> None:
+    """The kernel tells that a folder is gone once nobody has it as its working directory, and runners have."""
+    root = tmp_path / "work"
+    shutil.rmtree(root / "src")
+    for name in ".gitignore", "notes.txt":
+        (root / name).unlink()
+    await changes(watched)
+    inside = os.open(root, os.O_RDONLY)
+    root.rmdir()
+    with pytest.raises(EnvironmentFault, match="is gone"):
+        await changes(watched)
+    os.close(inside)
+
+
+async def test_a_folder_above_the_workspace_is_moved(watched: Watcher, tmp_path: Path) -> None:
+    os.rename(tmp_path, f"{tmp_path}-elsewhere")
+    with pytest.raises(EnvironmentFault, match="is gone"):
+        await changes(watched)
+
+
+async def test_another_folder_in_the_place_of_the_workspace(watched: Watcher, tmp_path: Path) -> None:
+    root = tmp_path / "work"
+    shutil.copytree(root, tmp_path / "other")
+    (tmp_path / "other" / "notes.txt").write_text("other notes")
+    root.rename(tmp_path / "before")
+    (tmp_path / "other").rename(root)
+    found = await changes(watched)
+    assert found == ["notes.txt"]
+    (root / "src" / "deep" / "b.py").write_text("and more")
+    assert await changes(watched) == ["src/deep/b.py"]
+
+
 async def test_too_many_folders_for_the_kernel_are_polled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from testd_daemon.agent.watch import inotify
 

@@ -34,6 +34,9 @@ __all__ = ["Watcher"]
 #: Seconds without a further event after which a burst counts as over, and how long one may go on at most.
 QUIET: Final = 0.01
 LONGEST_BURST: Final = 0.5
+#: Seconds between two looks whether the workspace is where it was. The kernel does not tell when a folder above it is
+#: moved, nor, while a process has it as its working directory, when it is removed.
+PRESENCE: Final = 2.0
 #: Seconds between two looks where the kernel does not tell; a look may take a twentieth of that time at most.
 POLL: Final = 1.0
 POLL_SHARE: Final = 20
@@ -52,6 +55,7 @@ class Watcher:
         self._scanner = Scanner(root)
         self._snapshot = Snapshot()
         self._notifier: Notifier | None = None
+        self._place: tuple[int, int] | None = None  # device and inode of the workspace
         self._pause = POLL
         self._elsewhere: dict[str, list[str]] = {}  # folder → names in it
 
@@ -100,8 +104,10 @@ class Watcher:
         if sys.platform != "linux":
             self.notices.append(f"{sys.platform} does not tell what changes: {_POLLED}")
             return
+        self._place = await anyio.to_thread.run_sync(_place_of, self._root)
         try:
             self._notifier = await Notifier.open(self._root)
+            self._notifier.watch(self._elsewhere)
         except OSError as error:
             self.notices.append(f"the kernel does not tell what changes ({error}): {_POLLED}")
 
@@ -110,7 +116,16 @@ class Watcher:
         if self._notifier is None:
             await anyio.sleep(self._pause)
             return None
-        await self._notifier.wait()
+        while True:
+            with anyio.move_on_after(PRESENCE) as quiet:
+                await self._notifier.wait()
+            if not quiet.cancelled_caught:
+                break
+            if await anyio.to_thread.run_sync(_place_of, self._root) != self._place:
+                self._notifier.close()
+                self._notifier = None
+                await self._open_notifier()
+                return None
         found: set[str] = set()
         lost = False
         with anyio.move_on_after(LONGEST_BURST):
@@ -176,6 +191,15 @@ def _differences(before: Snapshot, after: Snapshot) -> list[str]:
             changed.append(path)
     changed += [path for path, was in old.items() if path not in after.entries and was.kind != "folder"]
     return sorted(changed)
+
+
+def _place_of(root: str) -> tuple[int, int] | None:
+    """Return which folder a path leads to, None for none."""
+    try:
+        found = os.stat(root)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _shared_file_system(root: str) -> str:
