@@ -548,9 +548,7 @@ def test_what_could_not_be_done_is_told_above_a_line_that_is_typed(cli, fake):
         person.type("t")
         person.until("\ntests: ")
         handler.go_on.set()
-        seen = person.until("no test expression")
-        assert seen[:2] == ["another filter", "testd: no test expression: 'and'"]
-        assert seen[2].startswith("tests:")
+        person.until("another filter\ntestd: no test expression: 'and'\ntests:")
         person.type(b"\x03")
         assert person.ended()[0] == 4
 
