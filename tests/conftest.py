@@ -24,8 +24,8 @@ from ssh_hosts import Hosts, NoHosts, hosts
 settings.register_profile("testd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("testd")
 
-# A script that starts the tests in the background makes them ignore interrupts, nohup the end of their terminal, and what
-# they start would inherit that. A handler, other than the order to ignore, is not inherited.
+# A script that starts the tests in the background makes them ignore interrupts, nohup the end of their terminal, and
+# what they start would inherit that. A handler, other than the order to ignore, is not inherited.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
