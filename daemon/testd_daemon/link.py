@@ -7,6 +7,8 @@ Runs in the handler, the agent and the asynchronous client, on anyio's event loo
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import time
@@ -104,6 +106,8 @@ class _Pipes:
     def __init__(self, readable: int, writable: int) -> None:
         for descriptor in (readable, writable):
             os.set_blocking(descriptor, False)
+            with contextlib.suppress(OSError, AttributeError):  # no pipe, no Linux, or more than this user may have
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, KERNEL_BUFFER)
         self.readable, self.writable = readable, writable
         self.descriptors: list[int] = []
 

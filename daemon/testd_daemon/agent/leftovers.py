@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from testd_daemon.agent.engine import MEANT_BY, Engine, find
+from testd_daemon.agent.engine import MEANT_BY, Answer, Engine, find
 from testd_daemon.errors import EnvironmentFault
 from testd_runners.docker import LAUNCH_LABEL, NAME_PREFIX
 
@@ -100,11 +100,15 @@ async def sweep(engine: Engine, live: Collection[str] | None) -> list[str]:
         answer = await engine.ask("ps", "--all", "--filter", f"label={LAUNCH_LABEL}", "--format", "{{.Names}}")
         found = [name for name in answer.out.split() if name.startswith(NAME_PREFIX)]
         left = [name for name in found if not _wanted(name.removeprefix(NAME_PREFIX), live)]
-        if left:
-            await engine.ask("rm", "--force", "--volumes", *left, deadline=REMOVE_DEADLINE)
+        if left and (await _remove(engine, left)).status:
+            await _remove(engine, left)  # podman notices by failing that its monitor of a container is gone
     except EnvironmentFault:  # whoever needs this engine now will be told so
         return []
     return left
+
+
+async def _remove(engine: Engine, names: list[str]) -> Answer:
+    return await engine.ask("rm", "--force", "--volumes", *names, deadline=REMOVE_DEADLINE)
 
 
 def _wanted(launch: str, live: Collection[str] | None) -> bool:

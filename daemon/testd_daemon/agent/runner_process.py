@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Final, Protocol
 
@@ -21,14 +20,15 @@ import anyio
 from anyio.abc import TaskStatus
 
 from testd.framing import FrameError
+from testd_daemon.agent.runner_channel import spawn
 from testd_daemon.agent.runner_state import TABLE, RunnerEvent, RunnerState
 from testd_daemon.errors import DeadlineExpired, EnvironmentFault, FaultError, LinkClosed, ProcessCrashed, TestdError
 from testd_daemon.link import Link, Parcel, close_all
 from testd_daemon.machine import Machine
-from testd_daemon.process import Child, Patience, children_of_this, owned, reap_adopted, start
-from testd_protocol.framing import ProtocolError, Unknown, decoder, encode
+from testd_daemon.process import Child, Patience, children_of_this, owned, reap_adopted
+from testd_protocol.framing import ProtocolError, Unknown, encode
 from testd_protocol.messages import ConfigureRunner, Fault, Message, Ping, Ready, RunnerMessage
-from testd_runners.launcher import Command, with_channel
+from testd_runners.launcher import Command
 
 __all__ = ["Listener", "RunnerProcess", "fault_error"]
 
@@ -39,11 +39,8 @@ PING_INTERVAL: Final = 5.0
 SILENCE_DEADLINE: Final = 30.0
 #: Seconds for a command that removes what would outlive a runner.
 CLEANUP_DEADLINE: Final = 10.0
-#: Seconds between two reads of a flood of outcomes.
-COALESCE: Final = 0.004
 #: How long a stop takes at most, per step: an agent that lost its handler is to be gone within two seconds.
 PATIENCE: Final = Patience(ask=0.8, term=0.3, kill=2.0)
-_decoder = decoder(RunnerMessage)
 
 
 class Listener(Protocol):
@@ -142,15 +139,14 @@ class RunnerProcess:
 
         Raises ProcessCrashed, DeadlineExpired, FaultError or OSError if it does not come up; never afterwards.
         """
-        near, far = socket.socketpair()
         up = False
         problem: TestdError | None = None
         try:
-            with far:
-                child = self._child = self._spawn(far)
+            child, link = spawn(self.name, self._command)
+            self._child = child
             with self._scope:
                 # The link is closed before the child is waited for: to a runner that means "end with all you started".
-                async with owned(child, ask=_ask_nothing, patience=PATIENCE), Link(near, _decoder, COALESCE) as link:
+                async with owned(child, ask=_ask_nothing, patience=PATIENCE), link:
                     self._machine.advance(RunnerEvent.SPAWNED)
                     problem = await self._configure(link, child)
                     if problem is None:
@@ -159,31 +155,27 @@ class RunnerProcess:
                         task_status.started()
                         await self._attend(link, child)
         finally:
-            near.close()
             await self._clean_up()
             reap_adopted()
             self._end(up=up)
         if not up:
             raise problem or ProcessCrashed(child.name, child.status, state="starting", stderr=child.stderr.text)
 
-    def _spawn(self, far: socket.socket) -> Child:
-        """Start the process with its end of the channel: as a descriptor of its own, or as its stdin and stdout."""
-        command, descriptor = self._command, far.fileno()
-        stdio = descriptor if command.channel == "stdio" else subprocess.DEVNULL
-        return start(
-            with_channel(command, descriptor), name=self.name, env=command.env, cwd=command.cwd,
-            pass_fds=[] if command.channel == "stdio" else [descriptor], stdin=stdio, stdout=stdio,
-            stderr=subprocess.PIPE,
-        )  # fmt: skip
-
     async def _clean_up(self) -> None:
-        """Remove what would outlive the process. It may be gone already, which is what is wanted."""
+        """Remove what would outlive the process. It may be gone already, which is what is wanted.
+
+        What fails is tried once more: podman, whose monitor of a container is gone, notices that only by failing.
+        """
         with anyio.CancelScope(shield=True):
             for argv in self._command.cleanup:
                 with contextlib.suppress(OSError), anyio.move_on_after(CLEANUP_DEADLINE):
-                    await anyio.run_process(
-                        argv, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self._command.env
-                    )
+                    await self._ran(argv) or await self._ran(argv)
+
+    async def _ran(self, argv: Sequence[str]) -> bool:
+        """Run a command to its end; say whether it succeeded. Raises OSError."""
+        none = subprocess.DEVNULL
+        done = await anyio.run_process(argv, check=False, stdout=none, stderr=none, env=self._command.env)
+        return done.returncode == 0
 
     async def _configure(self, link: Link[RunnerMessage], child: Child) -> TestdError | None:
         """Go through the handshake; return what went wrong, for an exception would be grouped on its way out."""

@@ -1,14 +1,17 @@
-"""No container stays, whatever dies: by the end of its stdin, or by the next agent."""
+"""No container stays, whatever dies: by the end of its stdin, or by the next agent. Docker and podman alike."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
+import psutil
 import pytest
 from contained import Contained, killed, told
 
 from container_engine import Dockerd, Engine, engine
+from house import House
 from interpreters import found as pythons
 from testd_daemon.agent.leftovers import lives, owner
 from testd_runners.docker import LAUNCH_LABEL, NAME_PREFIX
@@ -36,10 +39,16 @@ ALL = {f"test_gate.py::test_{name}": "passed" for name in ("before", "gate", "af
 CLIENT, AGENT, HANDLER = "--interactive", "testd_daemon.agent", "testd_daemon.handler"
 
 
+@pytest.fixture(params=["container_engine", "podman_engine"], ids=["docker", "podman"])
+def contained(house: House, tmp_path: Path, request: pytest.FixtureRequest) -> Contained:
+    """A project whose tests run in containers of either engine."""
+    return Contained(house, request.getfixturevalue(request.param), tmp_path / "project")
+
+
 @pytest.fixture
 def gated(contained: Contained) -> Contained:
     """A project with a test that waits for the test here."""
-    contained.configure(docker=image(contained.engine))
+    contained.configure(docker=image(contained.engine), engine=contained.engine.program)
     contained.write("test_gate.py", GATE)
     return contained
 
@@ -66,6 +75,19 @@ def test_a_killed_process_costs_no_test_its_outcome_and_leaves_no_container(gate
     result = told(client)
     assert (result.code, result.verdicts) == (0, ALL), result.reason
     assert not gated.engine.left(f"name={name}")
+    gated.house.stop()
+    assert not gated.left()
+
+
+@pytest.mark.parametrize("contained", ["podman_engine"], ids=["podman"], indirect=True)
+def test_a_killed_monitor_of_podman_costs_no_outcome_and_leaves_no_container(gated: Contained) -> None:
+    """Podman's `rm --force` fails once where the monitor is gone, and the container stayed in its list for good."""
+    client, name = started(gated)
+    monitors = [one for one in psutil.process_iter(["name", "cmdline"]) if one.info["name"] == "conmon"]
+    (monitor,) = [one for one in monitors if name in (one.info["cmdline"] or [])]
+    killed(monitor)
+    result = told(client)
+    assert (result.code, result.verdicts) == (0, ALL), result.reason
     gated.house.stop()
     assert not gated.left()
 
@@ -135,6 +157,7 @@ def test_only_what_nobody_owns_is_removed(gated: Contained) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="left out: only root can start a container engine")
+@pytest.mark.parametrize("contained", ["container_engine"], ids=["docker"], indirect=True)
 def test_an_engine_that_is_killed_is_told_and_the_next_one_is_clean(contained: Contained) -> None:
     with engine() as own:
         assert isinstance(own, Dockerd)
