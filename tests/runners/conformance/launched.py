@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 from collections.abc import Callable, Mapping
@@ -61,18 +62,47 @@ class Place(NamedTuple):
     inside: Callable[[str], list[str]] = lambda launch_id: []
 
 
-def _start(command: Command, far: socket.socket) -> subprocess.Popen[bytes]:
-    """Start what a launcher describes, its channel being `far`."""
-    stdio = command.channel == "stdio"
-    return subprocess.Popen(
-        with_channel(command, far.fileno()),
-        pass_fds=[] if stdio else [far.fileno()],
-        env=dict(command.env),
-        cwd=command.cwd,
-        stdin=far if stdio else subprocess.DEVNULL,
-        stdout=far if stdio else subprocess.DEVNULL,
-        start_new_session=True,
-    )
+class Line:
+    """This end of a runner's channel: a socket, or the pipes from its stdout and to its stdin."""
+
+    def __init__(self, reader: int, writer: int) -> None:
+        self._reader, self._writer = reader, writer
+
+    def send(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._writer, rest) :]
+
+    def wait(self) -> None:
+        """Wait until there is something to read, or the end."""
+        assert select.select([self._reader], [], [], PATIENCE)[0], "the runner says nothing"
+
+    def receive(self) -> bytes:
+        self.wait()
+        return os.read(self._reader, 65536)
+
+    def close(self) -> None:
+        for descriptor in {self._reader, self._writer}:
+            os.close(descriptor)
+
+
+def _start(command: Command) -> tuple[subprocess.Popen[bytes], Line]:
+    """Start what a launcher describes, with its channel."""
+    settings: dict[str, Any] = {"env": dict(command.env), "cwd": command.cwd, "start_new_session": True}
+    if command.channel == "stdio":
+        reader, told = os.pipe()
+        heard, writer = os.pipe()
+        process = subprocess.Popen(command.argv, stdin=heard, stdout=told, **settings)
+        os.close(heard)
+        os.close(told)
+        return process, Line(reader, writer)
+    near, far = socket.socketpair()
+    none = subprocess.DEVNULL
+    with far:
+        argv = with_channel(command, far.fileno())
+        process = subprocess.Popen(argv, pass_fds=[far.fileno()], stdin=none, stdout=none, **settings)
+    end = near.detach()
+    return process, Line(end, end)
 
 
 class Launched:
@@ -89,15 +119,11 @@ class Launched:
         if not launcher.shares_disk:
             launch = launch._replace(archive=bundle.archive())
         command = launcher.command(launch)
-        near, far = socket.socketpair()
-        near.settimeout(PATIENCE)
-        with far:
-            self.process = _start(command, far)
-        near.sendall(command.preamble)
+        self.process, self.line = _start(command)
+        self.line.send(command.preamble)
         self._place = place
         self._launch_id = launch_id
         self._command = command
-        self._sock = near
         self._buffer = FrameBuffer()
         self._messages: list[Any] = []
         self._paths: list[Path] = []
@@ -115,7 +141,7 @@ class Launched:
         try:
             self.ready = self.until(Ready)
         except BaseException:  # nobody has it yet who could end it
-            self._sock.close()
+            self.line.close()
             self.process.kill()
             self.process.wait()
             raise
@@ -127,7 +153,7 @@ class Launched:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         family = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
-        self._sock.close()
+        self.line.close()
         try:
             self.process.wait(PATIENCE)
         finally:
@@ -147,14 +173,14 @@ class Launched:
 
     def send(self, *messages: Message) -> None:
         for message in messages:
-            self._sock.sendall(encode(message))
+            self.line.send(encode(message))
 
     def send_bytes(self, data: bytes) -> None:
-        self._sock.sendall(data)
+        self.line.send(data)
 
     def receive(self) -> Any:
         while not self._messages:
-            data = self._sock.recv(65536)
+            data = self.line.receive()
             assert data, f"the runner ended with {self.process.wait(PATIENCE)}"
             self._buffer.feed(data)
             self._messages += [decode(payload, _decoder) for payload in self._buffer.frames()]

@@ -13,6 +13,7 @@ import nodes
 from container_engine import Engine
 from interpreters import found
 from ssh_hosts import Hosts
+from testd_runners.choose import KINDS
 from testd_runners.docker import LAUNCH_LABEL
 
 __all__ = ["PLACES"]
@@ -50,16 +51,20 @@ class Nodes:
 
 
 class Containers:
-    """An image that is like the official ones of Python, and one that has just an old interpreter."""
+    """An image that is like the official ones of Python, and one that has just an old interpreter, in one engine."""
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
 
     def names(self, versions: list[str]) -> list[str]:
         return [f"full{versions[-1]}", f"bare{versions[0]}"]
 
     def place(self, name: str, request: pytest.FixtureRequest) -> Place:
-        engine: Engine = request.getfixturevalue("container_engine")
+        engine: Engine = request.getfixturevalue(self._engine)
         kind, version = name[:4], name[4:]
         runtime = "python3" if kind == "full" else f"python{version}"
-        options = {"image": engine.image(kind, version), "user": f"{os.getuid()}:{os.getgid()}"}
+        user = f"{os.getuid()}:{os.getgid()}"
+        options = {"image": engine.image(kind, version), "user": user, "engine": engine.program}
         return Place(
             "docker", runtime, version, options, engine.environment, extend=True,
             left=lambda launch: engine.left(f"label={LAUNCH_LABEL}={launch}"),
@@ -82,4 +87,12 @@ class Machines:
         )  # fmt: skip
 
 
-PLACES: dict[str, Places] = {"subprocess": Local(), "node": Nodes(), "docker": Containers(), "ssh": Machines()}
+#: Those of each launcher's kind under its name; podman's are of the kind docker.
+PLACES: dict[str, Places] = {
+    "subprocess": Local(),
+    "node": Nodes(),
+    "docker": Containers("container_engine"),
+    "podman": Containers("podman_engine"),
+    "ssh": Machines(),
+}
+assert set(KINDS) <= set(PLACES), "a launcher has no place"

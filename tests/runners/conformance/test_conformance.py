@@ -1,4 +1,4 @@
-"""What every kind of runner must do, on every interpreter that is found. A new launcher joins `KINDS`, no more."""
+"""What every kind of runner must do, on every interpreter that is found. A new launcher joins `PLACES`, no more."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ from testd_protocol.messages import (
     Unsupported,
     WorkerExited,
 )
-from testd_runners.choose import KINDS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from interpreters import found
@@ -65,7 +64,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "place" in metafunc.fixturenames:
         all_of_them = getattr(metafunc.function, "everywhere", False)
         versions = [version for version in found() if all_of_them or version in FULLY]
-        targets = [(kind, name) for kind in KINDS for name in PLACES[kind].names(versions)]
+        targets = [(kind, name) for kind, places in PLACES.items() for name in places.names(versions)]
         metafunc.parametrize("place", targets, ids="-".join, indirect=True)
 
 
@@ -183,6 +182,17 @@ def test_nothing_is_left_when_the_agent_is_gone(launch: Launch) -> None:
         runner.collect()
         runner.work([ADDS, HANGS])
         runner.until(Outcome)
+        assert runner.inside()
+    # the end of the block has looked
+
+
+def test_nothing_is_left_of_an_agent_that_has_not_read_all(launch: Launch) -> None:
+    """A socket for stdin ended in an error then, which podman's client takes for no end: its container went on."""
+    with launch() as runner:
+        runner.collect()
+        runner.work([HANGS], finish=False)
+        runner.send(Ping(id=1))
+        runner.line.wait()
         assert runner.inside()
     # the end of the block has looked
 
