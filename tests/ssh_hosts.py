@@ -124,20 +124,19 @@ class Host:
                 ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "sh", "-c", script],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        self._await_sshd()
+        self._await_answer(self._sshd, 22)
 
-    def _await_sshd(self) -> None:
+    def _await_answer(self, sshd: subprocess.Popen[bytes], port: int) -> None:
         deadline = time.monotonic() + _START_DEADLINE
         while True:
             try:
-                with socket.create_connection((self.address, 22), timeout=1) as link:
+                with socket.create_connection((self.address, port), timeout=1) as link:
                     if link.recv(4) == b"SSH-":
                         return
             except OSError:
                 pass
             log = (self._folder / "sshd.log").read_text()
-            assert self._sshd is not None
-            assert self._sshd.poll() is None, f"sshd ended: {log}"
+            assert sshd.poll() is None, f"sshd ended: {log}"
             assert time.monotonic() < deadline, f"sshd does not answer: {log}"
             time.sleep(0.02)  # there is nothing to wait on: the other side is yet to listen
 
@@ -174,6 +173,22 @@ class Host:
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._folder / "host_key"))
         self.stop_sshd()
         self.start_sshd()
+
+    @contextlib.contextmanager
+    def other_port(self, port: int) -> Iterator[None]:
+        """Let a sshd listen at another port too, for the length of a block."""
+        with (self._folder / "sshd.log").open("ab") as log:
+            sshd = subprocess.Popen(
+                ["ip", "netns", "exec", self.namespace, _tool("sshd") or "", "-D", "-e", "-p", str(port),
+                 "-f", f"{self._folder}/sshd_config"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        try:
+            self._await_answer(sshd, port)
+            yield
+        finally:
+            sshd.kill()
+            sshd.wait()
 
     # ── what can be seen of it ───────────────────────────────────────────────────────────────────────────────────────
 

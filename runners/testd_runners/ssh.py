@@ -13,6 +13,7 @@ Nothing is installed on the host. A line of Python reads the runner's code from 
 (`testd/runner/bootstrap.py` is in there and goes on).
 """
 
+import os
 import re
 from shlex import quote
 from typing import List, NamedTuple, Optional
@@ -52,7 +53,7 @@ _REASONS = (
     _Reason(
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
         "the host's key is not the one that is known",
-        "if the host was set up anew, remove the old key (ssh-keygen -R HOST) and accept the new one with: {ssh}",
+        "if the host was set up anew, remove the old key ({forget}) and accept the new one with: {ssh}",
     ),
     _Reason(
         r"Host key verification failed",
@@ -143,7 +144,7 @@ class SshLauncher(Launcher):
             ssh = " ".join([*map(quote, self._client(settings)), quote(host)])
             for pattern, message, hint, passing in _REASONS:
                 if re.search(pattern, stderr):
-                    hint = hint.replace("HOST", host).replace("{ssh}", ssh)
+                    hint = hint.format(ssh=ssh, forget=_forget(settings, stderr))
                     return Explanation(f"ssh {host}: {message}", hint, passing)
             hint = f"this must work without a question: {ssh} true"
             return Explanation(f"ssh {host}: the connection ended", hint, passing=True)
@@ -162,6 +163,20 @@ class SshLauncher(Launcher):
             if options.get(name):
                 argv += [flag, options[name]]
         return argv
+
+
+def _forget(settings: LaunchSettings, stderr: str) -> str:
+    """Return the command that removes a host's old key from where ssh has found it, under the name that it has there.
+
+    Ssh says both: the configuration may name other files, an alias for the key or a port, which makes it `[host]:port`.
+    """
+    name = re.search(r"^Host key for (\S+) has changed", stderr, re.MULTILINE)
+    place = re.search(r"^Offending .*key in (.+):\d+\s*$", stderr, re.MULTILINE)
+    argv = ["ssh-keygen"]
+    if place is not None and place[1] != os.path.join(settings.environment.get("HOME", ""), ".ssh", "known_hosts"):
+        argv += ["-f", place[1]]
+    host = name[1] if name is not None else settings.options.get("host", "").rpartition("@")[2]
+    return " ".join(map(quote, [*argv, "-R", host]))
 
 
 def _hint_for(problem: str, runtime: str) -> str:

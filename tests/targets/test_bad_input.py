@@ -158,7 +158,7 @@ def test_hosts(plain: Mixed, ssh_hosts: Hosts, small: Hosts, tmp_path: Path) -> 
             "key": ({**build1, "ssh_config": wrong_key}, "ssh build1: the host does not accept any", "authorized_keys"),
             "changed": (
                 {**build1, "ssh_config": changed}, "ssh build1: the host's key is not the one that is known",
-                "ssh-keygen -R build1",
+                f"ssh-keygen -f {tmp_path}/known -R build1",
             ),
             "unknown": (
                 {**build1, "ssh_config": unknown}, "ssh build1: the host's key is not known",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,8 +32,6 @@ def test_a_host_that_does_not_exist(project: Project) -> None:
 def test_a_key_that_the_host_does_not_know(project: Project, tmp_path: Path) -> None:
     other = project.hosts.folder / "other_key"
     if not other.exists():
-        import subprocess
-
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
     config = tmp_path / "ssh_config"
     config.write_text(project.hosts.config.read_text().replace(str(project.hosts.key), str(other)))
@@ -53,16 +52,42 @@ def test_a_host_whose_key_is_not_known(project: Project, tmp_path: Path) -> None
     assert found.hint == f"check and accept it once by hand: ssh -F {config} build1"
 
 
-def test_a_host_whose_key_has_changed(project: Project) -> None:
-    project.hosts["build2"].new_key()
-    try:
+def test_a_host_whose_key_has_changed(project: Project, tmp_path: Path) -> None:
+    """The hint named no file, and removed the key from ~/.ssh/known_hosts, where it was not.
+
+    What it says is done here word by word, and then only the new key is missing.
+    """
+    config = tmp_path / "ssh_config"
+    (tmp_path / "known hosts").write_text(f"build2 {project.hosts['build1'].public_key}\n")
+    text = project.hosts.config.read_text()
+    config.write_text(text.replace(str(project.hosts.known), f'"{tmp_path}/known hosts"'))
+    project.configure(build2={"ssh_config": str(config)})
+    found = project.unavailable("build2")
+    assert found.reason == "build2: ssh build2: the host's key is not the one that is known"
+    assert f"(ssh-keygen -f '{tmp_path}/known hosts' -R build2)" in found.hint
+    assert "IDENTIFICATION HAS CHANGED" in found.detail
+    obey(found.hint)
+    assert project.unavailable("build2").reason == "build2: ssh build2: the host's key is not known"
+
+
+def test_a_changed_key_at_another_port_is_known_by_the_port(project: Project, tmp_path: Path) -> None:
+    """The hint named the host alone, under which ssh knows no key where the port is not 22."""
+    host = project.hosts["build2"]
+    known, config = tmp_path / "known", tmp_path / "ssh_config"
+    known.write_text(f"[{host.address}]:2222 {project.hosts['build1'].public_key}\n")
+    text = project.hosts.config.read_text().replace("HostKeyAlias build2", "Port 2222")
+    config.write_text(text.replace(str(project.hosts.known), str(known)))
+    project.configure(build2={"ssh_config": str(config)})
+    with host.other_port(2222):
         found = project.unavailable("build2")
-        assert found.reason == "build2: ssh build2: the host's key is not the one that is known"
-        assert "ssh-keygen -R build2" in found.hint
-        assert "IDENTIFICATION HAS CHANGED" in found.detail
-    finally:
-        project.hosts.write()
-    assert project.run(target="build2").verdicts == {"test_it": "passed"}
+    assert f"(ssh-keygen -f {known} -R '[{host.address}]:2222')" in found.hint
+    obey(found.hint)
+    assert not known.read_text()
+
+
+def obey(hint: str) -> None:
+    """Do what a hint proposes between brackets, as a user does who copies it into a shell."""
+    subprocess.run(["sh", "-c", hint.partition("(")[2].partition(")")[0]], check=True, capture_output=True)
 
 
 def test_a_host_on_which_nothing_listens(project: Project) -> None:

@@ -135,3 +135,16 @@ def test_what_went_wrong_is_said_with_what_would_be_right(status: int, stderr: s
 @pytest.mark.parametrize("status", [None, 0, 1, -9])
 def test_what_is_not_understood_is_left_to_speak_for_itself(status: Any) -> None:
     assert choose("ssh").explain(settings(), status, "Traceback: something") is None
+
+
+def test_a_key_in_the_users_own_file_is_forgotten_without_naming_it() -> None:
+    said = (
+        "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nOffending ED25519 key in /home/eve/.ssh/known_hosts:3\n"
+        "Host key for build1.example.org has changed and you have requested strict checking."
+    )
+    found = choose("ssh").explain(settings()._replace(environment={"HOME": "/home/eve"}), 255, said)
+    assert found is not None
+    assert "(ssh-keygen -R build1.example.org)" in found.hint
+    found = choose("ssh").explain(settings()._replace(environment={"HOME": "/home/adam"}), 255, said)
+    assert found is not None
+    assert "(ssh-keygen -f /home/eve/.ssh/known_hosts -R build1.example.org)" in found.hint
