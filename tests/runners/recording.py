@@ -14,7 +14,7 @@ from driver import Driver, runner
 import interpreters
 
 #: What pytest consists of, where it is loaded by an interpreter into which nothing was installed.
-PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
+PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py", "pygments")
 #: Versions that can say which functions run, of those on this machine.
 MODERN = [version for version in interpreters.found() if version not in ("3.8", "3.9", "3.10", "3.11")]
 
@@ -82,8 +82,11 @@ def driven(root: Path, version: str, **settings: Any) -> Iterator[Driver]:
     packages.mkdir(exist_ok=True)
     for name in PYTEST:
         spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin is not None and not (packages / name).exists():
-            (packages / name).symlink_to(Path(spec.origin).parent)
+        if spec is not None and spec.origin is not None:
+            origin = Path(spec.origin)
+            source = origin.parent if origin.name == "__init__.py" else origin
+            if not (packages / source.name).exists():
+                (packages / source.name).symlink_to(source)
     environment = {"PYTHONPATH": str(packages)}
     with runner(root, python=interpreters.found()[version], environment=environment, **settings) as driver:
         yield driver

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from driver import write
-from recording import MODERN, recorded
+from recording import MODERN, driven, read, recorded
 
 import interpreters
 
@@ -93,6 +93,135 @@ def test_functions_that_ran_are_told_for_each_test(project, version):
     }
     assert record.shared == {"cached", "expensive", "lazily", "make"}
     assert record.loaded == {"<module>"}
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_a_generator_that_goes_on_with_an_exception_has_run(project, version):
+    """A generator or coroutine resumed by `throw` was not recorded: a test that only ended it was missed."""
+    write(project, lib="""
+def made():
+    try:
+        yield
+    except ValueError:
+        cleaned()
+def cleaned(): pass
+
+FOUND = []
+def gathering():
+    try:
+        yield
+    except ValueError:
+        FOUND.append(gathered())
+        yield
+def gathered(): pass
+def plain(): pass
+""", test_it="""
+import contextlib
+import lib
+
+left = {}
+def begins():
+    for function in lib.made, lib.gathering:
+        left[function.__name__] = function()
+        next(left[function.__name__])
+def ends():
+    with contextlib.suppress(StopIteration): left["made"].throw(ValueError)
+def goes_on(): left["gathering"].throw(ValueError)
+def never_began():
+    with contextlib.suppress(ValueError): lib.made().throw(ValueError)
+def follows(): lib.plain()
+""")  # fmt: skip
+    record = recorded(project, version, kind="exports")
+    assert {name: record.functions_of(name) for name in record.uses if name != "never_began"} == {
+        "begins": {"made", "gathering"},
+        "ends": {"made", "cleaned"},
+        "goes_on": {"gathering", "gathered"},
+        "follows": {"plain"},
+    }
+    assert "gathered" in record.shared
+    assert "plain" not in record.shared
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_what_keeps_its_result_is_shared_however_often_it_runs(project, version):
+    """Also where the list of starts is emptied in the middle, where it raises, and where several threads are inside."""
+    write(project, lib="""
+import functools
+
+class Thing:
+    @functools.cached_property
+    def size(self): return measured()
+def measured(): return 1
+THING = Thing()
+
+_seen = []
+def notes(n):
+    _seen.append(noted(n))
+def noted(n): return deeply(n)
+def deeply(n): return rarely(n) if n == 4000 else n
+def rarely(n): return n
+def outside(n): return n
+@functools.lru_cache(maxsize=None)
+def fails(n):
+    before(n)
+    raise ValueError
+def before(n): return n
+""", test_it="""
+import threading
+import lib
+
+def fills(): lib.THING.size
+def finds(): lib.THING.size
+def notes():
+    for n in range(4001):
+        lib.outside(n)
+        lib.notes(n)
+def fails():
+    for n in range(3):
+        try: lib.fails(n)
+        except ValueError: lib.outside(n)
+def threads():
+    def work():
+        for n in range(2000): lib.notes(n)
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+def after(): lib.outside(1)
+""")  # fmt: skip
+    record = recorded(project, version, kind="exports")
+    noting = {"notes", "noted", "deeply"}
+    assert {name: record.functions_of(name) - {"threads.work"} for name in record.uses} == {
+        "fills": {"Thing.size", "measured"},
+        "finds": set(),
+        "notes": {"noted", "deeply", "rarely", "outside"},
+        "fails": {"before", "outside"},
+        "threads": noting,
+        "after": {"outside"},
+    }
+    assert record.shared - {"threads.work"} == {"Thing.size", "measured", *noting, "rarely", "fails", "before"}
+
+
+@pytest.mark.parametrize("version", MODERN)
+@pytest.mark.parametrize("mode", ["worker", "bin"])
+def test_a_worker_that_crashes_leaves_no_wrong_record(project, version, mode):
+    """Its tests have no record and count as affected; those of the worker that goes on have theirs, as in each mode."""
+    write(project, lib="def one(): pass\ndef two(): pass\ndef three(): pass\n", test_it="""
+import os, signal
+import lib
+def first(): lib.one()
+def dies(): os.kill(os.getpid(), signal.SIGKILL)
+def second(): lib.two()
+def third(): lib.three()
+""")  # fmt: skip
+    with driven(project, version, kind="exports", mode=mode) as driver:
+        ids = driver.collect()["ids"]
+        numbers = {name.partition("::")[2]: number for number, name in enumerate(ids)}
+        for names in ["first", "dies", "second"], ["second", "third"]:
+            tests = [numbers[name] for name in names]
+            driver.run(tests, ids=[ids[test] for test in tests], paths=["test_it.py"])
+        record = read(driver, project, ids)
+    assert record.functions
+    assert {name: record.functions_of(name) for name in record.uses} == {"second": {"two"}, "third": {"three"}}
 
 
 @pytest.mark.parametrize("version", interpreters.found())

@@ -62,6 +62,7 @@ class Executed:
         self._often: List[CodeType] = []  # not heard any more
         self._keeping: Set[int] = set()  # code that keeps what it made
         self._inside: Dict[int, int] = {}  # thread → how many calls of such code it is inside of
+        self._since = 0  # the place in the list from which on somebody was inside
         self._lock = threading.RLock()
 
     def start(self) -> bool:
@@ -75,7 +76,8 @@ class Executed:
         events = monitoring.events
         counted = _counted(self._log, self._look)
         for tool, callbacks in (
-            (self._finder, {events.PY_START: self._found, events.PY_UNWIND: self._unwound}),
+            (self._finder, {events.PY_START: self._found, events.PY_THROW: self._thrown}),
+            (self._finder, {events.PY_UNWIND: self._unwound}),
             (
                 self._finder,
                 {events.PY_RESUME: self._entered, events.PY_YIELD: self._left, events.PY_RETURN: self._left},
@@ -105,7 +107,7 @@ class Executed:
         self._counting = True
         for code in list(self.codes.values()):
             self._watch(code)
-        self._monitoring.set_events(self._finder, events.PY_START | events.PY_UNWIND)
+        self._monitoring.set_events(self._finder, events.PY_START | events.PY_THROW | events.PY_UNWIND)
         os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
@@ -139,6 +141,8 @@ class Executed:
     def _found(self, code: CodeType, _offset: int) -> Any:
         """A code object starts that has not been found yet, or one that keeps what it makes."""
         known = _identity(code)
+        if known in self._keeping:
+            return self._entered(code, 0)
         if known not in self.codes and not self._is_own(code):
             return self._monitoring.DISABLE
         if known not in self.codes:
@@ -172,21 +176,32 @@ class Executed:
         """What runs from here on lasts. What was heard too often before is heard once more."""
         if self._counting:
             with self._lock:
-                self._drain()
+                if len(self._log) >= _LONG:
+                    self._drain()
+                if not self._inside:
+                    self._since = len(self._log)
                 thread = _get_ident()
                 self._inside[thread] = self._inside.get(thread, 0) + 1
                 self._log.append(code)
-                self._hear()
+                if self._often:
+                    self._hear()
 
     def _left(self, _code: CodeType, _offset: int, _value: Any) -> None:
         with self._lock:
-            self._drain()
             thread = _get_ident()
             depth = self._inside.get(thread, 0) - 1
             if depth > 0:
                 self._inside[thread] = depth
-            else:
-                self._inside.pop(thread, None)
+            elif self._inside.pop(thread, 0) and not self._inside:
+                self.lasting.update(map(_identity, self._log[self._since :]))
+
+    def _thrown(self, code: CodeType, _offset: int, _error: BaseException) -> None:
+        """A generator or coroutine goes on with an exception, which is no resumption to the interpreter."""
+        known = _identity(code)
+        if known in self._keeping:
+            self._entered(code, 0)
+        elif known in self.codes:
+            self._log.append(code)
 
     def _unwound(self, code: CodeType, _offset: int, _error: BaseException) -> None:
         if self._inside and _identity(code) in self._keeping:
@@ -194,21 +209,22 @@ class Executed:
 
     # ── the list of starts ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _drain(self) -> "Counter[int]":
-        """Empty the list. Returns how often each was in it."""
+    def _drain(self) -> "List[int]":
+        """Empty the list. Returns the identities of what was in it."""
         log = self._log
         # No other thread gets a turn in the middle of this statement, and none of its entries is lost.
         started, log[:] = log[:], ()
-        counts = Counter(map(_identity, started))
-        self._taken.update(counts)
+        known = list(map(_identity, started))
+        self._taken.update(known)
         if self._inside:
-            self.lasting.update(counts)
-        return counts
+            self.lasting.update(known[self._since :])
+            self._since = 0
+        return known
 
     def _look(self) -> None:
         """Stop hearing what has started often."""
         with self._lock:
-            for known, count in self._drain().items():
+            for known, count in Counter(self._drain()).items():
                 total = self._starts.get(known, 0) + count
                 self._starts[known] = total
                 if total >= _OFTEN and known not in self._keeping:

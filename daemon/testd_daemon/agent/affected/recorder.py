@@ -72,6 +72,16 @@ class _UnsureError(Exception):
     """Something may not have been what it is now."""
 
 
+class _Process:
+    """What one process that ran tests has told of code, by its numbers."""
+
+    __slots__ = ("codes", "parts")
+
+    def __init__(self) -> None:
+        self.codes: dict[int, Code] = {}
+        self.parts: dict[int, tuple[str, int]] = {}  # file and part: of what has been asked for, and is no module
+
+
 class _Recorder:
     def __init__(self, book: Book, facts: Facts, moment: Moment) -> None:
         self._book = book
@@ -105,8 +115,7 @@ class _Recorder:
         for test, verdict in self._facts.tests.items():
             entry = None
             if verdict not in _CUT_OFF and test in uses:
-                collection, use, codes = uses[test]
-                entry = self._entry(collection, test, use, codes)
+                entry = self._entry(test, *uses[test])
             if entry is None:
                 without.add(test)
                 shelf.tests.pop(test, None)
@@ -114,16 +123,16 @@ class _Recorder:
                 shelf.tests[test] = entry
         return without
 
-    def _uses(self) -> dict[str, tuple[Collection, Use, dict[int, Code] | None]]:
-        """Return what each test used; the codes are None where functions are not recorded."""
-        found: dict[str, tuple[Collection, Use, dict[int, Code] | None]] = {}
+    def _uses(self) -> dict[str, tuple[Collection, Use, _Process | None]]:
+        """Return what each test used, and in which process: None where functions are not recorded."""
+        found: dict[str, tuple[Collection, Use, _Process | None]] = {}
         if self._facts.silent:
             nothing = Use(0, [], [], [], False)
             return dict.fromkeys(self._facts.tests, (self._facts.collection, nothing, None))
-        codes: dict[tuple[int, int], dict[int, Code]] = {}
+        processes: dict[tuple[int, int], _Process] = {}
         for collection, page in self._facts.told:
-            process = codes.setdefault((collection.number, page.worker), {})
-            process.update((code.number, code) for code in page.codes)
+            process = processes.setdefault((collection.number, page.worker), _Process())
+            process.codes.update((code.number, code) for code in page.codes)
             for use in page.uses:
                 if 0 <= use.test < len(collection.ids):
                     found[collection.ids[use.test]] = collection, use, process if page.functions else None
@@ -146,35 +155,52 @@ class _Recorder:
 
     # ── one test ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _entry(self, collection: Collection, test: str, use: Use, codes: dict[int, Code] | None) -> Entry | None:
+    def _entry(self, test: str, collection: Collection, use: Use, process: _Process | None) -> Entry | None:
         path = collection.path_of(test)
-        base = self._base(collection, path, functions=codes is not None)
+        base = self._base(collection, path, functions=process is not None)
         if base is None:
             return None
         try:
-            own = self._own(collection, path, use, codes)
+            own = self._own(collection, path, use, process)
         except _UnsureError:
             return None
         return Entry(base, self._book.set_of(own), self._generation, use.everything, self._facts.at)
 
-    def _own(self, collection: Collection, path: str, use: Use, codes: dict[int, Code] | None) -> set[int]:
+    def _own(self, collection: Collection, path: str, use: Use, process: _Process | None) -> set[int]:
         """Return what a test used itself. Raises _UnsureError."""
-        parts: set[int] = set()
-        ran: set[str] = set()
-        for number in use.codes if codes is not None else ():
-            code = (codes or {}).get(number)
-            if code is None:
-                raise _UnsureError
-            if code.path.startswith(self._root):
-                ran.add(code.path)
-                key = self._key(code)
-                parts.add(self._part(code.path, FRAME if key == MODULE and code.path == path else key))
+        found = self._ran(path, use, process) if process is not None else set()
+        ran = {file for file, _ in found}
+        parts = {part for _, part in found}
         closure = self._closure(collection)
         for file in ran - self._closure_of(collection, path):  # what is loaded by names that were computed
             parts.update(self._part(found, self._module_key(found)) for found in closure.of([file]))
         parts.update(self._part(file, BYTES) for file in use.files)
         parts.update(self._part(folder.rstrip("/") + "/", LISTING) for folder in use.folders)
         return parts
+
+    def _ran(self, path: str, use: Use, process: _Process) -> set[tuple[str, int]]:
+        """Return the files and parts of the code that a test of the file `path` ran. Raises _UnsureError."""
+        known = process.parts
+        ran = set(map(known.get, use.codes))
+        found = {pair for pair in ran if pair is not None}
+        if None in ran:
+            for number in use.codes:
+                if number not in known:
+                    found.update(self._ran_first(path, number, process))
+        return found
+
+    def _ran_first(self, path: str, number: int, process: _Process) -> list[tuple[str, int]]:
+        """Return file and part of code that no test before has run, or that is not the same part to all of them."""
+        code = process.codes.get(number)
+        if code is None:
+            raise _UnsureError
+        if not code.path.startswith(self._root):
+            return []
+        key = self._key(code)
+        if key == MODULE:
+            return [(code.path, self._part(code.path, FRAME if code.path == path else key))]
+        found = process.parts[number] = code.path, self._part(code.path, key)
+        return [found]
 
     def _key(self, code: Code) -> str:
         source = self._view.source_of(code.path, places=True)
