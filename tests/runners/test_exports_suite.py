@@ -34,35 +34,14 @@ class Project:
         path.write_text(textwrap.dedent(text))
         return path
 
-    def run(
-        self,
-        *paths: str,
-        python: str = sys.executable,
-        keyword=None,
-        update=False,
-        stream=False,
-        limit=4096,
-        stopping=False,
-    ):
-        asked = {
-            "source": SOURCE,
-            "root": str(self.root),
-            "paths": paths,
-            "keyword": keyword,
-            "update": update,
-            "stream": stream,
-            "limit": limit,
-            "stopping": stopping,
-        }
+    def run(self, *paths: str, python: str = sys.executable, keyword=None, update=False, stream=False, limit=4096,
+            stopping=False):
+        asked = {"source": SOURCE, "root": str(self.root), "paths": paths, "keyword": keyword, "update": update,
+                 "stream": stream, "limit": limit, "stopping": stopping}
         with tempfile.TemporaryFile("w+") as answer:
             done = subprocess.run(
-                [python, str(HERE / "exports_driver.py"), str(answer.fileno())],
-                input=json.dumps(asked),
-                text=True,
-                pass_fds=[answer.fileno()],
-                capture_output=True,
-                timeout=DEADLINE,
-                check=False,
+                [python, str(HERE / "exports_driver.py"), str(answer.fileno())], input=json.dumps(asked), text=True,
+                pass_fds=[answer.fileno()], capture_output=True, timeout=DEADLINE, check=False,
                 env={key: value for key, value in os.environ.items() if not key.startswith(("TESTD_", "PYTEST_"))},
             )
             self.stdout, self.stderr = done.stdout, done.stderr
@@ -83,7 +62,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-EVERYTHING = """
+EVERYTHING = '''
     import asyncio, json, threading
     from os.path import join
     from typing import Any, List, Literal, Optional, Tuple, Union
@@ -141,23 +120,13 @@ EVERYTHING = """
         spans = observe([{"n": 1, "t": "a"}, {"n": 3}])
         deep_equal([], list(strays({"n": 2}, spans)))
         deep_equal(["value['n']: expected 1 to 3, is 4"], list(strays({"n": 4}, spans)))
-"""
+'''
 
 
 def test_every_supported_interpreter_gives_the_same_verdicts(project):
     project.write("all_test.py", EVERYTHING)
-    expected = {
-        "passes": "passed",
-        "coroutine": "passed",
-        "fails": "failed",
-        "skipped": "skipped",
-        "deep": "failed",
-        "snap": "failed",
-        "structures": "passed",
-        "places": "failed",
-        "leaves": "failed",
-        "ranges": "passed",
-    }
+    expected = {"passes": "passed", "coroutine": "passed", "fails": "failed", "skipped": "skipped", "deep": "failed",
+                "snap": "failed", "structures": "passed", "places": "failed", "leaves": "failed", "ranges": "passed"}
     for version, python in interpreters.found().items():
         told = project.run(python=python)
         assert (version, told.verdicts) == (version, expected)
@@ -172,9 +141,7 @@ def test_every_supported_interpreter_gives_the_same_verdicts(project):
 
 def test_only_public_functions_of_the_file_itself_are_tests(project):
     project.write("helpers.py", "def imported(): raise AssertionError\n")
-    project.write(
-        "some_test.py",
-        """
+    project.write("some_test.py", """
         from helpers import imported
         from functools import partial
         def one(): pass
@@ -186,8 +153,7 @@ def test_only_public_functions_of_the_file_itself_are_tests(project):
             return made
         two = make()
         check = lambda: None
-    """,
-    )
+    """)
     assert project.run().ids == [f"some_test.py::{name}" for name in ("one", "make", "two", "check")]
 
 
@@ -197,9 +163,7 @@ def test_all_narrows_what_is_exported(project):
 
 
 def test_lines_are_where_the_functions_begin(project):
-    project.write(
-        "test_lines.py",
-        """\
+    project.write("test_lines.py", """\
         import functools
 
         def plain(): pass
@@ -211,8 +175,7 @@ def test_lines_are_where_the_functions_begin(project):
 
         @_decorate
         def decorated(t): assert t.name == "decorated"
-    """,
-    )
+    """)
     told = project.run()
     assert told.items == [["test_lines.py::plain", 3], ["test_lines.py::decorated", 10]]
     assert told.verdicts["decorated"] == "passed"
@@ -314,9 +277,7 @@ def test_keywords_select_by_file_folder_and_name(project):
 
 
 def test_functions_that_cannot_be_tests_are_errors_with_a_way_out(project):
-    project.write(
-        "odd_test.py",
-        """
+    project.write("odd_test.py", """
         import contextlib
         def generator(): yield
         async def stream(): yield
@@ -326,18 +287,10 @@ def test_functions_that_cannot_be_tests_are_errors_with_a_way_out(project):
         def manager(): yield
         def hidden(): return (n for n in ())
         def value(): return 3
-    """,
-    )
+    """)
     told = project.run()
-    assert told.verdicts == {
-        "generator": "error",
-        "stream": "error",
-        "needs": "error",
-        "positional": "error",
-        "manager": "error",
-        "hidden": "error",
-        "value": "passed",
-    }
+    assert told.verdicts == {"generator": "error", "stream": "error", "needs": "error", "positional": "error",
+                             "manager": "error", "hidden": "error", "value": "passed"}
     assert "'a', 'c'" in told.of["needs"].detail["message"]
     assert "begin the name with _" in told.of["generator"].detail["message"]
     assert told.of["needs"].detail["frames"][0]["line"] == 5
@@ -345,9 +298,7 @@ def test_functions_that_cannot_be_tests_are_errors_with_a_way_out(project):
 
 
 def test_output_is_captured_cut_and_belongs_to_its_test(project):
-    project.write(
-        "out_test.py",
-        """
+    project.write("out_test.py", """
         import os, sys
         def quiet(): assert 0
         def loud(t):
@@ -366,14 +317,12 @@ def test_output_is_captured_cut_and_belongs_to_its_test(project):
         def after():
             print("still here")
             assert 0
-    """,
-    )
+    """)
     told = project.run(limit=1000)
     sections = {name: [(s["name"], s["text"]) for s in outcome.detail["sections"]] for name, outcome in told.of.items()}
     assert sections["quiet"] == []
     assert sections["loud"] == [
-        ("Captured stdout call", "python\ndescriptor\n"),
-        ("Captured stderr call", "child\n"),
+        ("Captured stdout call", "python\ndescriptor\n"), ("Captured stderr call", "child\n"),
         ("Logged call", "kept 1\n"),
     ]
     assert "[... 99001 bytes left out ...]" in sections["flood"][0][1]
@@ -390,9 +339,7 @@ def test_stream_leaves_output_alone(project):
 
 
 def test_what_a_test_leaves_behind_is_named_once(project):
-    project.write(
-        "leaks_test.py",
-        """
+    project.write("leaks_test.py", """
         import asyncio, os, subprocess, threading
         _ended = threading.Event()
         _child = []
@@ -403,8 +350,7 @@ def test_what_a_test_leaves_behind_is_named_once(project):
         def clean():
             _ended.set()
             for child in _child: child.kill(); child.wait()
-    """,
-    )
+    """)
     told = project.run()
     assert set(told.verdicts.values()) == {"passed"}
     leaks = {name: outcome.detail["leaks"] if outcome.detail else [] for name, outcome in told.of.items()}
@@ -417,9 +363,7 @@ def test_what_a_test_leaves_behind_is_named_once(project):
 
 
 def test_each_coroutine_has_a_loop_of_its_own_and_stubborn_tasks_end_it_anyway(project):
-    project.write(
-        "loops_test.py",
-        """
+    project.write("loops_test.py", """
         import asyncio
         _loops = []
         async def one(): _loops.append(asyncio.get_running_loop())
@@ -433,23 +377,16 @@ def test_each_coroutine_has_a_loop_of_its_own_and_stubborn_tasks_end_it_anyway(p
             await asyncio.sleep(0)
         async def cancelled(): raise asyncio.CancelledError
         def wraps(): return two()
-    """,
-    )
+    """)
     told = project.run()
     assert told.verdicts == {
-        "one": "passed",
-        "two": "passed",
-        "stubborn": "passed",
-        "cancelled": "failed",
-        "wraps": "passed",
+        "one": "passed", "two": "passed", "stubborn": "passed", "cancelled": "failed", "wraps": "passed"
     }
     assert any("did not end when cancelled" in leak for leak in told.of["stubborn"].detail["leaks"])
 
 
 def test_the_context_has_a_folder_that_goes_with_the_test(project):
-    project.write(
-        "context_test.py",
-        """
+    project.write("context_test.py", """
         import os
         from testd import NoTest, current_test
         from testd.assertions import throws
@@ -463,22 +400,18 @@ def test_the_context_has_a_folder_that_goes_with_the_test(project):
             assert not _seen[0]._folder and not os.path.exists(_path[0])
             assert current_test() is not _seen[0]
         throws(current_test, NoTest)
-    """,
-    )
+    """)
     told = project.run()
     assert (told.verdicts, told.errors) == ({"writes": "passed", "gone": "passed"}, [])
 
 
 def test_a_throws_that_is_not_awaited_fails_the_test(project):
-    project.write(
-        "a_test.py",
-        """
+    project.write("a_test.py", """
         from testd.assertions import throws
         async def _fine(): pass
         async def forgotten(): throws(_fine, ValueError)
         async def awaited(): await throws(_fine, ValueError)
-    """,
-    )
+    """)
     told = project.run()
     assert told.verdicts == {"forgotten": "failed", "awaited": "failed"}
     assert "was never awaited, so it asserted nothing" in told.of["forgotten"].detail["message"]
@@ -487,9 +420,7 @@ def test_a_throws_that_is_not_awaited_fails_the_test(project):
 
 def test_failures_say_whose_code_raised(project):
     project.write("shop.py", "def price(): return {}['missing']\n")
-    project.write(
-        "kinds_test.py",
-        """
+    project.write("kinds_test.py", """
         import json, shop
         def test_code(): int("x")
         def project_code(): shop.price()
@@ -497,50 +428,38 @@ def test_failures_say_whose_code_raised(project):
         def assertion(): raise AssertionError("said")
         def imports(): import no_such_module
         def leaves(): raise SystemExit(3)
-    """,
-    )
+    """)
     told = project.run()
     assert {name: outcome.detail["kind"] for name, outcome in told.of.items()} == {
-        "test_code": "test",
-        "project_code": "project",
-        "library_code": "library",
-        "assertion": "assertion",
-        "imports": "import",
-        "leaves": "test",
+        "test_code": "test", "project_code": "project", "library_code": "library", "assertion": "assertion",
+        "imports": "import", "leaves": "test",
     }
     frames = told.of["project_code"].detail["frames"]
     assert [(frame["file"], frame["line"], frame["function"]) for frame in frames] == [
-        ("kinds_test.py", 4, "project_code"),
-        ("shop.py", 1, "price"),
+        ("kinds_test.py", 4, "project_code"), ("shop.py", 1, "price"),
     ]
     assert all("exports" not in outcome.detail["text"] for outcome in told.of.values())
 
 
 def test_snapshots_are_stored_compared_and_forgotten_with_their_tests(project):
-    project.write(
-        "snap_test.py",
-        """
+    project.write("snap_test.py", """
         from testd.assertions import similar, snapshot
         VALUE = {"items": ["one", "two"], "total": 3}
         def first(): snapshot(VALUE); snapshot("second", name="named")
         def second(): snapshot([1])
         def ranged(): similar(lambda: len(VALUE))
-    """,
-    )
+    """)
     assert project.run().verdicts == {"first": "failed", "second": "failed", "ranged": "failed"}
     assert project.run(update=True).verdicts == {"first": "passed", "second": "passed", "ranged": "passed"}
     stored = project.root / "__snapshots__" / "snap_test.json"
     assert set(json.loads(stored.read_text())["snapshots"]) == {"first", "second", "ranged"}
     assert set(project.run().verdicts.values()) == {"passed"}
 
-    project.write(
-        "snap_test.py",
-        """
+    project.write("snap_test.py", """
         from testd.assertions import snapshot
         VALUE = {"items": ["one", "three"], "total": 3}
         def first(): snapshot(VALUE)
-    """,
-    )
+    """)
     told = project.run()
     text = told.of["first"].detail["text"]
     assert "-{'items': ['one', 'two'], 'total': 3}" in text
@@ -554,9 +473,7 @@ def test_snapshots_are_stored_compared_and_forgotten_with_their_tests(project):
 
 
 def test_an_assert_is_explained_without_running_code(project):
-    project.write(
-        "explain_test.py",
-        """
+    project.write("explain_test.py", """
         class Thing:
             def __init__(self): self.size = 3
             @property
@@ -584,13 +501,12 @@ def test_an_assert_is_explained_without_running_code(project):
             assert thing == Thing() or len("") or thing.size is None and thing.boom
         def multiple():
             assert 1 == 1; x = 5; assert x < 2
-    """,
-    )
+    """)
     told = project.run()
     text = {name: outcome.detail["text"] for name, outcome in told.of.items()}
     message = {name: outcome.detail["message"] for name, outcome in told.of.items()}
     assert message["attribute"] == "assert thing.size == 4 where thing.size = 3"
-    assert message["items"] == 'assert rows[index]["a"] > 2 where rows[index]["a"] = 1'
+    assert message["items"] == "assert rows[index][\"a\"] > 2 where rows[index][\"a\"] = 1"
     assert "-B" in text["several_lines"]
     assert "+b" in text["several_lines"]
     assert message["with_message"] == "AssertionError: must be three"
@@ -600,32 +516,26 @@ def test_an_assert_is_explained_without_running_code(project):
 
 
 def test_a_fork_that_returns_from_its_test_reports_nothing(project):
-    project.write(
-        "fork_test.py",
-        """
+    project.write("fork_test.py", """
         import os
         def forks():
             pid = os.fork()
             if pid:
                 assert os.waitpid(pid, 0)[1] == 0
         def after(): pass
-    """,
-    )
+    """)
     assert project.run().verdicts == {"forks": "passed", "after": "passed"}
 
 
 def test_classes_of_tests_are_not_passed_over_in_silence(project):
-    project.write(
-        "mixed_test.py",
-        """
+    project.write("mixed_test.py", """
         import unittest
         class Case(unittest.TestCase): pass
         class TestGroup:
             def test_it(self): pass
         class TestData: pass
         def function(): pass
-    """,
-    )
+    """)
     told = project.run()
     assert told.ids == ["mixed_test.py::function"]
     [notice] = told.notices
@@ -634,9 +544,7 @@ def test_classes_of_tests_are_not_passed_over_in_silence(project):
 
 
 def test_an_interruption_ends_the_run_and_leaves_nothing(project):
-    project.write(
-        "stop_test.py",
-        """
+    project.write("stop_test.py", """
         import asyncio, os, signal
         async def stops(t):
             (t.tmp_path / "file").write_text(str(t.tmp_path))
@@ -644,8 +552,7 @@ def test_an_interruption_ends_the_run_and_leaves_nothing(project):
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.sleep(60)
         def never(): raise AssertionError
-    """,
-    )
+    """)
     with pytest.raises(AssertionError, match="KeyboardInterrupt"):
         project.run(stream=True, stopping=True)
     assert project.stdout
@@ -653,17 +560,14 @@ def test_an_interruption_ends_the_run_and_leaves_nothing(project):
 
 
 def test_an_interrupt_of_the_tests_own_making_ends_that_test_alone(project):
-    project.write(
-        "own_test.py",
-        """
+    project.write("own_test.py", """
         import os, signal, time
         def interrupts():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(60)
         def raises(): raise KeyboardInterrupt
         def other(): pass
-    """,
-    )
+    """)
     assert project.run().verdicts == {
         "interrupts": "failed",
         "raises": "failed",
@@ -677,12 +581,7 @@ def test_the_example_passes_and_runs_as_a_script():
     assert (told.errors, set(told.verdicts.values())) == ([], {"passed"})
     assert len(told.ids) == 13
     done = subprocess.run(
-        [sys.executable, "tests/fees_test.py"],
-        cwd=example,
-        env={**os.environ, "PYTHONPATH": f".:{SOURCE}"},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
+        [sys.executable, "tests/fees_test.py"], cwd=example, env={**os.environ, "PYTHONPATH": f".:{SOURCE}"},
+        capture_output=True, text=True, timeout=DEADLINE, check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

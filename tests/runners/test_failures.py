@@ -53,11 +53,9 @@ def test_a_detail_has_the_keys_of_the_protocol_in_their_order():
     ],
 )
 def test_the_innermost_frame_says_whose_error_it_is(tmp_path, place, kind):
-    frames = [
-        {"file": "shop_test.py", "line": 1, "function": "t", "source": ""},
-        {"file": place, "line": 1, "function": "f", "source": ""},
-        {"file": "<string>", "line": 1, "function": "made", "source": ""},
-    ]
+    frames = [{"file": "shop_test.py", "line": 1, "function": "t", "source": ""},
+              {"file": place, "line": 1, "function": "f", "source": ""},
+              {"file": "<string>", "line": 1, "function": "made", "source": ""}]
     assert classify(ValueError(), frames, str(tmp_path), "shop_test.py") == kind
 
 
@@ -99,8 +97,7 @@ def test_frames_are_relative_to_the_root_outermost_first(tmp_path):
     exc = _execute(tmp_path / "pkg" / "a_test.py", "import json\ndef inner():\n    json.loads('{')\ninner()\n")
     told = describe(exc, root=str(tmp_path), test_file=str(tmp_path / "pkg" / "a_test.py"))
     assert [(frame["file"], frame["line"], frame["function"], frame["source"]) for frame in told["frames"][:2]] == [
-        ("pkg/a_test.py", 4, "<module>", "inner()"),
-        ("pkg/a_test.py", 3, "inner", "json.loads('{')"),
+        ("pkg/a_test.py", 4, "<module>", "inner()"), ("pkg/a_test.py", 3, "inner", "json.loads('{')"),
     ]
     assert told["frames"][-1]["file"].endswith("json/decoder.py")
     assert told["kind"] == "library"

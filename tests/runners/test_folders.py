@@ -23,11 +23,8 @@ def place(tmp_path, monkeypatch):
 
 def _start(place: Path, *, crash: bool) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", CRASH.format(crash=crash)],
-        env={"PYTHONPATH": SOURCE, "TMPDIR": str(place)},
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        [sys.executable, "-c", CRASH.format(crash=crash)], env={"PYTHONPATH": SOURCE, "TMPDIR": str(place)}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )
 
 

@@ -16,32 +16,12 @@ class Colour(enum.IntEnum):
 
 
 SAME = [
-    (1, 1),
-    ("é", "é"),
-    (b"x", b"x"),
-    (None, None),
-    (..., ...),
-    (NAN, float("nan")),
-    (-0.0, -0.0),
-    (complex(NAN, 0.0), complex(NAN, 0.0)),
-    (10**30, 10**30),
-    (Colour.RED, Colour(1)),
-    (is_, is_),
+    (1, 1), ("é", "é"), (b"x", b"x"), (None, None), (..., ...), (NAN, float("nan")), (-0.0, -0.0),
+    (complex(NAN, 0.0), complex(NAN, 0.0)), (10**30, 10**30), (Colour.RED, Colour(1)), (is_, is_),
 ]
 DIFFERENT = [
-    (1, 2),
-    (1, 1.0),
-    (1, True),
-    (0, False),
-    (0.0, -0.0),
-    (complex(0.0, -0.0), 0j),
-    ("1", 1),
-    ("x", b"x"),
-    ([], []),
-    ((1,), (2,)),
-    (Colour.RED, 1),
-    (NAN, 1.0),
-    (None, 0),
+    (1, 2), (1, 1.0), (1, True), (0, False), (0.0, -0.0), (complex(0.0, -0.0), 0j), ("1", 1), ("x", b"x"), ([], []),
+    ((1,), (2,)), (Colour.RED, 1), (NAN, 1.0), (None, 0),
 ]
 
 
@@ -71,14 +51,7 @@ def test_the_message_says_what_differs():
     with pytest.raises(AssertionError) as caught:
         is_("a\nb\nc", "a\nB\nc")
     assert str(caught.value).splitlines() == [
-        "the texts differ",
-        "  --- expected",
-        "  +++ actual",
-        "  @@ -1,3 +1,3 @@",
-        "   a",
-        "  -b",
-        "  +B",
-        "   c",
+        "the texts differ", "  --- expected", "  +++ actual", "  @@ -1,3 +1,3 @@", "   a", "  -b", "  +B", "   c",
     ]
 
 

@@ -18,9 +18,6 @@ def test_importing_loads_nothing_but_what_is_used():
     )
     loaded = subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {SOURCE!r}); import importlib\n{script}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
+        capture_output=True, text=True, timeout=60, check=True,
     ).stdout
     assert loaded.strip() == "['testd', 'testd.assertions']"

@@ -42,9 +42,8 @@ def test_a_block():
 def test_nothing_raised_fails_and_says_what_came_instead():
     with pytest.raises(AssertionError, match=r"^nothing was raised, it returned 3, expected KeyError or ValueError$"):
         throws(lambda: 3, (KeyError, ValueError))
-    with (
-        pytest.raises(AssertionError, match=r"^why: nothing was raised, expected ValueError$"),
-        throws(ValueError, message="why"),
+    with pytest.raises(AssertionError, match=r"^why: nothing was raised, expected ValueError$"), throws(
+        ValueError, message="why"
     ):
         pass
 

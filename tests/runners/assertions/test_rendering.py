@@ -37,25 +37,12 @@ def _cycle():
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (1.5, "1.5"),
-        ("a", "'a'"),
-        ([1, "b"], "[1, 'b']"),
-        ((1,), "(1,)"),
-        ((), "()"),
-        ({}, "{}"),
-        (set(), "set()"),
-        ({"b": 1, "a": 2}, "{'a': 2, 'b': 1}"),
-        ({3, 1, 2}, "{1, 2, 3}"),
-        (frozenset([1]), "frozenset{1}"),
-        (collections.OrderedDict(b=1, a=2), "OrderedDict{'b': 1, 'a': 2}"),
-        (Point(1, [2]), "Point(x=1, y=[2])"),
-        (Thing(), "Thing()"),
-        (_cycle(), "[1, <cycle>]"),
-        (b"x", "b'x'"),
-        (None, "None"),
+        (1.5, "1.5"), ("a", "'a'"), ([1, "b"], "[1, 'b']"), ((1,), "(1,)"), ((), "()"), ({}, "{}"), (set(), "set()"),
+        ({"b": 1, "a": 2}, "{'a': 2, 'b': 1}"), ({3, 1, 2}, "{1, 2, 3}"), (frozenset([1]), "frozenset{1}"),
+        (collections.OrderedDict(b=1, a=2), "OrderedDict{'b': 1, 'a': 2}"), (Point(1, [2]), "Point(x=1, y=[2])"),
+        (Thing(), "Thing()"), (_cycle(), "[1, <cycle>]"), (b"x", "b'x'"), (None, "None"),
         (len, "<built-in function len>"),
-        (Pair(1, 2), "Pair(a=1, b=2)"),
-        (ValueError("x"), "ValueError(args=('x',))"),
+        (Pair(1, 2), "Pair(a=1, b=2)"), (ValueError("x"), "ValueError(args=('x',))"),
     ],
 )
 def test_short_values_are_one_line(value, text):
@@ -90,11 +77,7 @@ def test_the_order_of_sets_does_not_depend_on_the_process():
     script = "from testd.assertions.rendering import render; print(render({'a', 'b', 'c', ('d', 1), frozenset('xyz')}))"
     texts = {
         subprocess.run(
-            [sys.executable, "-c", script],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            timeout=60,
+            [sys.executable, "-c", script], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, timeout=60,
             check=True,
         ).stdout
         for seed in ("1", "2", "3")

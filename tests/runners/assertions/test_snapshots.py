@@ -126,12 +126,7 @@ def test_workers_that_update_one_file_lose_nothing(tmp_path):
 def _run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("TESTD_", "PYTEST_"))}
     return subprocess.run(
-        [sys.executable, *command],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
         env={**clean, "PYTHONPATH": SOURCE, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
     )
 
@@ -146,8 +141,7 @@ def test_in_pytest_they_are_kept_by_node_id(tmp_path):
     done = _run(*pytest_run, cwd=tmp_path, TESTD_UPDATE_SNAPSHOTS="1")
     assert done.returncode == 0, done.stdout
     assert json.loads((tmp_path / "__snapshots__" / "test_some.json").read_text())["snapshots"] == {
-        "TestIt::test_n[1]": {"1": ["1"], "2": ["-1"]},
-        "TestIt::test_n[2]": {"1": ["2"], "2": ["-2"]},
+        "TestIt::test_n[1]": {"1": ["1"], "2": ["-1"]}, "TestIt::test_n[2]": {"1": ["2"], "2": ["-2"]},
     }
     assert _run(*pytest_run, cwd=tmp_path).returncode == 0
 
@@ -160,8 +154,7 @@ def test_in_a_plain_script_they_are_kept_by_function(tmp_path):
     )
     assert _run("plain_test.py", cwd=tmp_path, TESTD_UPDATE_SNAPSHOTS="1").returncode == 0
     assert json.loads((tmp_path / "__snapshots__" / "plain_test.json").read_text())["snapshots"] == {
-        "one": {"1": ["1"], "2": ["2"]},
-        "two": {"1": ["3"]},
+        "one": {"1": ["1"], "2": ["2"]}, "two": {"1": ["3"]},
     }
     done = _run("plain_test.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

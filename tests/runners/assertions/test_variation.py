@@ -44,8 +44,7 @@ def test_what_varied_may_vary_and_what_did_not_may_not(running):
     with pytest.raises(AssertionError) as caught:
         similar(_counting(3), message="ids")
     assert str(caught.value).splitlines()[:2] == [
-        "ids: run 3 of 5 is outside the range of a_test.py::t, similar 1",
-        "  value['id']: expected 0 to 4, is 5",
+        "ids: run 3 of 5 is outside the range of a_test.py::t, similar 1", "  value['id']: expected 0 to 4, is 5",
     ]
     running(update=False)
     with pytest.raises(AssertionError, match=r"value\['name'\]: expected 'ada', is 'bob'"):

@@ -341,6 +341,8 @@ def test_a_forked_child_reports_nothing(tmp_path: Path) -> None:
         assert ended.verdicts() == {0: "passed", 1: "passed"}
 
 
+
+
 HELD = """
 import logging, os, sys
 OUT, ERR = sys.stdout, sys.stderr
