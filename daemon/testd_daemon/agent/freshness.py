@@ -81,6 +81,11 @@ class Record:
         """Return the files that were loaded, read or looked for, as far as this machine can see them."""
         return list(self._files)
 
+    def loaded(self, path: str) -> tuple[int, int] | None:
+        """Return modification time (ns) and size of a file as it was loaded, None where that is not certain."""
+        mtime, size, _ = self._files.get(path, (_MISSING, 0, 0))
+        return (mtime, size) if mtime >= 0 else None
+
     def installed(self) -> list[str]:
         """Return the folders of installed modules in which the import machinery has looked."""
         return [path for path in self._directories if path.endswith("-packages")]

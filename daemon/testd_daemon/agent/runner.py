@@ -313,6 +313,10 @@ class Runner:
         """Return what its lower checkpoints have loaded, read or looked for."""
         return [path for record in self._records.values() for path in record.files()]
 
+    def loaded(self, path: str) -> tuple[int, int] | None:
+        """Return modification time (ns) and size of a file as its lower checkpoints have loaded it, or None."""
+        return next(filter(None, (record.loaded(path) for record in self._records.values())), None)
+
     def installed(self) -> list[str]:
         """Return the folders of installed modules in which its lower checkpoints have looked."""
         return [path for record in self._records.values() for path in record.installed()]

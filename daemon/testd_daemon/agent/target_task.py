@@ -291,7 +291,8 @@ class TargetTask:
         return Facts(
             target=spec.target, began_ns=self._loaded_from, at=self._began_at,
             tests={record.test: record.verdict for record in target.records}, told=target.told, collection=collection,
-            files=runner.files(), folders=runner.folders(), environment=spec.beside_files(),
+            files=runner.files(), folders=runner.folders(),
+            loaded=lambda path: collection.record.loaded(path) or runner.loaded(path), environment=spec.beside_files(),
             silent=spec.launcher == "node", elsewhere=spec.launcher in ("docker", "ssh"),
         )  # fmt: skip
 

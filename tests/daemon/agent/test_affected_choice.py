@@ -15,6 +15,7 @@ from testd_daemon.agent.affected.recorder import Facts, Moment, Told, record
 from testd_daemon.agent.affected.state import State
 from testd_daemon.agent.affected.store import Store
 from testd_daemon.agent.collection import Collection
+from testd_daemon.agent.freshness import GRANULARITY_NS
 from testd_protocol.messages import Code, Collected, Dependencies, Directory, Item, Modules, Stat, Use, Used
 
 FILES = {
@@ -64,6 +65,9 @@ class Project:
             "test_core": "tests/test_core.py", "test_apart": "tests/test_apart.py",
         }  # fmt: skip
         imports = {"test_core": ["pkg.core"], "pkg.core": ["pkg.lazy_names"], "test_apart": ["pkg.apart"]}
+        if (self.folder / "pkg" / "shared.py").exists():
+            files["pkg.shared"] = "pkg/shared.py"
+            imports |= {module: [*there, "pkg.shared"] for module, there in imports.items()}
         # whose modules a conftest file imports, and that has loaded all tests: not on its own account
         imports |= {"conftest": ["_pytest.python"], "_pytest.python": ["test_core", "test_apart", "tests.conftest"]}
         there = {module: self.at(path) for module, path in files.items()}
@@ -81,7 +85,7 @@ class Project:
 
     def run(
         self, *uses: Use, functions: bool = True, verdict: str = "passed", meanwhile: Callable[[], None] = lambda: None,
-        **more: object,
+        loaded: Callable[[str], tuple[int, int] | None] = lambda path: None, **more: object,
     ) -> set[str]:  # fmt: skip
         """Let the three tests have run; return those that got no record."""
         self.look()
@@ -92,6 +96,7 @@ class Project:
             Code(2, self.at("tests/test_core.py"), "test_file", 6),
             Code(3, self.at("tests/test_apart.py"), "test_apart", 3),
             Code(4, self.at("pkg/apart.py"), "apart", 1),
+            Code(5, self.at("pkg/shared.py"), "shared", 1),
         ]
         found = list(uses) or [
             Use(0, [0, 1], [], [], False),
@@ -103,11 +108,12 @@ class Project:
             target="py3", began_ns=time.time_ns(), at=1.0,
             tests={collection.ids[use.test]: verdict for use in found}, told=[Told(collection, page)],
             collection=collection, files=[self.at("conftest.py"), self.at("pyproject.toml"), self.at("pytest.ini")],
-            folders=[], environment={"the interpreter": "3"},
+            folders=[], environment={"the interpreter": "3"}, loaded=loaded,
         )  # fmt: skip
         meanwhile()
         self.look(facts.began_ns)
-        moment = Moment(self.state.view(), *self.state.before(facts.began_ns), self.state.entries)
+        view = self.state.as_loaded(facts.loaded, facts.began_ns)
+        moment = Moment(view, *self.state.before(facts.began_ns), self.state.entries)
         return record(self.book, facts, moment)
 
     def look(self, began_ns: int = 0) -> set[str]:
@@ -241,6 +247,39 @@ def test_a_file_that_changed_while_it_was_used_leaves_no_record(project: Project
         project.write("pkg/apart.py", "def apart():\n    return 30\n")
 
     assert project.run(meanwhile=edit) == {APART}
+
+
+@pytest.mark.parametrize(
+    ("change", "without", "affected"),
+    [
+        ("return 30", set(), {APART}),
+        ("return 3  # three", set(), set()),
+        ("return 4 if opened", {APART}, set()),
+        ("return 4 if another time", ALL, set()),
+    ],
+)
+def test_a_module_that_changes_behind_its_loading_is_what_was_loaded(
+    project: Project, change: str, without: set[str], affected: set[str]
+) -> None:
+    """An edit in the middle of a run took the records of all tests that had run, where all import what was edited."""
+    place = project.folder / "pkg" / "shared.py"
+    project.write("pkg/shared.py", "def shared():\n    return 3\n")
+    project.write("pkg/__init__.py", "from pkg import shared\n")
+    before = place.stat()
+    while time.time_ns() < before.st_ctime_ns + 2 * GRANULARITY_NS:
+        pass  # else another text may have had the same time
+
+    def edit() -> None:
+        project.write("pkg/shared.py", f"def shared():\n    {change.partition(' if')[0]}\n", age=0)
+
+    def loaded(path: str) -> tuple[int, int] | None:
+        return (before.st_mtime_ns + ("another time" in change), before.st_size) if path == str(place) else None
+
+    uses = [Use(0, [0], [], [], False), Use(1, [2], [], [], False)]
+    uses.append(Use(2, [3, 4, 5], [str(place)] if "opened" in change else [], [], False))
+    project.run(*uses)
+    assert project.run(*uses, meanwhile=edit, loaded=loaded) == without
+    assert project.affected() == affected
 
 
 def test_docstrings_count_where_they_are_read(project: Project) -> None:

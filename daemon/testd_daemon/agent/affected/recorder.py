@@ -1,7 +1,8 @@
 """From what a run told to what the book holds of its tests. Runs in the agent, in a thread, after the run.
 
 A test gets a record only where it is certain what was loaded: a file that has changed since shortly before the run
-began leaves the tests that used it without one, and they count as affected.
+began leaves the tests that used it without one, and they count as affected. Only of a module that was loaded before any
+test it may still be known what it was then.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from testd_daemon.agent.affected.book import Book, Entry, Part
 from testd_daemon.agent.affected.closure import Closure, is_library, is_standard, library_folder
 from testd_daemon.agent.affected.fingerprint import ALL, BYTES, DOC, FRAME, MODULE, digest
-from testd_daemon.agent.affected.state import LISTING, View
+from testd_daemon.agent.affected.state import LISTING, Loaded, View
 from testd_daemon.agent.collection import Collection
 from testd_protocol.messages import Code, FileEntry, Use, Used
 
@@ -43,6 +44,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     collection: Collection
     files: list[str]  # what was loaded or looked for before collection
     folders: list[str]  # what was listed by user code before collection
+    loaded: Loaded  # as what a module was loaded before any test
     environment: dict[str, str]  # what user code may depend on beside files
     silent: bool = False  # the target does not tell what tests use: whole modules count
     elsewhere: bool = False  # files outside of the workspace are not those of this machine
@@ -57,7 +59,7 @@ def environment_parts(target: str, environment: dict[str, str]) -> list[Part]:
 class Moment(NamedTuple):
     """What was there when a run was over."""
 
-    view: View
+    view: View  # of a module that has changed meanwhile, what was loaded
     generation: int  # to which its begin belongs
     later: set[str]  # what has changed since its begin
     entries: Mapping[str, FileEntry]  # the workspace's own files
@@ -174,6 +176,8 @@ class _Recorder:
         closure = self._closure(collection)
         for file in ran - self._closure_of(collection, path):  # what is loaded by names that were computed
             parts.update(self._part(found, self._module_key(found)) for found in closure.of([file]))
+        if not self._view.former.isdisjoint(use.files):
+            raise _UnsureError  # what it read is not what was loaded before
         parts.update(self._part(file, BYTES) for file in use.files)
         parts.update(self._part(folder.rstrip("/") + "/", LISTING) for folder in use.folders)
         return parts

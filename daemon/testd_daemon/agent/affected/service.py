@@ -185,7 +185,7 @@ class Affected:
         for test in facts.tests:
             tests.pop(test, None)
         self._look(facts.began_ns)
-        view = self._state.view()
+        view = self._state.as_loaded(facts.loaded, facts.began_ns)
         young = time.time_ns() - YOUNG_NS  # likely to be changed again soon, and then it could not be read any more
         recent = [path for path, seen in view.seen.items() if path.endswith(".py") and seen.moved_at > young]
         for path in recent[:MOST_YOUNG]:

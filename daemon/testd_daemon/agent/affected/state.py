@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from testd.runner.dependencies import listing
@@ -21,7 +21,7 @@ from testd_daemon.agent.freshness import GRANULARITY_NS
 from testd_daemon.agent.mirror import Scanner
 from testd_protocol.messages import FileEntry
 
-__all__ = ["LISTING", "MISSING", "Seen", "State", "View"]
+__all__ = ["LISTING", "MISSING", "Loaded", "Seen", "State", "View"]
 
 #: The key of the part that is the names in a folder.
 LISTING: Final = "<listing>"
@@ -31,9 +31,13 @@ MISSING: Final = b""
 LARGEST_READ: Final = 4 * 1024 * 1024
 #: Contents that are remembered of one file.
 VERSIONS_KEPT: Final = 30
+#: Files that have changed of which it is remembered what they were, so often each.
+FORMER_KEPT: Final = 4
 #: Generations of which it is remembered what began them.
 TURNS_KEPT: Final = 200
 
+#: Tells the modification time (ns) and size with which a file was loaded, None where that is not certain.
+Loaded = Callable[[str], "tuple[int, int] | None"]
 Signature = tuple[int, ...]  # mtime in ns, ctime in ns, size, mode, inode; empty: not there
 
 
@@ -63,6 +67,7 @@ class View:
         """Take what is known; `root` is the workspace."""
         self.root = root
         self.seen = seen
+        self.former: set[str] = set()  # paths of which it shows what they were before
 
     def digest_of(self, path: str, key: str) -> bytes:
         """Return the digest of a part, `MISSING` where there is no such part."""
@@ -119,6 +124,7 @@ class State(View):
         self._scanner = Scanner(root, content=_place)
         self.entries: dict[str, FileEntry] = {}
         self._unsettled: set[str] = set()
+        self._former: dict[str, list[Seen]] = {}
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -151,6 +157,21 @@ class State(View):
         """Return what is there now, to be looked at when more has changed."""
         return View(self.root, dict(self.seen))
 
+    def as_loaded(self, loaded: Loaded, began_ns: int) -> View:
+        """Return what is there now, but for modules that have changed since a moment: those are what was loaded.
+
+        `loaded` tells the time and size with which something loaded a file, after the moment (wall clock, ns).
+        """
+        view = self.view()
+        for path, versions in self._former.items():
+            before = next((seen for seen in reversed(versions) if seen.since <= began_ns), None)
+            if before is None or self.unchanged_since(path, began_ns) or not before.settled:
+                continue
+            if loaded(path) == (before.signature[0], before.signature[2]):
+                view.seen[path] = before
+                view.former.add(path)
+        return view
+
     def _turn(self, changed: set[str]) -> None:
         """Begin a new generation, if something has changed."""
         if not changed:
@@ -171,6 +192,8 @@ class State(View):
         found = _look(path)
         (self._unsettled.discard if found.settled else self._unsettled.add)(path)
         if known is None or known.content != found.content:
+            if known is not None and known.signature and path.endswith(".py"):
+                self._former[path] = [*self._former.get(path, ())[1 - FORMER_KEPT :], known]
             self.seen[path] = found
             return True
         if known.signature != found.signature:  # it may have been something else meanwhile
