@@ -69,7 +69,7 @@ TABLE = {
 class _Worker:
     """One worker process, from its start to its exit."""
 
-    __slots__ = ("ahead", "bad", "finishing", "jobs", "lingers", "number", "open", "settled", "slot")
+    __slots__ = ("ahead", "bad", "finishing", "jobs", "lingers", "long", "number", "open", "settled", "slot")
 
     def __init__(self, number: int, slot: int) -> None:
         self.number = number
@@ -80,7 +80,8 @@ class _Worker:
         self.settled = 0
         self.bad = 0
         self.finishing = False
-        self.lingers = False  # it stops behind the test that it runs
+        self.long = -1  # the last test that it is known to be in for a while
+        self.lingers = False  # it stops behind that test
 
 
 class Scheduler:
@@ -135,14 +136,19 @@ class Scheduler:
         worker = self._workers.get(number)
         return worker is not None and any(self._open_tests(tests) for _, tests in worker.jobs)
 
+    def started(self, number: int, position: int) -> None:
+        """A worker has been in a test for a while. The outcomes of those before it are on their way."""
+        if number in self._workers:
+            self._workers[number].long = position
+
     @property
-    def running(self) -> list[int]:
-        """The tests that workers run now."""
-        return [test for worker in self._workers.values() if (test := self._running(worker)) is not None]
+    def under_way(self) -> list[int]:
+        """The open tests whose outcomes come if workers stop behind the long tests that they are in."""
+        return [test for worker in self._workers.values() for test in self._under_way(worker)]
 
     @property
     def lingering(self) -> bool:
-        """Whether nothing is left but workers that stop behind the tests that they run."""
+        """Whether nothing is left but workers that stop behind the long tests that they are in."""
         return (
             self.state is State.STOPPING
             and bool(self._workers)
@@ -250,7 +256,7 @@ class Scheduler:
         actions: list[Action] = []
         jobs: list[Sequence[int]] = []
         for worker in self._workers.values():
-            running = self._running(worker)
+            running = next((test for _, job in worker.jobs for test in job if self._plan.is_open(test)), None)
             if running is not None:
                 actions += self._suspect(running, worker.slot, reason)
             jobs += self._take_back(worker)
@@ -279,7 +285,7 @@ class Scheduler:
         return [] if self.state is State.DONE else self._stop(reason, None)
 
     def supersede(self, reason: str, valid: Container[int]) -> list[Action]:
-        """What has not begun is for another run, and what runs is stopped unless it is among the `valid` ones."""
+        """What has not begun is for another run, and who is in a long test that is not `valid` is stopped."""
         if self.state is State.STOPPING:
             return self._hurry(valid)
         return [] if self.state is State.DONE else self._stop(reason, None, valid)
@@ -288,7 +294,7 @@ class Scheduler:
         """Wait no longer for tests that are not among these."""
         actions: list[Action] = []
         for worker in self._workers.values():
-            if worker.lingers and self._running(worker) not in valid:
+            if worker.lingers and worker.long not in valid:
                 worker.lingers = False
                 actions.append(Stop(worker.number))
         return actions
@@ -358,7 +364,7 @@ class Scheduler:
         return []
 
     def _stop(self, reason: str, by: _Worker | None, valid: Container[int] = ()) -> list[Action]:
-        """Stop every worker, patiently where it runs one of the `valid` tests.
+        """Stop every worker, patiently where it is in a long test that is `valid`.
 
         The one whose own failures reached the limit stops by itself, and in order.
         """
@@ -373,7 +379,7 @@ class Scheduler:
                     actions.append(Finish(worker.number))
             else:
                 worker.finishing = True
-                worker.lingers = self._running(worker) in valid
+                worker.lingers = worker.long in valid and self._plan.is_open(worker.long)
                 actions.append(Stop(worker.number, patient=worker.lingers))
         return actions or self._end_if_idle()
 
@@ -437,9 +443,10 @@ class Scheduler:
         is_open = self._plan.is_open
         return tuple([test for test in tests if is_open(test)])
 
-    def _running(self, worker: _Worker) -> int | None:
-        """Return the test that a worker runs: the first of its tests that is open."""
-        return next((test for _, job in worker.jobs for test in job if self._plan.is_open(test)), None)
+    def _under_way(self, worker: _Worker) -> tuple[int, ...]:
+        """Return the open tests of a worker up to the long one that it is in; none where it is in none."""
+        tests = self._open_tests(test for _, job in worker.jobs for test in job)
+        return tests[: tests.index(worker.long) + 1] if worker.long in tests else ()
 
     def _free_slot(self) -> int:
         taken = {worker.slot for worker in self._workers.values()}

@@ -83,6 +83,7 @@ class TargetRun:
         self._position: dict[int, int] = {}
         self._slots: dict[int, int] = {}
         self._cancelled: list[str] = []
+        self._valid: Container[str] = ()  # once it is superseded
 
     @property
     def stopping(self) -> bool:
@@ -108,24 +109,31 @@ class TargetRun:
             self.runner_lost(runner.lost)
 
     @property
-    def running(self) -> list[str]:
-        """The tests that run now."""
-        return [self.plan.ids[position] for position in self._scheduler.running]
+    def under_way(self) -> list[str]:
+        """The tests whose outcomes would come if it were superseded and all of these were valid."""
+        return [self.plan.ids[position] for position in self._scheduler.under_way]
+
+    @property
+    def going_on(self) -> list[str]:
+        """The tests that were superseded and whose outcomes come nevertheless."""
+        return [test for test in self.under_way if test in self._valid] if self.lingering else []
 
     @property
     def unfinished(self) -> list[str]:
-        """The tests that have no outcome and do not run."""
-        running = set(self._scheduler.running)
-        return [*self._cancelled, *(self.plan.ids[n] for n in self.plan.unsettled() if n not in running)]
+        """The tests that have no outcome and get none."""
+        going_on = set(self.going_on)
+        left = [test for test in map(self.plan.ids.__getitem__, self.plan.unsettled()) if test not in going_on]
+        return [*self._cancelled, *left]
 
     @property
     def lingering(self) -> bool:
-        """Whether nothing is left but tests that were superseded and are valid."""
+        """Whether nothing is left but long tests that were superseded and are valid."""
         return self._scheduler.lingering
 
     def supersede(self, reason: str, valid: Container[str]) -> None:
-        """Stop, but let those of these tests that run now come to their end."""
-        positions = [position for position in self._scheduler.running if self.plan.ids[position] in valid]
+        """Stop, but let workers come to the end of the long tests that they are in, if these are valid."""
+        self._valid = valid
+        positions = [position for position in self._scheduler.under_way if self.plan.ids[position] in valid]
         self._perform(self._scheduler.supersede(reason, positions))
         self.wake.set()
 
@@ -212,6 +220,8 @@ class TargetRun:
         position = self._position.get(message.test, -1) if isinstance(message.test, int) else -1
         if isinstance(message, Started) and (position < 0 or not self.plan.is_open(position)):
             return  # it was looked at between its outcome and what came next
+        if isinstance(message, Started):
+            self._scheduler.started(message.worker, position)
         name = self.plan.ids[position] if position >= 0 else ""
         slot = self._slots.get(message.worker, 0)
         self._reporter.event(msgspec.structs.replace(message, test=name, worker=slot, target=self._target))
@@ -287,6 +297,8 @@ class TargetRun:
         self, position: int, verdict: str, duration: float, memory: int, slot: int, detail: Detail | None
     ) -> None:
         test = self.plan.ids[position]
+        if self.lingering and test not in self._valid:
+            return  # it runs again beside
         self._reporter.row(Row(test, self._target, verdict, duration, memory, slot, detail))  # type: ignore[arg-type]  # a Verdict
         if verdict == "cancelled":
             self._cancelled.append(test)

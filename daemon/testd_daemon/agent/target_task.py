@@ -163,7 +163,7 @@ class TargetTask:
     @property
     def lingering(self) -> list[str]:
         """The tests that go on although the run was superseded."""
-        return self._target.running if self._target is not None and self._target.lingering else []
+        return self._target.going_on if self._target is not None else []
 
     @property
     def unfinished(self) -> list[str] | None:
@@ -400,7 +400,7 @@ class TargetTask:
         valid: list[str] = []
         if spec.launcher not in ("docker", "ssh"):  # there the next run could not bring its files beside them
             selection = await self._services.affected.select(spec.target, spec.beside_files())
-            valid = [test for test in target.running if selection.reason(test, root=root) is None]
+            valid = [test for test in target.under_way if selection.reason(test, root=root) is None]
         target.supersede(reason, valid)
 
     async def _wait(self, target: TargetRun, runner: Runner) -> None:

@@ -178,23 +178,30 @@ def test_cancel_stops_every_worker_and_cancels_the_rest() -> None:
 def test_supersede_lets_valid_tests_come_to_their_end() -> None:
     plan, scheduler = schedule([[0, 1], [2, 3], [4]], workers=2)
     scheduler.begin()
-    assert scheduler.running == [0, 2]
+    assert scheduler.under_way == []
+    scheduler.started(1, 0)
+    scheduler.started(3, 3)
+    assert scheduler.under_way == [0, 2, 3]
     assert scheduler.supersede("changed", [2, 3]) == [Stop(1), Stop(3, patient=True)]
     assert not scheduler.lingering
     assert scheduler.worker_exited(1, DONE) == []
     assert scheduler.lingering
     assert scheduler.outcome(4, 2, "passed") == ()
+    assert scheduler.under_way == [3]
+    assert scheduler.outcome(4, 3, "passed") == ()
     assert scheduler.worker_exited(3, DONE) == [
-        *(Settle(n, "cancelled", reason="changed") for n in (0, 1, 3, 4)),
+        *(Settle(n, "cancelled", reason="changed") for n in (0, 1, 4)),
         Complete("changed"),
     ]
-    assert plan.counts == {"passed": 1, "cancelled": 4}
+    assert plan.counts == {"passed": 2, "cancelled": 3}
 
 
 @pytest.mark.parametrize("end", ["supersede", "cancel"])
 def test_who_goes_on_is_stopped_by_what_comes_next(end: str) -> None:
     _, scheduler = schedule([[0, 1], [2, 3]], workers=2)
     scheduler.begin()
+    scheduler.started(1, 0)
+    scheduler.started(3, 2)
     scheduler.supersede("changed", [0, 2])
     assert scheduler.lingering
     actions = scheduler.cancel("enough") if end == "cancel" else scheduler.supersede("again", [2])
