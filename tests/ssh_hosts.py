@@ -201,6 +201,11 @@ class Host:
         """Return the processes that are not sshd's."""
         return [pid for pid in self.processes() if _name(pid) not in ("sshd", "sshd-session", "")]
 
+    def connections(self) -> list[int]:
+        """Return the processes of sshd that serve one connection each."""
+        assert self._sshd is not None
+        return [pid for pid in self.processes(named="sshd") if pid != self._sshd.pid]
+
     def left(self, deadline: float = 10.0) -> list[str]:
         """Wait until nothing of a runner is left; return what is, if that takes longer."""
         until = time.monotonic() + deadline

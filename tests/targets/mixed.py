@@ -133,8 +133,10 @@ class Mixed:
         project.mkdir()
         self.house = house
         self.project = project
-        self._engine = engine
-        self.environment = {**house.environment, "COLUMNS": "120", **(engine.environment if engine else {})}
+        self.environment = {**house.environment, "COLUMNS": "120"}
+        self._engine: Engine | None = None
+        if engine is not None:
+            self.use(engine)
         self.targets: dict[str, dict[str, Any]] = {}
         self._clients: list[subprocess.Popen[str]] = []
 
@@ -180,6 +182,11 @@ class Mixed:
         return Told(client.returncode, [json.loads(line) for line in out.splitlines()], err)
 
     # ── what runs because of it ──────────────────────────────────────────────────────────────────────────────────────
+
+    def use(self, engine: Engine) -> None:
+        """Let the command find this engine."""
+        self._engine = engine
+        self.environment |= engine.environment
 
     @property
     def engine(self) -> Engine:
@@ -247,4 +254,3 @@ def mixed(house: House, project: Path, engine: Engine, hosts: Hosts) -> Mixed:
     made.write("test_dates.py", DATES.format(old=tuple(map(int, old.split(".")))))
     made.write("prices.test.mjs", PRICES % first_node)
     return made
-

@@ -19,6 +19,7 @@ from testd_daemon.agent.spans import Spans
 from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.strangers import Strangers
 from testd_daemon.config import Settings
+from testd_daemon.errors import ProcessCrashed
 
 __all__ = ["Provision", "provide", "rewound", "sound"]
 
@@ -73,32 +74,52 @@ class Provision:
         return self._collection.strangers if self._collection is not None else Strangers()
 
     async def obtain(self, spec: Spec, arguments: Sequence[Argument], *, fresh: bool) -> None:
-        """Get both. Raises what `Pool.acquire` and `Runner.collect` do."""
+        """Get both. Raises what `Pool.acquire` and `Runner.collect` do.
+
+        A warm runner may be gone, and nobody have noticed yet, or go at this moment: then another is taken. One that
+        was started just now and ends is an error.
+        """
         collection: Collection | None = None
         cold, began_ns = "", time.time_ns()
         while collection is None:
-            self._runner, cold = await self._pool.acquire(spec, fresh=fresh, tell=self._say)
+            runner, cold = await self._pool.acquire(spec, fresh=fresh, tell=self._say)
+            self._runner = runner
             self.spans.mark("runner")
-            async with self._runner.lock:
-                current = await self._runner.bring_files(self._say)
-                self.spans.mark("files")
-                if current:
-                    if self._told:
-                        self._say("collecting", 0, 0)
-                    collection, cold = await self._find(self._runner, spec, arguments, cold)
-                    collection.users += 1
-                    self._collection = collection
-                    self.spans.mark("notice")
-                    if collection.began_ns >= began_ns:
-                        self.spans.part("collect", "notice", collection.since - collection.began_ns / 1e9)
-                        self.spans.inform("collect: import", collection.imported)
+            warm = not cold
+            try:
+                async with runner.lock:
+                    collection, cold = await self._take(runner, spec, arguments, cold, began_ns)
+            except ProcessCrashed:
+                if not warm or runner.alive:
+                    raise
+                await self.release()
+                continue
             if collection is None:  # files have changed under those who use it: it is left to them
-                self._runner.private = True
+                runner.private = True
                 await self.release()
         self.warm = not cold
         kept = f"{len(collection.ids)} test{'s' * (len(collection.ids) != 1)} kept since"
         self.reason = cold or f"{kept} {time.strftime('%H:%M', time.localtime(collection.since))}"
         _evict(self.runner)
+
+    async def _take(
+        self, runner: Runner, spec: Spec, arguments: Sequence[Argument], cold: str, began_ns: int
+    ) -> tuple[Collection | None, str]:
+        """Take a collection of a runner, to be called under its lock; none where its files cannot be brought now."""
+        current = await runner.bring_files(self._say)
+        self.spans.mark("files")
+        if not current:
+            return None, cold
+        if self._told:
+            self._say("collecting", 0, 0)
+        collection, cold = await self._find(runner, spec, arguments, cold)
+        collection.users += 1
+        self._collection = collection
+        self.spans.mark("notice")
+        if collection.began_ns >= began_ns:
+            self.spans.part("collect", "notice", collection.since - collection.began_ns / 1e9)
+            self.spans.inform("collect: import", collection.imported)
+        return collection, cold
 
     def _say(self, text: str, done: int, total: int) -> None:
         self._told = True

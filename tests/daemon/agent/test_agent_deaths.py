@@ -72,6 +72,25 @@ def test_a_fixture_that_ends_the_process_crashes_each_test_once(project: Make, a
     assert result.verdicts == {"test_1": "crashed", "test_2": "crashed"}
 
 
+def test_a_warm_runner_that_ends_while_it_collects_costs_the_run_nothing(project: Make, agent: StartAgent) -> None:
+    """The run ended with "runner ended" and without any outcome, as a watch's generation did after `docker kill`."""
+    root = project(test_a_py="def test_1(): pass\n")
+    driver = agent(root)
+    assert driver.run().verdicts == {"test_1": "passed"}
+    os.mkfifo(root / "gate")
+    (root / "test_a.py").write_text(
+        "import os\nif os.path.exists('gate'):\n    with open('gate', 'w') as gate:\n        gate.write('here')\n"
+        "    import threading; threading.Event().wait()\ndef test_2(): pass\n"
+    )
+    run = driver.submit()
+    assert (root / "gate").read_text() == "here"
+    (root / "gate").unlink()
+    (runner,) = psutil.Process(driver.process.pid).children()
+    runner.kill()
+    result = driver.follow(run)
+    assert result.verdicts == {"test_2": "passed"}, result.completed.reason
+
+
 def test_cancel_stops_what_runs_and_cancels_the_rest(project: Make, agent: StartAgent) -> None:
     driver = agent(project(test_a_py=FOREVER, test_b_py=QUICK))
     run = driver.submit(stream=True, jobs=1)
