@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import Counter
 from types import CodeType
-from typing import Any, Callable, Dict, List, Set
+from typing import Any, Callable, Dict, Iterator, List, Set
 
 from testd.runner.memos import Memos
 from testd.runner.workspace import Workspace
@@ -109,6 +109,13 @@ class Executed:
             self._watch(code)
         self._monitoring.set_events(self._finder, events.PY_START | events.PY_THROW | events.PY_UNWIND)
         os.register_at_fork(after_in_child=self._forked)
+
+    def prepare(self) -> "Iterator[None]":
+        """Look at the functions of what has been loaded, step by step: what is done here no worker has to do."""
+        for code in [code for code in self.codes.values() if code.co_name == "<module>"]:
+            for function in _inside(code):
+                self._memos.keeps(function)
+                yield
 
     def _forked(self) -> None:
         """Forget what other threads were doing: there are none here."""
@@ -237,6 +244,15 @@ class Executed:
         self._starts.clear()
         while self._often:
             self._watch(self._often.pop())
+
+
+def _inside(code: CodeType) -> "Iterator[CodeType]":
+    """Yield the functions in a piece of code, and those in them."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            if inner.co_flags & _FUNCTION:
+                yield inner
+            yield from _inside(inner)
 
 
 def _counted(log: "List[CodeType]", look: "Callable[[], None]") -> "Callable[[CodeType, int], None]":

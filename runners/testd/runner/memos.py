@@ -35,19 +35,27 @@ _LOADS_PART = {_OPS[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if _OPS.get(n
 #: Operations whose argument has a flag below the name's index.
 _FLAGGED = {_OPS["LOAD_GLOBAL"]} | (_LOADS_PART if len(_LOADS_PART) == 1 else set())
 
+#: Tells code objects apart: they compare by their content, and `id` is slow once there is an audit hook.
+_identity = object.__hash__
+
 _Place = Tuple[Any, Any]  # line and column at which an expression begins
 
 
 class Memos:
-    """Looks at functions, and keeps what it found in their files."""
+    """Looks at functions, and keeps what it found: to look at one takes as long as some hundred calls."""
 
     def __init__(self) -> None:
         """Have looked at nothing."""
         self._decorated: Dict[str, Tuple[int, ...]] = {}
+        self._known: Dict[int, Tuple[CodeType, bool]] = {}  # with the code, so that an identity stays what it is
 
     def keeps(self, code: CodeType) -> bool:
         """Tell whether what a function makes may outlive its call where others find it."""
-        return _stores(code) or self._is_decorated(code)
+        identity = _identity(code)
+        known = self._known.get(identity)
+        if known is None:
+            known = self._known[identity] = code, _stores(code) or self._is_decorated(code)
+        return known[1]
 
     def _is_decorated(self, code: CodeType) -> bool:
         lines = self._decorated.get(code.co_filename)

@@ -492,6 +492,7 @@ class Stem:
         self._tell_used()
         yield
         yield from self._suite.prepare()
+        yield from self._recorder.prepare()
         garbage.freeze()
         yield from self._offer()
 

@@ -10,7 +10,7 @@ import os
 import sys
 from array import array
 from types import CodeType, FrameType
-from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from testd.runner.executed import Executed
 from testd.runner.memos import Memos
@@ -92,6 +92,11 @@ class Recorder:
         """Take all that ran so far as shared: modules have been loaded and tests collected."""
         if self.functions:
             self._executed.settle()
+
+    def prepare(self) -> "Iterator[None]":
+        """Do, step by step, what every worker would have to do as its tests run."""
+        if self.functions:
+            yield from self._executed.prepare()
 
     def fork(self) -> None:
         """Be another process, which counts code anew: what the stem shares with it the stem tells."""
