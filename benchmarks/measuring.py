@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Contender", "MeasureError", "Sample", "Series", "interleave", "run"]
+__all__ = ["Contender", "MeasureError", "Sample", "Series", "cpu_time", "interleave", "run"]
 
 #: One command; the longest (plain pytest on 62,000 tests, a slow machine) takes two minutes.
 COMMAND_DEADLINE = 600.0
@@ -73,7 +73,7 @@ class Series:
         return ordered[min(len(ordered) - 1, round(0.9 * (len(ordered) - 1) + 0.4999))]
 
     @property
-    def cpu(self) -> float:
+    def cpu_time(self) -> float:
         """The median CPU time."""
         return statistics.median(sample.cpu for sample in self.samples)
 
@@ -93,7 +93,7 @@ def run(contender: Contender, deadline: float = COMMAND_DEADLINE) -> Sample:
     """Run a contender once. Raises MeasureError where it exits with a code that it should not."""
     if contender.before:
         contender.before()
-    helped = _cpu(contender.helpers() if contender.helpers else [])
+    helped = cpu_time(contender.helpers() if contender.helpers else [])
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -109,7 +109,7 @@ def run(contender: Contender, deadline: float = COMMAND_DEADLINE) -> Sample:
         wall = time.perf_counter() - started
         output.seek(0)
         text = output.read().decode("utf-8", "replace")
-    after = _cpu(contender.helpers() if contender.helpers else [])
+    after = cpu_time(contender.helpers() if contender.helpers else [])
     cpu = usage.ru_utime + usage.ru_stime + max(0.0, after - helped)
     if status not in contender.exit_codes:
         tail = "\n".join(text.splitlines()[-20:])
@@ -150,7 +150,7 @@ def _readable(descriptor: int, seconds: float) -> bool:
     return bool(poller.poll(max(0.0, seconds) * 1000))
 
 
-def _cpu(processes: Sequence[psutil.Process]) -> float:
+def cpu_time(processes: Sequence[psutil.Process]) -> float:
     """Return the CPU time of these processes and of the children that they have reaped."""
     total = 0.0
     for process in processes:

@@ -9,12 +9,10 @@ import statistics
 import time
 from collections.abc import Iterator
 
-import psutil
-
 from contenders import same
 from context import Context, race
 from house import House
-from measuring import Contender, MeasureError, interleave, run
+from measuring import Contender, MeasureError, cpu_time, interleave, run
 from suites import Prepared
 from table import Row
 
@@ -73,19 +71,8 @@ def _come_to_rest(house: House) -> None:
     """Wait until the daemon's processes do nothing. Raises MeasureError."""
     give_up = time.monotonic() + REST_DEADLINE
     used = -1.0
-    while (now := _used(house.processes())) != used:
+    while (now := cpu_time(house.processes())) != used:
         if time.monotonic() > give_up:
             raise MeasureError(f"testd pytest: the daemon did not come to rest within {REST_DEADLINE:g} s")
         used = now
         time.sleep(REST)
-
-
-def _used(processes: list[psutil.Process]) -> float:
-    total = 0.0
-    for process in processes:
-        try:
-            times = process.cpu_times()
-        except psutil.Error:
-            continue
-        total += times.user + times.system
-    return total

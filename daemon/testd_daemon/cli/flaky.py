@@ -6,11 +6,10 @@ Runs in the client.
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from testd_daemon import workspace
-from testd_daemon.cli.arguments import at_least, one_of
+from testd_daemon.cli.entries import add_arguments, write_json
 from testd_daemon.cli.here import here
 from testd_daemon.client.sync import Client
 from testd_daemon.reports import safe, words
@@ -31,25 +30,21 @@ OPERANDS = None
 
 def arguments(parser: Parser) -> None:
     """Add what `testd flaky` takes."""
-    parser.add_argument("--limit", type=at_least(1), default=20, metavar="N", help="show at most N tests (20)")
-    parser.add_argument("--format", type=one_of("text", "json"), default="text", metavar="text|json",
-                        help="json: one test a line (docs/json-events.md)")  # fmt: skip
+    add_arguments(parser, shown="tests", line="test")
 
 
 def main(options: Options) -> int:
     """Show them. Starts the daemon where none runs: the workspace's agent keeps the history."""
     root, _ = workspace.find(here())
     with Client.connect(start=True) as client:
-        entries = client.history(root, "", options.limit, flaky=True)["entries"]
+        found = client.history(root, "", options.limit, flaky=True)["entries"]
     if options.format == "json":
-        import json
-
-        sys.stdout.write("".join(json.dumps(entry) + "\n" for entry in entries))
+        write_json(found)
         return 0
     terminal = standard_output(os.environ)
-    if not entries:
+    if not found:
         terminal.write("no test is known to have changed its verdict while nothing else had changed\n")
-    terminal.write("".join(f"{line}\n" for line in describe(terminal, entries, time.time())))
+    terminal.write("".join(f"{line}\n" for line in describe(terminal, found, time.time())))
     return 0
 
 

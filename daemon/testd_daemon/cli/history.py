@@ -6,11 +6,11 @@ Runs in the client.
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from testd_daemon import workspace
-from testd_daemon.cli.arguments import Operands, at_least, one_of
+from testd_daemon.cli.arguments import Operands
+from testd_daemon.cli.entries import add_arguments, write_json
 from testd_daemon.cli.here import here
 from testd_daemon.client.sync import Client
 from testd_daemon.reports import safe, words
@@ -31,9 +31,7 @@ OPERANDS = Operands("TEST", 0, 1, "a node id or a part of one; none: the runs")
 
 def arguments(parser: Parser) -> None:
     """Add what `testd history` takes."""
-    parser.add_argument("--limit", type=at_least(1), default=20, metavar="N", help="show at most N entries (20)")
-    parser.add_argument("--format", type=one_of("text", "json"), default="text", metavar="text|json",
-                        help="json: one entry a line (docs/json-events.md)")  # fmt: skip
+    add_arguments(parser, shown="entries", line="entry")
 
 
 def main(options: Options) -> int:
@@ -41,16 +39,14 @@ def main(options: Options) -> int:
     root, _ = workspace.find(here())
     test = options.operands[0] if options.operands else ""
     with Client.connect(start=True) as client:
-        entries = client.history(root, test, options.limit)["entries"]
+        found = client.history(root, test, options.limit)["entries"]
     if options.format == "json":
-        import json
-
-        sys.stdout.write("".join(json.dumps(entry) + "\n" for entry in entries))
+        write_json(found)
         return 0
     terminal = standard_output(os.environ)
-    if not entries:
+    if not found:
         terminal.write(f"no test with {safe.line(test)!r} has run here yet\n" if test else "nothing has run here yet\n")
-    terminal.write("".join(f"{line}\n" for line in describe(terminal, entries, time.time())))
+    terminal.write("".join(f"{line}\n" for line in describe(terminal, found, time.time())))
     return 0
 
 

@@ -6,11 +6,11 @@ Runs in the client.
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from testd_daemon import workspace
-from testd_daemon.cli.arguments import Operands, at_least, one_of
+from testd_daemon.cli.arguments import Operands
+from testd_daemon.cli.entries import add_arguments, write_json
 from testd_daemon.cli.here import here
 from testd_daemon.client.sync import Client
 from testd_daemon.errors import UsageError
@@ -33,9 +33,7 @@ OPERANDS = Operands("TEST", 1, 1, "a node id or a part of one")
 def arguments(parser: Parser) -> None:
     """Add what `testd why` takes."""
     parser.add_argument("--target", metavar="NAME", default="", help="on this target alone")
-    parser.add_argument("--limit", type=at_least(1), default=20, metavar="N", help="show at most N tests (20)")
-    parser.add_argument("--format", type=one_of("text", "json"), default="text", metavar="text|json",
-                        help="json: one entry a line (docs/json-events.md)")  # fmt: skip
+    add_arguments(parser, shown="tests", line="entry")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="list what the test used")
 
 
@@ -44,17 +42,15 @@ def main(options: Options) -> int:
     root, _ = workspace.find(here())
     test = options.operands[0]
     with Client.connect(start=True) as client:
-        entries = client.why(root, test, options.target, options.limit)["entries"]
-    if not entries:
+        found = client.why(root, test, options.target, options.limit)["entries"]
+    if not found:
         where = f" on {options.target}" if options.target else ""
         raise UsageError(f"no test with {safe.line(test)!r} in its name has run here{where}", hint="run it: testd run")
     if options.format == "json":
-        import json
-
-        sys.stdout.write("".join(json.dumps(entry) + "\n" for entry in entries))
+        write_json(found)
         return 0
     terminal = standard_output(os.environ)
-    lines = describe(terminal, entries, time.time(), verbose=bool(options.verbose))
+    lines = describe(terminal, found, time.time(), verbose=bool(options.verbose))
     terminal.write("".join(f"{line}\n" for line in lines))
     return 0
 

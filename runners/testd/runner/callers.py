@@ -9,15 +9,13 @@ import os
 import socket
 from typing import Any, Callable, Dict, List, Optional
 
-from testd.framing import FrameBuffer, FrameError, frame
-from testd.msgpack import UnpackError, packb, unpackb
-from testd.runner.channel import Channel, high
+from testd.framing import FrameBuffer, frame
+from testd.msgpack import packb
+from testd.runner.channel import Channel, drain, high
 from testd.runner.children import kill_group
 from testd.runner.rehearsals import Wish
 
 __all__ = ["Callers", "Line"]
-
-_READ = 4096
 
 
 class Line:
@@ -42,12 +40,7 @@ class Line:
 
     def receive(self) -> "Optional[List[Dict[str, Any]]]":
         """Return what has come, None where the client is gone or breaks the protocol."""
-        try:
-            data = self._sock.recv(_READ)
-            self._buffer.feed(data)
-            return [unpackb(payload) for payload in self._buffer.frames()] if data else None
-        except (OSError, FrameError, UnpackError):
-            return None
+        return drain(self._sock, self._buffer)
 
     def close(self) -> None:
         """Close this end."""

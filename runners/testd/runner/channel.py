@@ -8,15 +8,17 @@ import fcntl
 import os
 import resource
 import socket
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from testd.framing import FrameBuffer, frame
-from testd.msgpack import packb, unpackb
+from testd.framing import FrameBuffer, FrameError, frame
+from testd.msgpack import UnpackError, packb, unpackb
 from testd.runner.processes import DUPLICATE
 
-__all__ = ["Channel", "ChannelClosed", "high", "receive_with_descriptors", "send_with_descriptors"]
+__all__ = ["Channel", "ChannelClosed", "drain", "high", "receive_with_descriptors", "send_with_descriptors"]
 
 _MOST_DESCRIPTORS = 8
+#: Bytes taken in one read.
+_READ = 65536
 _descriptor = array.array("i").itemsize
 
 
@@ -58,6 +60,16 @@ def receive_with_descriptors(sock: socket.socket, size: int) -> "Tuple[bytes, Li
     for fd in received:
         os.set_inheritable(fd, False)
     return data, list(received)
+
+
+def drain(sock: socket.socket, buffer: FrameBuffer) -> "Optional[List[Dict[str, Any]]]":
+    """Return the messages that are complete, None where the other end is gone or breaks the protocol."""
+    try:
+        data = sock.recv(_READ)
+        buffer.feed(data)
+        return [unpackb(payload) for payload in buffer.frames()] if data else None
+    except (OSError, FrameError, UnpackError):
+        return None
 
 
 class Channel:

@@ -8,9 +8,9 @@ import socket
 import time
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from testd.framing import FrameBuffer, FrameError
-from testd.msgpack import UnpackError, packb, unpackb
-from testd.runner.channel import high, send_with_descriptors
+from testd.framing import FrameBuffer
+from testd.msgpack import packb
+from testd.runner.channel import drain, high, send_with_descriptors
 from testd.runner.children import kill_group
 from testd.runner.placeholders import Kind, Placeholders, kinds_of
 
@@ -76,12 +76,7 @@ class Prepared:
 
     def receive(self) -> "Optional[List[Dict[str, Any]]]":
         """Return what the process says, None where it is gone."""
-        try:
-            data = self._sock.recv(65536)
-            self._buffer.feed(data)
-            return [unpackb(payload) for payload in self._buffer.frames()] if data else None
-        except (OSError, FrameError, UnpackError):
-            return None
+        return drain(self._sock, self._buffer)
 
     def close(self) -> None:
         """Let go of the process: one that waits ends."""

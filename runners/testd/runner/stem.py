@@ -388,12 +388,9 @@ class Stem:
 
     def _fork_free(self, keep: "Optional[Prepared]" = None) -> int:
         """Fork a process that has nothing of this one but what it has loaded. Returns as `os.fork` does."""
-        _flush()
         parent = os.getpid()
-        pid = os.fork()
+        pid = _fork_into_group()
         if pid:
-            with contextlib.suppress(OSError):  # the child may have done it, and ended
-                os.setpgid(pid, pid)
             return pid
         self._be_child(parent)
         if keep is not None:
@@ -417,12 +414,9 @@ class Stem:
 
     def _fork(self, message: "Dict[str, Any]", descriptors: "List[int]", extra: int = -1) -> bool:
         """Fork. Returns False in this process, True in the child, which has its own channel and output by then."""
-        _flush()
         parent = os.getpid()
-        pid = os.fork()
+        pid = _fork_into_group()
         if pid:
-            with contextlib.suppress(OSError):  # the child may have done it, and ended
-                os.setpgid(pid, pid)
             self._children[pid] = message
             _close(fd for fd in [*descriptors, extra] if fd >= 0)
             self.channel.send({"type": "Forked", "id": message["id"], "pid": pid})
@@ -596,9 +590,17 @@ def _close(descriptors: "Iterable[int]") -> None:
         os.close(fd)
 
 
+def _fork_into_group() -> int:
+    """Fork a process that leads a group of its own, nothing being left in the streams. Returns as `os.fork` does."""
+    _flush()
+    pid = os.fork()
+    if pid:
+        with contextlib.suppress(OSError):  # the child may have done it, and ended
+            os.setpgid(pid, pid)
+    return pid
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
-
-
