@@ -119,7 +119,8 @@ SEVEN = (
     Suite(name="tomlkit", version="0.15.2", requirements=(PYTEST, "PyYAML==6.0.3")),
 )
 
-#: With their traps: a test server that never ends, hypothesis in every test, a release that needs an older pytest.
+#: With their traps: a test server that never ends, hypothesis in every test, a release that needs an older pytest, a
+#: library that takes longer to import than the tests to run.
 OTHERS = (
     Suite(
         name="attrs",
@@ -132,6 +133,7 @@ OTHERS = (
         requirements=("pytest==8.4.2", "werkzeug==3.1.9", "asgiref==3.13.0", "greenlet==3.5.6", "python-dotenv==1.2.4"),
     ),
     Suite(name="jinja2", version="3.1.6", requirements=(PYTEST, "trio==0.35.0")),
+    Suite(name="numpy-financial", version="1.0.0", requirements=(PYTEST, "numpy==2.3.5")),
     Suite(
         name="werkzeug",
         version="3.1.9",

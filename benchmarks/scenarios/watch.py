@@ -31,6 +31,7 @@ WHOLE = (
     ("jinja2", "src/jinja2/filters.py", "do_title"),
     ("werkzeug", "src/werkzeug/http.py", "parse_date"),
     ("attrs", "src/attr/filters.py", "include"),
+    ("numpy-financial", "numpy_financial/_financial.py", "npv"),
 )
 #: Suite, the edited file, the function, the file of tests, the goal.
 ONE_FILE = (
