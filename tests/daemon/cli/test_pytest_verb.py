@@ -249,11 +249,12 @@ def test_a_debugger_on_a_terminal(both: Both):
 
 
 def test_an_interrupt_from_the_keyboard(both: Both):
-    both.write(test_waits="import time\ndef test():\n    print('waiting', flush=True)\n    time.sleep(600)\n")
+    # One line: the interrupt may come before the test sleeps, and its place is told.
+    both.write(test_waits="import time\ndef test():\n    print('waiting', flush=True); time.sleep(600)\n")
     shown = []
     for program in ([PYTEST], [TESTD, "pytest"]):
         with Terminal([*program, "-s", "test_waits.py"], both.folder, both.environment) as terminal:
-            terminal.expect(b"waiting")
+            terminal.expect(b"waiting\r\n")  # else the echo of what is typed may come before the end of the line
             terminal.send(b"\x03")
             assert os.waitstatus_to_exitcode(terminal.finish()) == 2
             shown.append(_even(terminal.output))
