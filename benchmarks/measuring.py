@@ -73,7 +73,7 @@ class Series:
         return ordered[min(len(ordered) - 1, round(0.9 * (len(ordered) - 1) + 0.4999))]
 
     @property
-    def cpu_time(self) -> float:
+    def cpu(self) -> float:
         """The median CPU time."""
         return statistics.median(sample.cpu for sample in self.samples)
 

@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -23,7 +24,7 @@ import psutil
 
 from measuring import MeasureError
 
-__all__ = ["Answer", "Edit", "Testd", "Watched", "Watcher"]
+__all__ = ["Answer", "Edit", "Floor", "Testd", "Watched", "Watcher"]
 
 #: Seconds for a tool to come up with its first run, and to answer to an edit.
 START_DEADLINE, ANSWER_DEADLINE = 300.0, 120.0
@@ -168,14 +169,59 @@ class Testd(Watched):
 
     def __init__(self, testd: Path, cwd: Path, environment: Mapping[str, str], paths: Sequence[str] = ()) -> None:
         super().__init__("testd", [str(testd), "watch", "--format", "json", *paths], cwd, environment)
+        self.ran: list[str] = []  # the tests of the last answer
+
+    def __enter__(self) -> Testd:  # noqa: PYI034  typing has no Self in 3.10
+        super().__enter__()
+        return self
 
     def answer(self, began: float, deadline: float) -> Answer:
         """Wait for the end of a generation that nothing superseded. Raises MeasureError."""
-        first, tests = 0.0, 0
+        first = 0.0
+        self.ran = []
         for at, line in self._until(deadline):
             event = json.loads(line) if line.startswith("{") else {"event": ""}
             if event["event"] == "outcome":
-                first, tests = first or at, tests + 1
+                first = first or at
+                self.ran.append(event["test"])
             elif event["event"] == "completed" and not event["reason"].startswith("superseded"):
-                return Answer((first or at) - began, at - began, tests)
+                return Answer((first or at) - began, at - began, len(self.ran))
         raise AssertionError
+
+
+class Floor:
+    """One interpreter that stays, and loads again what an edit concerns (`warm_loop.py`). `with` starts and ends it."""
+
+    def __init__(self, python: Path, cwd: Path, environment: Mapping[str, str]) -> None:
+        self._command = [str(python), str(Path(__file__).with_name("warm_loop.py"))]
+        self._cwd, self._environment = cwd, environment
+
+    def __enter__(self) -> Floor:  # noqa: PYI034  typing has no Self in 3.10
+        self._process = subprocess.Popen(
+            self._command, cwd=self._cwd, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+        )  # fmt: skip
+        self._said()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+    def time(self, edit: Edit, tests: Sequence[str]) -> float:
+        """Make an edit and have these tests run; return the seconds that took. Raises MeasureError."""
+        time.sleep(SETTLE)
+        began = time.perf_counter()
+        edit.make()
+        assert self._process.stdin is not None
+        print(json.dumps({"file": str(edit.file), "tests": list(tests)}), file=self._process.stdin, flush=True)
+        self._said()
+        return time.perf_counter() - began
+
+    def _said(self) -> None:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], START_DEADLINE)
+        line = self._process.stdout.readline() if ready else ""
+        if not line or json.loads(line)["code"] not in (0, 1, 5):
+            raise MeasureError(f"the floor: {line or 'no answer'}")

@@ -31,6 +31,7 @@ class Terminal:
         self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], columns: int = 80, rows: int = 24
     ) -> None:
         self.output = b""
+        self._place = 0  # behind what was expected last
         self.status: int | None = None
         self.pid, self._master = pty.fork()
         if not self.pid:
@@ -55,10 +56,10 @@ class Terminal:
     def expect(self, text: bytes) -> None:
         """Wait until the terminal shows `text`, beyond what was expected before."""
         give_up = time.monotonic() + DEADLINE
-        seen = len(self.output)
-        while text not in self.output[max(0, seen - len(text)) :]:
+        while (found := self.output.find(text, self._place)) < 0:
             assert time.monotonic() < give_up, (text, self.output)
             assert self._read(), (text, self.output)
+        self._place = found + len(text)
 
     def send(self, keys: bytes) -> None:
         """Press keys."""

@@ -16,13 +16,13 @@ import suites
 from context import Context
 from measuring import Contender, MeasureError, run
 from table import Row
-from watching import Answer, Edit, Testd, Watcher
+from watching import Answer, Edit, Floor, Testd, Watcher
 
 __all__ = ["measure"]
 
 WATCHERS = ("pytest-watcher==0.6.3", "watchdog==6.0.0")
 TESTMON = ("pytest-testmon==2.2.0",)
-WHOLE_GOAL, TESTMON_GOAL = 0.15, 0.35
+WHOLE_GOAL, TESTMON_GOAL, FLOOR_GOAL = 0.15, 0.35, 1.5
 #: Suite, the edited file, the function in it.
 WHOLE = (
     ("click", "src/click/shell_completion.py", "split_arg_string"),
@@ -60,12 +60,21 @@ def _whole(context: Context, name: str, file: str, function: str) -> Iterator[Ro
     suite = context.suite(name)
     watcher, testmon = _with(context, name, "watcher", WATCHERS), _with(context, name, "testmon", TESTMON)
     with Edit(suite.project / file, function) as edit:
-        answers = _race(context, suite, watcher, edit, ())
+        answers, ran = _race(context, suite, watcher, edit, ())
+        floor = _floor(context, suite, edit, ran)
         learned = _testmon(context, testmon, edit)
     case = f"{name}, {Path(file).name}"
     yield from _rows("B5", case, answers, WHOLE_GOAL)
+    ours = _median(answers["testd"])
+    if floor:
+        theirs = statistics.median(floor)
+        yield Row(
+            scenario="B5", case=case, what="testd against the floor", value=f"{theirs:.3f} s", ratio=ours / theirs,
+            against="the floor", goal=f"≤ {FLOOR_GOAL:g}", met=ours / theirs <= FLOOR_GOAL,
+            note=f"{len(ran)} tests by pytest in one interpreter that stays",
+        )  # fmt: skip
     if learned:
-        ours, theirs = _median(answers["testd"]), statistics.median(learned)
+        theirs = statistics.median(learned)
         yield Row(scenario="B5", case=case, what="pytest --testmon", value=f"{theirs:.3f} s")
         yield Row(
             scenario="B5", case=case, what="testd against testmon", value="", ratio=ours / theirs, against="testmon",
@@ -78,22 +87,35 @@ def _whole(context: Context, name: str, file: str, function: str) -> Iterator[Ro
 def _one_file(context: Context, name: str, file: str, function: str, tests: str, goal: float) -> Iterator[Row]:
     suite = context.suite(name)
     with Edit(suite.project / file, function) as edit:
-        answers = _race(context, suite, _with(context, name, "watcher", WATCHERS), edit, (tests,))
+        answers, _ = _race(context, suite, _with(context, name, "watcher", WATCHERS), edit, (tests,))
     yield from _rows("B1", f"{name}, {Path(file).name} → {tests}", answers, goal)
 
 
 def _race(
     context: Context, suite: suites.Prepared, peers: suites.Prepared, edit: Edit, paths: tuple[str, ...]
-) -> dict[str, list[Answer]]:
-    """Have both tools answer in turn; each is on its own while it does: they watch the same files."""
+) -> tuple[dict[str, list[Answer]], list[str]]:
+    """Have both tools answer in turn; each is on its own while it does: they watch the same files.
+
+    Returns their answers, and the tests that testd ran.
+    """
+    ran: list[str] = []
     answers: dict[str, list[Answer]] = {"pytest-watcher": [], "testd": []}
     for _ in range(2 if context.rounds > 3 else 1):
         with context.house(suite) as house, Testd(context.testd, suite.project, house.environment, paths) as ours:
             ours.time(edit)
             answers["testd"] += [ours.time(edit) for _ in range(context.rounds)]
+            ran = ours.ran
         with Watcher(peers.python, suite.project, peers.environ(), paths) as theirs:
             answers["pytest-watcher"] += [theirs.time(edit) for _ in range(max(3, context.rounds // 2))]
-    return answers
+    return answers, ran
+
+
+def _floor(context: Context, suite: suites.Prepared, edit: Edit, tests: list[str]) -> list[float]:
+    """Return how long these tests take after each edit in one interpreter that stays; nothing where it cannot."""
+    with contextlib.suppress(MeasureError), Floor(suite.python, suite.project, suite.environ()) as floor:
+        floor.time(edit, tests)
+        return [floor.time(edit, tests) for _ in range(context.rounds)]
+    return []
 
 
 def _testmon(context: Context, suite: suites.Prepared, edit: Edit) -> list[float]:

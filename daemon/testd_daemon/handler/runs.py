@@ -65,6 +65,7 @@ class Runs:
         self._by_number: dict[int, Run] = {}
         self._changed: dict[str, anyio.Event] = {}
         self._notices: list[str] = []
+        self._watches = anyio.Lock()  # held while a watch is submitted
         self._recent: list[m.RunStatus] = []  # finished and stored, newest first: a status never waits for the disk
         self._prune = anyio.Event()
         self.journal = Journal(self._open_store, self._committed, self._failed)
@@ -112,10 +113,17 @@ class Runs:
     # ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def submit(self, message: m.Submit) -> Run | RunRow:
-        """Store a run and have it carried out; one with a known key is the same run again. Raises JournalError."""
+        """Store a run and have it carried out; one with a known key is the same run again. Raises JournalError.
+
+        A watch that does the same as one that goes on is that one.
+        """
+        if not message.request.watch:
+            return await self._submit(message)
+        async with self._watches:  # two that come at the same moment
+            return self._alike(message.request) or await self._submit(message)
+
+    async def _submit(self, message: m.Submit) -> Run | RunRow:
         request = message.request
-        if request.watch and (watch := self._alike(request)) is not None:
-            return watch
         row = await self.journal.call(
             lambda store: store.add(
                 RunRow(
