@@ -55,6 +55,7 @@ class Comparison:
     name: str
     project: Project
     options: argparse.Namespace
+    modes: Sequence[str] = MODES
     plain: list[Verdicts] = field(default_factory=list)
     ours: list[Ours] = field(default_factory=list)
 
@@ -70,7 +71,7 @@ class Comparison:
     async def ask_testd(self) -> None:
         """Run testd in each mode, each with a daemon of its own."""
         async with self._turn("testd"):
-            for mode in self.options.mode or MODES:
+            for mode in self.options.mode or self.modes:
                 with House(self.project.environment, self.options.testd) as house:
                     ours = replace(self.project, environment=house.environment)
                     for title in _TITLES[mode][: 2 if self.options.warm and mode == "worker" else 1]:
@@ -157,7 +158,7 @@ def _print(title: str, plain: Verdicts, differences: list[Difference], seconds: 
         print(f"  … and {len(differences) - show} more")
 
 
-def _projects(options: argparse.Namespace) -> Iterable[tuple[str, Project]]:
+def _comparisons(options: argparse.Namespace) -> Iterable[Comparison]:
     if not options.suites:
         folder = Path(options.names[0]).resolve()
         if not folder.is_dir():
@@ -165,14 +166,15 @@ def _projects(options: argparse.Namespace) -> Iterable[tuple[str, Project]]:
         python = options.python or sys.executable
         venv = Path(python).absolute().parent.parent
         environment = suites.environ(venv)
-        yield (
-            folder.name,
-            Project(folder=folder, python=Path(python).absolute(), environment=environment, paths=options.names[1:]),
+        project = Project(
+            folder=folder, python=Path(python).absolute(), environment=environment, paths=options.names[1:]
         )
+        yield Comparison(folder.name, project, options)
         return
     for suite in sorted(suites.choose(options.names, options.all), key=lambda suite: not suite.long):
         found = suites.prepare(suite, options.root.resolve())
-        yield suite.name, Project(folder=found.project, python=found.python, environment=found.environ())
+        project = Project(folder=found.project, python=found.python, environment=found.environ())
+        yield Comparison(suite.name, project, options, MODES[:1] if suite.long else MODES)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -182,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--all", action="store_true", help="with --suites: every one, not just the seven")
     parser.add_argument("--root", type=Path, default=suites.default_root(), help="where suites are kept (%(default)s)")
     parser.add_argument("--python", help="the project's interpreter (default: the one that runs this)")
-    parser.add_argument("--mode", action="append", choices=MODES, help="may be given twice; default: both")
+    parser.add_argument("--mode", action="append", choices=MODES, help="may be given twice; default: both (long suites: worker)")
     parser.add_argument("--warm", action="store_true", help="compare a second, warm run too")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run pytest N times to find flaky tests")
     parser.add_argument("--show", type=int, default=30, metavar="N", help="print at most N differences of a run")
@@ -199,8 +201,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # blocks end: nothing is left behind
     try:
         options.testd = find_testd(options.testd)
-        projects = list(_projects(options))
-        total = anyio.run(_run, options, projects)
+        total = anyio.run(_run, list(_comparisons(options)))
     except (FidelityError, suites.SuiteError, OSError) as error:
         print(f"fidelity: {error}", file=sys.stderr)
         return 2
@@ -208,7 +209,7 @@ def main() -> int:
     return 1 if total else 0
 
 
-async def _run(options: argparse.Namespace, projects: Iterable[tuple[str, Project]]) -> int:
+async def _run(comparisons: Sequence[Comparison]) -> int:
     """Compare until all is said. A signal ends it, and what it started, in order. Raises FidelityError, OSError."""
     total, stopped = 0, 0
     try:
@@ -222,7 +223,7 @@ async def _run(options: argparse.Namespace, projects: Iterable[tuple[str, Projec
                         group.cancel_scope.cancel()
 
             group.start_soon(obey)
-            total = await compare_all([Comparison(name, project, options) for name, project in projects])
+            total = await compare_all(comparisons)
             group.cancel_scope.cancel()
     except Exception as error:
         raise _first(error) from None

@@ -169,7 +169,8 @@ class RunnerProcess:
         with anyio.CancelScope(shield=True):
             for argv in self._command.cleanup:
                 with contextlib.suppress(OSError), anyio.move_on_after(CLEANUP_DEADLINE):
-                    await self._ran(argv) or await self._ran(argv)
+                    if not await self._ran(argv):
+                        await self._ran(argv)
 
     async def _ran(self, argv: Sequence[str]) -> bool:
         """Run a command to its end; say whether it succeeded. Raises OSError."""
