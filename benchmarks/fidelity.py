@@ -184,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--all", action="store_true", help="with --suites: every one, not just the seven")
     parser.add_argument("--root", type=Path, default=suites.default_root(), help="where suites are kept (%(default)s)")
     parser.add_argument("--python", help="the project's interpreter (default: the one that runs this)")
-    parser.add_argument("--mode", action="append", choices=MODES, help="may be given twice; default: both (long suites: worker)")
+    parser.add_argument("--mode", action="append", choices=MODES, help="may be given twice (both; long suites: worker)")
     parser.add_argument("--warm", action="store_true", help="compare a second, warm run too")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run pytest N times to find flaky tests")
     parser.add_argument("--show", type=int, default=30, metavar="N", help="print at most N differences of a run")
