@@ -85,7 +85,8 @@ def _body(text: str, function: str) -> tuple[int, str]:
     first = found.body[0]
     documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     statement = found.body[1] if documented and len(found.body) > 1 else first
-    return statement.lineno, " " * statement.col_offset
+    decorators = getattr(statement, "decorator_list", ())
+    return min(node.lineno for node in (statement, *decorators)), " " * statement.col_offset
 
 
 class Watched:
