@@ -52,7 +52,7 @@ class Edit:
     """Edits one function of a file again and again, and puts the file back."""
 
     def __init__(self, file: Path, function: str) -> None:
-        """Find where the body of `function` (a qualified name) begins. Raises LookupError."""
+        """Find where the body of `function` (a qualified name) begins. Raises ValueError."""
         self.file = file
         self._text = file.read_text(encoding="utf-8")
         self._line, self._indent = _body(self._text, function)
@@ -76,7 +76,7 @@ def _body(text: str, function: str) -> tuple[int, str]:
     """Return the line of the first statement of a function behind its docstring, and its indentation."""
     found: ast.AST = ast.parse(text)
     for name in function.split("."):
-        found = next(
+        *_, found = (  # the last one: what comes before it are overloads
             node
             for node in ast.walk(found)
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name
