@@ -106,7 +106,11 @@ class Watched:
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.answer(0.0, START_DEADLINE)
+        try:
+            self.answer(0.0, START_DEADLINE)
+        except BaseException:  # nobody has it yet who could end it
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -202,7 +206,11 @@ class Floor:
             self._command, cwd=self._cwd, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True, start_new_session=True,
         )  # fmt: skip
-        self._said()
+        try:
+            self._said()
+        except BaseException:  # nobody has it yet who could end it
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -31,7 +31,7 @@ MISSING: Final = b""
 LARGEST_READ: Final = 4 * 1024 * 1024
 #: Contents that are remembered of one file.
 VERSIONS_KEPT: Final = 30
-#: Files that have changed of which it is remembered what they were, so often each.
+#: Earlier contents that are remembered of a module: a run may have loaded one of them.
 FORMER_KEPT: Final = 4
 #: Generations of which it is remembered what began them.
 TURNS_KEPT: Final = 200
