@@ -132,9 +132,8 @@ class Watcher:
                 self._event(event)
                 if following.over:
                     return int(event["body"]["exit_code"])
-            if self._signals.asked or (self._keyboard is not None and self._keyboard.gone):
-                return self._status()
-            if not self._heard(run, idle=event is None):
+            self._take_signals()  # before anybody looks at what they ask for: one that comes later wakes the next wait
+            if self._signals.asked or not self._typed(run, idle=event is None):
                 return self._status()
             self._view.report.tick()
             self._update()
@@ -146,14 +145,13 @@ class Watcher:
             self._front.began()
         self._view.report.event(event["run"], event["seq"], body)
 
-    def _heard(self, run: str, *, idle: bool) -> bool:
-        """Take signals and keys. Returns whether to go on."""
-        self._take_signals()
+    def _typed(self, run: str, *, idle: bool) -> bool:
+        """Take keys. Returns whether to go on."""
         if self._keyboard is None or self._front is None:
             return True
         waited = self._keyboard.waits and idle
         keys = self._keyboard.pressed() or (self._keyboard.expire() if waited else [])
-        return all(self._do(run, self._front.key(key)) for key in keys)
+        return all(self._do(run, self._front.key(key)) for key in keys) and not self._keyboard.gone
 
     def _do(self, run: str, action: Action | None) -> bool:
         if action is None:

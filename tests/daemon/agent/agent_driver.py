@@ -83,7 +83,11 @@ class RunResult:
 
     @property
     def output(self) -> str:
-        return "".join(output.text for output in self.of(Output))
+        """What was printed, worker by worker and stream by stream: they write beside each other."""
+        texts: dict[tuple[str, int, str], list[str]] = {}
+        for output in self.of(Output):
+            texts.setdefault((output.target, output.worker, output.stream), []).append(output.text)
+        return "".join(text for each in texts.values() for text in each)
 
     @property
     def verdicts(self) -> dict[str, str]:

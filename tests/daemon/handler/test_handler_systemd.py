@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from daemon_house import MAIN, PATIENCE, is_alive, until
+from daemon_house import MAIN, PATIENCE, is_alive
 
 from testd_daemon.client.sync import Client
 from testd_daemon.client.wire import Wire
@@ -101,7 +101,7 @@ def activated(daemon, manager):
         [tool("systemd-socket-activate"), "-l", daemon.folders.socket, *passed, sys.executable, str(MAIN)],
         stderr=subprocess.PIPE,
     )
-    until(lambda: Path(daemon.folders.socket).exists())
+    assert b"Listening on" in process.stderr.readline()  # its file is there before it listens
     yield process
     if process.poll() is None:
         process.kill()
