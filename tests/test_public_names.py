@@ -10,7 +10,7 @@ from importlib import import_module
 import pytest
 
 PUBLIC = {
-    "testd": ["Context", "NoTest", "Skip", "assertions", "current_test"],
+    "testd": ["Context", "NoTest", "Skip", "assertions", "current_test", "traced"],
     "testd.assertions": [
         "conforms",
         "deep_equal",
@@ -21,6 +21,7 @@ PUBLIC = {
         "snapshot",
         "throws",
     ],
+    "testd.tracing": ["Execution", "MockError", "Mocks", "Options", "armed", "execute", "record_roots", "traced"],
     "testd_runners": ["CHANNEL", "Command", "LaunchSettings", "Launcher", "with_channel"],
     "testd_runners.bundle": ["archive", "contents", "digest", "scripts", "unpack"],
     "testd_runners.choose": ["KINDS", "choose"],
@@ -39,7 +40,7 @@ def test_the_public_names_are_these_and_are_there(name):
         assert public in dir(module)
 
 
-@pytest.mark.parametrize("name", ["testd", "testd.assertions", "testd_daemon.client"])
+@pytest.mark.parametrize("name", ["testd", "testd.assertions", "testd.tracing", "testd_daemon.client"])
 def test_an_unknown_name_is_told_with_the_known_ones(name):
     with pytest.raises(AttributeError, match=r"'nothing'.*; it has "):
         _ = import_module(name).nothing

@@ -1,4 +1,4 @@
-"""What test code imports from testd: `Skip`, `current_test`, and the `assertions` package.
+"""What user code imports from testd: `traced`, `Skip`, `current_test`, and the `assertions` package.
 
 Loaded in the user's processes on every target, so it costs nothing: each name is imported when it is first used.
 """
@@ -7,8 +7,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from testd import assertions
     from testd.context import Context, NoTest, Skip, current_test
+    from testd.tracing.decorator import traced
 
-__all__ = ["Context", "NoTest", "Skip", "assertions", "current_test"]
+__all__ = ["Context", "NoTest", "Skip", "assertions", "current_test", "traced"]
 
 
 def __getattr__(name: str) -> object:
@@ -18,7 +19,8 @@ def __getattr__(name: str) -> object:
 
     if name == "assertions":
         return importlib.import_module("testd.assertions")
-    value = getattr(importlib.import_module("testd.context"), name)
+    home = "testd.tracing.decorator" if name == "traced" else "testd.context"
+    value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value
 
