@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from testd.tracing.mocks import MockError, Mocks
     from testd.tracing.options import Options
     from testd.tracing.registry import armed
+    from testd.tracing.sinks import install
 
-__all__ = ["Execution", "MockError", "Mocks", "Options", "armed", "execute", "record_roots", "traced"]
+__all__ = ["Execution", "MockError", "Mocks", "Options", "armed", "execute", "install", "record_roots", "traced"]
 
 _MODULES = {
     "Execution": "execution",
@@ -20,6 +21,7 @@ _MODULES = {
     "Options": "options",
     "armed": "registry",
     "execute": "execution",
+    "install": "sinks",
     "record_roots": "execution",
     "traced": "decorator",
 }

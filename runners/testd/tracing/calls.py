@@ -6,9 +6,9 @@ generator waits for its caller, then `finish` or `fail`.
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from time import perf_counter, time
 
+from testd.tracing.context import current
 from testd.tracing.failures import Failure, step_out
 from testd.tracing.identifiers import identifiers
 from testd.tracing.snapshots import Snapshot
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from testd.tracing.recording import Recording
     from testd.tracing.subjects import Subject
 
-__all__ = ["Call", "current"]
-
-#: The call that runs here, or the recording that takes roots here.
-current: ContextVar[Call | Recording | None] = ContextVar("testd_current_call", default=None)
+__all__ = ["Call"]
 
 
 class Call:
@@ -69,7 +66,7 @@ class Call:
         """Record the arguments, and let the time begin."""
         if self.kept:
             self.id = identifiers.next()
-            if self.subject.constructs:
+            if self.subject.constructs and args:
                 self.instance, args = args[0], args[1:]
             if self.subject.settings.copy_input:
                 self._take_input(args, kwargs)
@@ -124,6 +121,7 @@ class Call:
             self.items.append(self._output_of(value))
         else:
             self.items_cut += 1
+            self.output_cut = True
 
     @property
     def options(self) -> Options:

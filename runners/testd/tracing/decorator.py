@@ -1,21 +1,24 @@
-"""`traced`: to have the calls of a function recorded. Runs in the user's process."""
+"""`traced`: to have the calls of a function, or of a class, recorded. Runs in the user's process."""
 
 from __future__ import annotations
 
 from types import FunctionType
 from typing import overload
 
-from testd.tracing.registry import register
+from testd.tracing.names import short_name
+from testd.tracing.registry import register, subject_of
 from testd.tracing.subjects import Settings, Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, TypeVar
 
     Traced = TypeVar("Traced")
 
-__all__ = ["traced"]
+__all__ = ["constructor_of", "function_in", "settings_of", "trace", "traced"]
+
+_CONSTRUCTORS = ("__init__", "__new__")
 
 
 @overload
@@ -36,34 +39,92 @@ def traced(
 
 
 def traced(function: Any = None, /, **settings: Any) -> Any:
-    """Record the calls of a function while something records. The function stays the object that it is.
+    """Record the calls of a function while something records. What is decorated stays the object that it is.
 
-    For functions, methods, coroutine functions and generators of both kinds. `@traced(name=…, copy_input=False)` has
-    the settings that `Settings` lists.
+    For functions and methods of every kind, and for classes: their construction, and the methods that they define.
+    `@traced(name="pay", copy_input=False)` has the settings that docs/functions.md describes.
 
     Raises:
         TypeError: it is nothing that can be traced, or a setting is not known.
 
     """
-    chosen = _settings(settings)
+    chosen = settings_of(settings)
     if function is None:
         return lambda function: trace(function, chosen)
     return trace(function, chosen)
 
 
-def trace(function: Any, settings: Settings) -> Any:
-    """Register a function, and return it."""
-    inner = function
-    while isinstance(inner, (staticmethod, classmethod)):
-        inner = inner.__func__
-    if not isinstance(inner, FunctionType):
-        raise TypeError(f"traced takes functions, not {type(function).__name__}: {function!r}")
-    register(inner, Subject(inner, settings))
-    return function
-
-
-def _settings(settings: dict[str, Any]) -> Settings:
+def settings_of(settings: dict[str, Any]) -> Settings:
+    """Return settings by name. Raises TypeError for one that is not known."""
     unknown = sorted(set(settings) - set(Settings._fields))
     if unknown:
         raise TypeError(f"traced has no setting {unknown[0]!r}; it has {', '.join(Settings._fields)}")
     return Settings(**settings)
+
+
+def trace(traceable: Any, settings: Settings) -> Any:
+    """Trace a function or a class, and return it."""
+    if isinstance(traceable, type):
+        _trace_class(traceable, settings)
+        return traceable
+    function = function_in(traceable)
+    if function is None:
+        raise TypeError(
+            f"traced takes functions, methods and classes that are written in Python, not {traceable!r}: "
+            "trace the function that it calls"
+        )
+    _trace_function(function, settings)
+    return traceable
+
+
+def function_in(traceable: Any) -> FunctionType | None:
+    """Return the function whose code runs when this is called; of a cache, that which it calls for what it lacks."""
+    while not isinstance(traceable, FunctionType):
+        if isinstance(traceable, (staticmethod, classmethod)) or hasattr(traceable, "__func__"):
+            traceable = traceable.__func__
+        elif hasattr(traceable, "__wrapped__") and not isinstance(traceable, type):
+            traceable = traceable.__wrapped__
+        else:
+            return None
+    return traceable
+
+
+def constructor_of(kind: type) -> FunctionType | None:
+    """Return the function that stands for the construction of a class, None if it has none of its own."""
+    return next((made for name in _CONSTRUCTORS if (made := function_in(vars(kind).get(name))) is not None), None)
+
+
+def _trace_function(function: FunctionType, settings: Settings) -> None:
+    constructs = function.__name__ in _CONSTRUCTORS and "." in function.__qualname__
+    if constructs and settings.name is None:
+        settings = settings._replace(name=short_name(function).rpartition(".")[0] or None)
+    register(function, Subject(function, settings, constructs))
+
+
+def _trace_class(kind: type, settings: Settings) -> None:
+    """Trace what a class defines. Methods that are traced already keep their settings."""
+    named = settings._replace(name=settings.name or short_name(kind))
+    plain = settings._replace(name=None, description=None, input_serializer=None, output_serializer=None)
+    own = dict(_own(kind))
+    if "__init__" in own:
+        own.pop("__new__", None)  # one construction is one call
+    for name, function in own.items():
+        if subject_of(function) is not None:
+            continue
+        if name in _CONSTRUCTORS:
+            register(function, Subject(function, named, constructs=True))
+        else:
+            renamed = f"{settings.name}.{name}" if settings.name else None
+            register(function, Subject(function, plain._replace(name=renamed)))
+
+
+def _own(kind: type) -> Iterator[tuple[str, FunctionType]]:
+    """Give the functions that a class defines and that are calls of it; the language's own protocols are not."""
+    for name, value in list(vars(kind).items()):
+        function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+        protocol = name.startswith("__") and name.endswith("__") and name not in (*_CONSTRUCTORS, "__call__")
+        if protocol or not isinstance(function, FunctionType):
+            continue
+        owner = function.__qualname__.rpartition(".")[0]
+        if owner == kind.__qualname__ or owner.startswith("__create_fn__"):  # a dataclass before Python 3.10
+            yield name, function

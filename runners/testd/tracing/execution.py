@@ -5,16 +5,17 @@ from __future__ import annotations
 from contextlib import contextmanager
 from types import FunctionType, MethodType
 
+from testd.tracing.decorator import constructor_of
 from testd.tracing.documents import document
 from testd.tracing.failures import outside
 from testd.tracing.mocks import Mocks
 from testd.tracing.options import Options
 from testd.tracing.patches import patched
-from testd.tracing.recording import Recording
+from testd.tracing.recording import Recorded, Recording
 from testd.tracing.registry import armed, subject_of
 from testd.tracing.running import run
 from testd.tracing.subjects import Subject
-from testd.tracing.trampolines import recorder
+from testd.tracing.trampolines import caller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,9 +110,8 @@ def _root(function: Any, args: Sequence[Any]) -> tuple[Any, Sequence[Any], Subje
     """Return what to call, with what, and how its call will be recorded."""
     if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
         function, args = function.__func__, (function.__self__, *args)
-    constructor = vars(function).get("__init__") if isinstance(function, type) else None
-    subject = subject_of(function if constructor is None else constructor)
+    subject = subject_of(constructor_of(function) if isinstance(function, type) else function)
     if subject is not None:
         return function, args, subject
     subject = Subject(function)
-    return recorder(subject, function), args, subject
+    return caller(Recorded(function, subject), subject.name), args, subject

@@ -85,7 +85,7 @@ def new(base: type, document: dict[str, Any], classes: bool, *content: Any) -> A
 
 def put_state(made: Any, state: dict[str, Any]) -> None:
     """Set attributes where an instance holds them, past what its class makes of it."""
-    if isinstance(made, Placeholder):
+    if type(made) is Placeholder:  # (isinstance would ask the object)
         made.state.update(state)
         return
     slots = {

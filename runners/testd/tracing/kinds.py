@@ -71,7 +71,7 @@ def _derived(made: Maker) -> Maker:
         elif document["$type"] == "ref":
             return document
         document["class"] = class_name(type(value))
-        if isinstance(value, defaultdict):
+        if issubclass(type(value), defaultdict):
             document["default"] = shot.take(value.default_factory)
         state = _state(value)
         if state:

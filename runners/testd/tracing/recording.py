@@ -1,4 +1,4 @@
-"""Where roots go while something records, and which call a new one belongs to. Runs in the user's process."""
+"""What takes roots while something records, and which call a new one belongs to. Runs in the user's process."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import random
 from contextlib import contextmanager
 
 from testd.tracing import recursion
-from testd.tracing.calls import Call, current
+from testd.tracing.calls import Call
+from testd.tracing.context import current, recording_now, recordings
 from testd.tracing.lineage import inherited
+from testd.tracing.trampolines import Armed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,18 +20,16 @@ if TYPE_CHECKING:
     from testd.tracing.options import Options
     from testd.tracing.subjects import Subject
 
-__all__ = ["Recording", "begin"]
+__all__ = ["Recorded", "Recording"]
 
 
 class Recording:
     """Everything that is recorded between two moments, on all threads, that has no parent."""
 
-    active: list[Recording] = []  # noqa: RUF012 (one for all: the last takes roots that come from anywhere)
-
     def __init__(
         self, options: Options, mocks: Mocks | None = None, ended: Callable[[Call], Any] | None = None
     ) -> None:
-        """Take roots as soon as it is open; `ended` is called with each that has ended, and keeps none of them here."""
+        """Take roots once it is open; if there is `ended`, it is called with each that has ended, and none is kept."""
         self.options = options
         self.mocks = mocks
         self.roots: list[Call] = []
@@ -43,14 +43,14 @@ class Recording:
         """Take the roots of this context, and those that come from nowhere else. Calls that go on later are cut off."""
         recursion.make_room()
         self.open = True
-        Recording.active.append(self)
+        recordings.append(self)
         outside = current.get()
         current.set(self)
         try:
             yield self
         finally:
             current.set(outside)
-            Recording.active.remove(self)
+            recordings.remove(self)
             self.open = False
             for root in self.roots:
                 root.closed = True
@@ -73,33 +73,43 @@ class Recording:
             self._ended(call)
 
 
-def begin(subject: Subject) -> Call:
-    """Return a new call: below the one that runs here, or a root; one that is not kept where nothing records."""
-    parent = current.get()
-    if parent is None:
-        parent = inherited()
-    if isinstance(parent, Call) and (parent.root.closed or not subject.settings.find_parent):
-        parent = parent.recording
+class Recorded(Armed):
+    """A function whose calls are recorded."""
+
+    __slots__ = ("_subject",)
+
+    def __init__(self, function: Any, subject: Subject) -> None:
+        """Record the calls of `function` as those of the subject."""
+        super().__init__(function)
+        self._subject = subject
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Begin a call; it is the current one from here on."""
+        call = _new(self._subject)
+        if call.depth > recursion.deepest:
+            recursion.deepen(call.depth)
+        counts = call.root.counts
+        if counts is not None:
+            call.mock = counts.mock(self._subject.key)
+        call.start(args, kwargs)
+        call.enter()
+        return call
+
+
+def _new(subject: Subject) -> Call:
+    """Return a call below the one that runs here, or a root; one that is not kept where nothing records."""
+    parent = current.get() or inherited()
     if isinstance(parent, Call):
-        call = _child(subject, parent)
-    else:
-        recording = parent if parent is not None and parent.open else next(reversed(Recording.active), None)
-        call = Call(subject, None, None, False) if recording is None else recording.root(subject)
-    if call.depth > recursion.deepest:
-        recursion.deepen(call.depth)
-    counts = call.root.counts
-    if counts is not None:
-        call.mock = counts.mock(subject.key)
-    return call
+        if not parent.root.closed and subject.settings.find_parent:
+            return _child(subject, parent)
+        parent = parent.recording
+    recording = parent if parent is not None and parent.open else recording_now()
+    return Call(subject, None, None, False) if recording is None else recording.root(subject)
 
 
 def _child(subject: Subject, parent: Call) -> Call:
     root = parent.root
-    if not parent.kept:
-        kept = False
-    else:
-        options = parent.options
-        kept = parent.depth < options.call_depth and root.total < options.calls
+    kept = parent.kept and parent.depth < parent.options.call_depth and root.total < parent.options.calls
     call = Call(subject, parent, parent.recording, kept)
     if kept:
         root.total += 1

@@ -6,7 +6,7 @@ Functions are kept weakly: one that is made in another function, and traced, goe
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FunctionType
 from weakref import WeakKeyDictionary
 
@@ -16,21 +16,20 @@ if TYPE_CHECKING:
 
     from testd.tracing.subjects import Subject
 
-__all__ = ["armed", "lent", "register", "subject_of"]
+__all__ = ["armed", "lent", "register", "subject_of", "subjects"]
 
 _lock = threading.RLock()
 _subjects: WeakKeyDictionary[FunctionType, Subject] = WeakKeyDictionary()
 _armings = 0
+_watching = ExitStack()
 
 
 def register(function: FunctionType, subject: Subject) -> None:
     """Trace a function from now on."""
     with _lock:
-        if _armings:
-            _disarm(function)
         _subjects[function] = subject
         if _armings:
-            _arm(function, subject)
+            _arm({function: subject})
 
 
 def subject_of(function: object) -> Subject | None:
@@ -38,28 +37,41 @@ def subject_of(function: object) -> Subject | None:
     return _subjects.get(function) if isinstance(function, FunctionType) else None
 
 
+def subjects() -> list[Subject]:
+    """Return how all traced functions are described."""
+    with _lock:
+        return list(_subjects.values())
+
+
 @contextmanager
 def armed() -> Iterator[None]:
-    """Have the trampolines of all traced functions in. May be nested; who records often stays in one of these."""
+    """Have the trampolines of all traced functions in. May be nested: who records often stays in one of these."""
+    from testd.tracing.lineage import watched
+
+    global _armings
+    with ExitStack() as stack:
+        with _lock:
+            _armings += 1
+            stack.callback(_release)
+            if _armings == 1:
+                _arm(dict(_subjects))
+                _watching.enter_context(watched())
+        yield
+
+
+def _release() -> None:
+    """Take the trampolines out when nothing has asked for them any more."""
     global _armings
     with _lock:
-        _armings += 1
-        if _armings == 1:
-            for function, subject in list(_subjects.items()):
-                _arm(function, subject)
-    try:
-        yield
-    finally:
-        with _lock:
-            _armings -= 1
-            if _armings == 0:
-                for function in list(_subjects):
-                    _disarm(function)
+        _armings -= 1
+        if _armings == 0:
+            _watching.close()
+            _disarm(list(_subjects))
 
 
 @contextmanager
 def lent(functions: dict[FunctionType, Subject]) -> Iterator[None]:
-    """Trace these functions inside of the block; those that are traced anyway are left alone."""
+    """Trace these functions inside of the block, beside those that are traced anyway."""
     with _lock:
         new = {function: subject for function, subject in functions.items() if function not in _subjects}
         for function, subject in new.items():
@@ -68,33 +80,22 @@ def lent(functions: dict[FunctionType, Subject]) -> Iterator[None]:
         yield
     finally:
         with _lock:
+            _disarm(list(new))
             for function in new:
-                _disarm(function)
-                del _subjects[function]
+                _subjects.pop(function, None)
 
 
-def _arm(function: FunctionType, subject: Subject) -> None:
-    """Put the trampoline in. `inspect.signature` and `getsource` look for the original by way of `__wrapped__`."""
-    from testd.tracing.trampolines import Armed, trampoline
+def _arm(functions: dict[FunctionType, Subject]) -> None:
+    from testd.tracing.recording import Recorded
+    from testd.tracing.trampolines import put_in, take_out
 
-    code = function.__code__
-    original = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
-    original.__kwdefaults__ = function.__kwdefaults__
-    original.__qualname__ = function.__qualname__
-    original.__module__ = function.__module__
-    original.__doc__ = function.__doc__
-    original.__annotations__ = function.__annotations__
-    function.__code__ = trampoline(Armed(subject, original), code)
-    function.__dict__.setdefault("__wrapped__", original)
+    for function, subject in functions.items():
+        take_out(function)
+        put_in(function, Recorded(function, subject))
 
 
-def _disarm(function: FunctionType) -> None:
-    """Give the function its own code back."""
-    from testd.tracing.trampolines import armed_by
+def _disarm(functions: list[FunctionType]) -> None:
+    from testd.tracing.trampolines import take_out
 
-    armed = armed_by(function.__code__)
-    if armed is None:
-        return
-    function.__code__ = armed.original.__code__
-    if function.__dict__.get("__wrapped__") is armed.original:
-        del function.__dict__["__wrapped__"]
+    for function in functions:
+        take_out(function)

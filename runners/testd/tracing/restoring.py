@@ -60,9 +60,9 @@ class _Restoring:
             return self.fill_dict(self.note({}), document)
         depth = len(self._trail)
         try:
-            if tag in SCALARS:
+            if isinstance(tag, str) and tag in SCALARS:
                 return SCALARS[tag](document)
-            if tag in _MAKERS:
+            if isinstance(tag, str) and tag in _MAKERS:
                 return _MAKERS[tag](self, document)
         except RestoreError:
             raise
@@ -133,7 +133,7 @@ def _dict(part: _Restoring, document: dict[str, Any]) -> Any:
     put = native(type(made), "__setitem__")
     for key, member in part.items(document):
         put(made, key, member)
-    if "default" in document and isinstance(made, defaultdict):
+    if "default" in document and issubclass(type(made), defaultdict):
         made.default_factory = part.value(document["default"])
     return part.with_state(made, document)
 
@@ -166,7 +166,7 @@ def _object(part: _Restoring, document: dict[str, Any]) -> Any:
 
 def _exception(part: _Restoring, document: dict[str, Any]) -> Any:
     made = part.make(BaseException, document)
-    if isinstance(made, BaseException):
+    if type(made) is not Placeholder:
         made.args = tuple(part.members(enumerate(document.get("args", ()))))
     return part.with_state(made, document)
 

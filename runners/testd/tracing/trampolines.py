@@ -13,38 +13,32 @@ import builtins
 from types import CodeType, FunctionType
 
 from testd.tracing.failures import TRAMPOLINE
-from testd.tracing.recording import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Generator
     from typing import Any
 
     from testd.tracing.calls import Call
-    from testd.tracing.subjects import Subject
 
-__all__ = ["Armed", "armed_by", "recorder", "trampoline"]
+__all__ = ["Armed", "caller", "put_in", "take_out"]
 
 _STANDS_FOR = "the armed function"
 _COROUTINE, _GENERATOR, _ASYNC_GENERATOR, _ITERABLE_COROUTINE = 0x80, 0x20, 0x200, 0x100
 
 
 class Armed:
-    """A function whose calls are recorded: how it is described, and what it really does."""
+    """A function whose calls are noticed."""
 
-    __slots__ = ("original", "subject")
+    __slots__ = ("original",)
 
-    def __init__(self, subject: Subject, original: Any) -> None:
-        """Keep what a trampoline calls."""
-        self.subject = subject
-        self.original = original
+    def __init__(self, function: Any) -> None:
+        """Keep what a trampoline calls: what does the same as the function, if that gets another code."""
+        self.original = _copy(function) if isinstance(function, FunctionType) else function
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Begin a call: it is the current one from here on."""
-        call = begin(self.subject)
-        call.start(args, kwargs)
-        call.enter()
-        return call
+        raise NotImplementedError
 
 
 def _function(*__args: Any, **__kwargs: Any) -> Any:
@@ -54,7 +48,7 @@ def _function(*__args: Any, **__kwargs: Any) -> Any:
         if __call.mock is None:
             __result = __armed.original(*__args, **__kwargs)
         else:
-            __result = __call.mock.answer(__args, __armed.subject.constructs)
+            __result = __call.mock.answer(__args, __call.subject.constructs)
     except BaseException as __error:
         __call.fail(__error)
         raise
@@ -68,7 +62,7 @@ async def _coroutine(*__args: Any, **__kwargs: Any) -> Any:
         if __call.mock is None:
             __result = await __armed.original(*__args, **__kwargs)
         else:
-            __result = __call.mock.answer(__args, __armed.subject.constructs)
+            __result = __call.mock.answer(__args, __call.subject.constructs)
     except BaseException as __error:
         __call.fail(__error)
         raise
@@ -123,15 +117,38 @@ async def _async_generator(*__args: Any, **__kwargs: Any) -> AsyncGenerator[Any,
         raise
 
 
-def trampoline(armed: Armed, like: CodeType) -> CodeType:
-    """Return code that records the calls of what is armed, for a function whose own code is `like`."""
-    return _code(armed, like).replace(co_freevars=like.co_freevars)
+def put_in(function: FunctionType, armed: Armed) -> None:
+    """Put a trampoline into a function. `inspect` finds signature and source of the original by `__wrapped__`."""
+    code = function.__code__
+    function.__code__ = _code(armed, code).replace(co_freevars=code.co_freevars)
+    function.__dict__.setdefault("__wrapped__", armed.original)
 
 
-def recorder(subject: Subject, function: Callable[..., Any]) -> FunctionType:
-    """Return a function that calls another one, whatever that is, and records it."""
-    like = getattr(function, "__code__", _function.__code__)
-    return FunctionType(_code(Armed(subject, function), like), {"__builtins__": builtins}, subject.name)
+def take_out(function: FunctionType) -> None:
+    """Give a function its own code back, if a trampoline is in it."""
+    if function.__code__.co_filename != TRAMPOLINE:
+        return
+    armed = next(constant for constant in function.__code__.co_consts if isinstance(constant, Armed))
+    function.__code__ = armed.original.__code__
+    if function.__dict__.get("__wrapped__") is armed.original:
+        del function.__dict__["__wrapped__"]
+
+
+def caller(armed: Armed, name: str) -> FunctionType:
+    """Return a new function of that name which calls what is armed."""
+    like = getattr(armed.original, "__code__", _function.__code__)
+    return FunctionType(_code(armed, like), {"__builtins__": builtins}, name)
+
+
+def _copy(function: FunctionType) -> FunctionType:
+    code, name, defaults = function.__code__, function.__name__, function.__defaults__
+    made = FunctionType(code, function.__globals__, name, defaults, function.__closure__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__qualname__ = function.__qualname__
+    made.__module__ = function.__module__
+    made.__doc__ = function.__doc__
+    made.__annotations__ = function.__annotations__
+    return made
 
 
 def _code(armed: Armed, like: CodeType) -> CodeType:
@@ -151,10 +168,3 @@ def _of_kind(flags: int) -> Any:
     if flags & _ASYNC_GENERATOR:
         return _async_generator
     return _generator if flags & _GENERATOR else _function
-
-
-def armed_by(code: CodeType) -> Armed | None:
-    """Return what a trampoline records for, None for any other code."""
-    if code.co_filename != TRAMPOLINE:
-        return None
-    return next(constant for constant in code.co_consts if type(constant) is Armed)

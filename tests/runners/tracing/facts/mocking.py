@@ -1,16 +1,18 @@
 """Answers in place of calls."""
 
+import json
+import sys
+import traceback
+import zlib
+
 import shop
+import untraced
 
 from testd.tracing import MockError, Mocks, execute
 
 
 def refused(answers):
-    try:
-        Mocks(answers)
-    except MockError as error:
-        return str(error)
-    raise AssertionError("these mocks are none")
+    return shop.refused(MockError, Mocks, answers)
 
 
 def fact_one_call_is_mocked():
@@ -77,3 +79,70 @@ def fact_bad_mocks_are_refused():
     assert "error_type: int is no class of exceptions" in refused({"shop:child": {"1": {"error_type": "int"}}})
     no_value = {"1": {"output": {"$type": "nope"}}}
     assert "call 1: output: the value has the $type 'nope'" in refused({"shop:child": no_value})
+
+
+def fact_functions_that_nobody_traces_are_mocked_whatever_their_name_is():
+    def calls():
+        return untraced.helper(1), untraced.renamed(2), untraced.Plain().method(), untraced.by_name(b"")
+
+    mocks = {
+        "untraced:helper": {"1": {"output": "first"}},
+        "untraced:Plain.method": {"*": {"output": "method"}},
+        "zlib:crc32": {"*": {"output": 7}},
+    }
+    plain = calls()
+    execution = execute(calls, mocks=mocks)
+    assert execution.result == ("first", plain[1], "method", 7)
+    assert execution.unused_mocks == []
+    assert [
+        (inner["module"], inner["name"], inner["execution_context"].get("is_mocked", False))
+        for inner in execution.executed["children"]
+    ] == [
+        ("untraced", "helper", True), ("untraced", "helper", False), ("untraced", "Plain.method", True),
+        ("zlib", "crc32", True),
+    ]  # fmt: skip
+    assert calls() == plain
+    assert untraced.by_name is zlib.crc32
+
+
+def fact_a_function_may_be_named_by_where_it_was_imported():
+    assert execute(untraced.use, mocks={"untraced:child": {"*": {"output": 5}}}).result == 5
+
+
+def fact_what_cannot_be_mocked_is_told():
+    def told(key):
+        return shop.refused(MockError, execute, shop.child, [1], mocks={key: {"1": {"output": 1}}})
+
+    assert told("nope:f").startswith("mocks: nope:f cannot be found: No module named 'nope'")
+    assert told("shop:nope").startswith("mocks: shop:nope cannot be found: module 'shop' has no attribute")
+    assert "is no function but module" in told("shop:asyncio")
+    assert "cannot be replaced" in told("datetime:datetime.now")
+    assert "without a constructor of its own" in told("untraced:Bare")
+
+
+def fact_a_mock_of_an_object_gives_an_instance_each_time():
+    output = {"$type": "object", "class": "untraced:Plain", "state": {"x": []}}
+    execution = execute(shop.parent, [[1, 2]], mocks={"shop:child": {"*": {"output": output}}})
+    first, second = execution.result
+    assert type(first) is untraced.Plain
+    assert first.x is not second.x
+
+
+def fact_exceptions_of_any_class_are_thrown():
+    def thrown(kind, text="said"):
+        mocks = {"shop:child": {"1": {"error_to_throw": text, "error_type": kind}}}
+        return execute(shop.child, [1], mocks=mocks).exception
+
+    assert type(thrown("KeyError")) is KeyError
+    assert type(thrown("json.decoder.JSONDecodeError")) is json.JSONDecodeError
+    assert type(thrown("untraced:Picky")) is untraced.Picky
+    assert thrown("ValueError", "").args == ()
+    assert thrown("KeyboardInterrupt").args == ("said",)
+
+
+def fact_mocked_errors_have_no_frame_of_ours():
+    mocks = {"shop:child": {"1": {"error_to_throw": "x"}}}
+    trace = execute(untraced.use, mocks=mocks).exception.__traceback__
+    files = [frame.filename for frame in traceback.extract_tb(trace)]
+    assert files[0] == untraced.__file__
+    assert len(files) == 1 if sys.version_info >= (3, 11) else len(files) <= 3

@@ -5,6 +5,15 @@ import asyncio
 from testd import traced
 
 
+def refused(kind, function, *args, **kwargs):
+    """Return what the error says that this call is to raise."""
+    try:
+        function(*args, **kwargs)
+    except kind as error:
+        return str(error)
+    raise AssertionError(f"{function.__name__} takes {args} {kwargs}")
+
+
 @traced
 def child(x):
     return 2 * x
