@@ -129,7 +129,7 @@ def _list(part: _Restoring, document: dict[str, Any]) -> Any:
 
 
 def _dict(part: _Restoring, document: dict[str, Any]) -> Any:
-    made = part.fill_dict(part.make(dict, document), document.get("fields", {}))
+    made: Any = part.fill_dict(part.make(dict, document), document.get("fields", {}))
     put = native(type(made), "__setitem__")
     for key, member in part.items(document):
         put(made, key, member)
