@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Traced = TypeVar("Traced")
 
-__all__ = ["constructor_of", "function_in", "settings_of", "trace", "traced"]
+__all__ = ["constructor_of", "function_in", "settings_of", "traced", "traced_parts"]
 
 _CONSTRUCTORS = ("__init__", "__new__")
 
@@ -50,8 +50,8 @@ def traced(function: Any = None, /, **settings: Any) -> Any:
     """
     chosen = settings_of(settings)
     if function is None:
-        return lambda function: trace(function, chosen)
-    return trace(function, chosen)
+        return lambda function: _trace(function, chosen)
+    return _trace(function, chosen)
 
 
 def settings_of(settings: dict[str, Any]) -> Settings:
@@ -62,19 +62,35 @@ def settings_of(settings: dict[str, Any]) -> Settings:
     return Settings(**settings)
 
 
-def trace(traceable: Any, settings: Settings) -> Any:
+def _trace(traceable: Any, settings: Settings) -> Any:
     """Trace a function or a class, and return it."""
-    if isinstance(traceable, type):
-        _trace_class(traceable, settings)
-        return traceable
-    function = function_in(traceable)
-    if function is None:
+    found = False
+    for function, subject in traced_parts(traceable, settings):
+        register(function, subject)
+        found = True
+    if not found and not isinstance(traceable, type):
         raise TypeError(
             f"traced takes functions, methods and classes that are written in Python, not {traceable!r}: "
             "trace the function that it calls"
         )
-    _trace_function(function, settings)
     return traceable
+
+
+def traced_parts(traceable: Any, settings: Settings) -> Iterator[tuple[FunctionType, Subject]]:
+    """Give what tracing a function or a class comes to: functions, and how they are described.
+
+    Methods of a class that are traced already keep their settings.
+    """
+    if isinstance(traceable, type):
+        yield from _parts_of_class(traceable, settings)
+        return
+    function = function_in(traceable)
+    if function is None:
+        return
+    constructs = function.__name__ in _CONSTRUCTORS and "." in function.__qualname__
+    if constructs and settings.name is None:
+        settings = settings._replace(name=short_name(function).rpartition(".")[0] or None)
+    yield function, Subject(function, settings, constructs)
 
 
 def function_in(traceable: Any) -> FunctionType | None:
@@ -94,15 +110,7 @@ def constructor_of(kind: type) -> FunctionType | None:
     return next((made for name in _CONSTRUCTORS if (made := function_in(vars(kind).get(name))) is not None), None)
 
 
-def _trace_function(function: FunctionType, settings: Settings) -> None:
-    constructs = function.__name__ in _CONSTRUCTORS and "." in function.__qualname__
-    if constructs and settings.name is None:
-        settings = settings._replace(name=short_name(function).rpartition(".")[0] or None)
-    register(function, Subject(function, settings, constructs))
-
-
-def _trace_class(kind: type, settings: Settings) -> None:
-    """Trace what a class defines. Methods that are traced already keep their settings."""
+def _parts_of_class(kind: type, settings: Settings) -> Iterator[tuple[FunctionType, Subject]]:
     named = settings._replace(name=settings.name or short_name(kind))
     plain = settings._replace(name=None, description=None, input_serializer=None, output_serializer=None)
     own = dict(_own(kind))
@@ -112,10 +120,10 @@ def _trace_class(kind: type, settings: Settings) -> None:
         if subject_of(function) is not None:
             continue
         if name in _CONSTRUCTORS:
-            register(function, Subject(function, named, constructs=True))
+            yield function, Subject(function, named, constructs=True)
         else:
             renamed = f"{settings.name}.{name}" if settings.name else None
-            register(function, Subject(function, plain._replace(name=renamed)))
+            yield function, Subject(function, plain._replace(name=renamed))
 
 
 def _own(kind: type) -> Iterator[tuple[str, FunctionType]]:
