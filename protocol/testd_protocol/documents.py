@@ -43,7 +43,7 @@ __all__ = [
 
 Verdict = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "timed out", "cancelled"]
 Mode = Literal["worker", "bin"]
-Kind = Literal["pytest", "exports"]
+Kind = Literal["pytest", "exports", "cases"]
 Stream = Literal["stdout", "stderr"]
 #: Why a watch runs something: it began, files changed, or somebody asked for it.
 Cause = Literal["start", "change", "all", "failed", "filter", "snapshots"]
@@ -79,6 +79,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
     sections: list[Section] = []  # what was captured
     leaks: list[str] = []  # tasks, threads, child processes, a working directory that the test left behind
     stacks: str = ""  # of every thread, where a test was killed
+    document: str = ""  # JSON: what came of a case or an item; goes no further than the agent
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
@@ -146,6 +147,11 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""  # with `affected`: and by what differs from this git revision
     verify: bool = False  # also in new processes, and each difference told
     profile: bool = False  # tell where the time went
+    kind: Kind | None = None  # of the tests; None: as configured
+    filters: dict[str, str] = {}  # cases: id, name, module, function, file; all of them have to match
+    results: str = ""  # cases: the absolute path of a file or a folder for their results; empty: none are written
+    report_url: str = ""  # cases: where each suite's result is posted to; empty: nowhere
+    run_file: bool = False  # what comes of the items goes back into the run files
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):

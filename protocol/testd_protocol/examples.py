@@ -21,6 +21,7 @@ _DETAIL = m.Detail(
     sections=[m.Section(name="Captured stdout call", text="a\x00b\r\n\x1b[31m")],
     leaks=["thread worker-1 (target pump)"],
     stacks="Thread 0x00007f (most recent call first):\n",
+    document='{"error":"ü"}',
 )
 _CALLER = m.Caller(
     cwd="/home/eve/project/tests",
@@ -59,6 +60,11 @@ _REQUEST = m.RunRequest(
     patterns=["test_it", "unit/"],
     affected=True,
     since="main",
+    kind="cases",
+    filters={"module": "shop.cart", "id": "c-1"},
+    results="/home/eve/project/out/",
+    report_url="http://127.0.0.1:8002/results",
+    run_file=True,
 )
 _RUNNER_STATUS = m.RunnerStatus(
     target="py3.12", state="ready", pid=70001, python="3.12.1", tests=62000, memory=48000, age=12.0
@@ -281,7 +287,7 @@ EXAMPLES: dict[str, m.Message] = {
                 otherwise="exports",
             ),
             m.Collect(collection=1, paths=["tests"]),
-            m.Select(id=5, collection=1, keyword="it and not slow"),
+            m.Select(id=5, collection=1, keyword="it and not slow", filters={"module": "shop.cart"}),
             m.DropCollection(collection=1, configured=True, started=True, plugins=True),
             m.StartWorker(
                 worker=3,
@@ -295,6 +301,7 @@ EXAMPLES: dict[str, m.Message] = {
                 run="r-1f3a",
                 maxfail=1,
                 place=1,
+                documents=True,
             ),
             m.RunJob(job=12, worker=3, tests=[0, 127, 128, 255, 256, 65535, 65536], ids=["tests/test_it.py::test_a"]),
             m.FinishWorker(worker=3),

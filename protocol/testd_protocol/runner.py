@@ -91,7 +91,8 @@ class Select(Message, frozen=True, kw_only=True):
 
     id: int  # any number
     collection: int  # its number
-    keyword: str  # the expression
+    keyword: str  # the expression; empty: all
+    filters: dict[str, str] = {}  # cases: as the request's
 
 
 class DropCollection(Message, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ class StartWorker(Message, frozen=True, kw_only=True):
     run: str = ""  # the run's id
     maxfail: int = 0  # end after this many failures; 0: no limit
     place: int = 0  # among the workers that share the run, from 0; free again when one has ended
+    documents: bool = False  # cases: outcomes carry what was recorded
 
 
 class RunJob(Message, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
-"""Runs the exports suite in a process of its own, on any supported interpreter, and tells the tests what it did.
+"""Runs a suite in a process of its own, on any supported interpreter, and tells the tests what it did.
 
-Reads one JSON document from stdin (source, root, paths, keyword, update, stream, limit, stopping) and writes one to the
-file descriptor in its argument. Python 3.8+, standard library only.
+Reads one JSON document from stdin (source, root, paths, keyword, update, stream, limit, stopping, and for cases kind,
+settings, documents) and writes one to the file descriptor in its argument. Python 3.8+, standard library only.
 """
 
 import json
@@ -13,10 +13,12 @@ def main() -> None:
     asked = json.load(sys.stdin)
     sys.path.insert(0, asked["source"])
     os.chdir(asked["root"])
-    from testd.runner.exports_suite import ExportsSuite
+    from testd.runner import suites
     from testd.runner.settings import Settings, SuiteFault, WorkerSettings
 
-    suite = ExportsSuite(Settings(root=asked["root"], cwd=asked["root"], kind="exports", capture_limit=asked["limit"]))
+    kind, more, limit = asked.get("kind", "exports"), asked.get("settings", {}), asked["limit"]
+    root = asked["root"]
+    suite = suites.choose(Settings(root=root, cwd=root, kind=kind, capture_limit=limit, settings=more))
     told = {"items": [], "errors": [], "outcomes": [], "fault": None, "selected": None, "notices": []}
     try:
         suite.start()
@@ -25,7 +27,9 @@ def main() -> None:
         told.update(items=collection.items, errors=collection.errors, notices=collection.notices)
         if asked["keyword"] is not None:
             told["selected"] = suite.select(asked["keyword"])
-        worker = WorkerSettings(worker=0, update_snapshots=asked["update"], stream=asked["stream"])
+        worker = WorkerSettings(
+            worker=0, update_snapshots=asked["update"], stream=asked["stream"], documents=asked.get("documents", False)
+        )
         worker.stopping = lambda: asked["stopping"]
         suite.open(worker)
         for index in range(len(collection.items)):

@@ -63,8 +63,8 @@ class Chooser:
         steps = [self._given(collection, arguments)]
         if self._request.patterns:
             steps.append([n for n in steps[-1] if self._matches(collection.ids[n])])
-        if self._request.keyword:
-            wanted = set(await runner.select(collection, self._request.keyword))
+        if self._request.keyword or self._request.filters:
+            wanted = set(await runner.select(collection, self._request.keyword or "", self._request.filters))
             steps.append([n for n in steps[-1] if n in wanted])
         if self._request.last_failed:
             steps.append(self._last_failed(collection, steps[-1], known))

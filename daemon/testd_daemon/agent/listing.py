@@ -81,7 +81,7 @@ class Listing:
         resolved = resolve(self._services.workspace, caller, options)
         for text in resolved.notices:
             await self._say(self._lines.notice(text))
-        chosen = choose(resolved, request.targets)
+        chosen = choose(resolved, request.targets, request.kind)
         self._lines.several = len(chosen) > 1
         async with anyio.create_task_group() as tasks:
             for target in chosen:
@@ -109,7 +109,7 @@ class Listing:
         spec = await services.specs.of(target, caller, request.python, told.append, fresh=False)
         arguments = self._arguments(settings)
         # An expression is for pytest to judge: that takes a process which has collected all of it.
-        find = None if request.keyword else catalogued
+        find = None if request.keyword or request.filters else catalogued
         async with provide(
             services.pool, spec, arguments, settings, fresh=False, find=find
         ) as provision:
@@ -129,8 +129,8 @@ class Listing:
         if arguments:
             chosen = select(arguments, found.index, found.ids, found.lines, found.broken)
         left_out = found.deselected
-        if self._request.keyword:
-            wanted = set(await provision.runner.select(found, self._request.keyword))
+        if self._request.keyword or self._request.filters:
+            wanted = set(await provision.runner.select(found, self._request.keyword or "", self._request.filters))
             kept = [index for index in chosen if index in wanted]
             left_out += len(chosen) - len(kept)
             chosen = kept

@@ -11,6 +11,7 @@ it is left: then another run may follow, while these come to their end.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import traceback
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 import anyio
 
+from testd_daemon.agent.filing import filing_of
 from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.target_task import Orders, Result, Services, TargetTask
 from testd_daemon.agent.verdicts import exit_code
@@ -52,7 +54,8 @@ class RunTask:
         self._finished = set(run.finished)
         self._owed = owed or {}
         self._earlier = dict(run.counts)
-        self._reporter = reporter
+        self._filing = filing_of(run.request, services.workspace, reporter)
+        self._reporter: Sink = self._filing or reporter
         self._require = run.request.require
         self._cancelled = ""
         self._named = ""  # the first target, as it was asked for; empty for the one that is always there
@@ -130,7 +133,7 @@ class RunTask:
         self._require = resolved.settings.require
         for text in (*resolved.notices, *services.history.complaints(), *services.affected.complaints()):
             self._reporter.event(Notice(level="warning", text=text))
-        chosen = choose(resolved, request.targets)
+        chosen = choose(resolved, request.targets, request.kind)
         self._named = chosen[0].name
         self._targets = [
             TargetTask(services, self._orders(target), self._reporter, self._planned, self._settle)
@@ -140,14 +143,20 @@ class RunTask:
             self.cancel(self._cancelled)
         if len(self._targets) > 1:
             self._planned()
-        async with anyio.create_task_group() as tasks:
+        async with contextlib.AsyncExitStack() as stack:
+            if self._filing is not None:
+                self._filing.begin([target.name for target in chosen])
+                await stack.enter_async_context(self._filing)
+            tasks = await stack.enter_async_context(anyio.create_task_group())
             for target in self._targets:
                 tasks.start_soon(self._one, target, caller)
         return self._complete()
 
     def _orders(self, target: Target) -> Orders:
         owed = self._owed.get(target.name, ())
-        return Orders(run=self.run, request=self._request, target=target, finished=self._finished, owed=owed)
+        return Orders(
+            run=self.run, request=self._request, target=target, finished=self._finished, owed=owed, filing=self._filing
+        )
 
     def _settle(self, target: TargetTask, result: Result) -> None:
         """Take how a target stands, when it has come to its end or as far as a superseded run goes."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Final, Protocol
 
@@ -259,10 +259,15 @@ class Runner:
         if failed is not None and self.alive:
             self.rewind(failed)
 
-    async def select(self, collection: Collection, keyword: str) -> list[int]:
-        """Return the indexes that an expression selects. Raises FaultError, ProcessCrashed, DeadlineExpired."""
+    async def select(
+        self, collection: Collection, keyword: str, filters: Mapping[str, str] | None = None
+    ) -> list[int]:
+        """Return the indexes that an expression selects, and filters, which are of cases alone.
+
+        Raises FaultError, ProcessCrashed, DeadlineExpired.
+        """
         number = next(self.numbers)
-        order = Select(id=number, collection=collection.number, keyword=keyword)
+        order = Select(id=number, collection=collection.number, keyword=keyword, filters=dict(filters or {}))
         answer = await self._ask_for(order, number, "selecting tests", SELECT_DEADLINE)
         assert isinstance(answer, Selected)
         return answer.tests

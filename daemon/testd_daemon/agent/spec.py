@@ -37,6 +37,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     record: bool = True
     preload: bool = True
     otherwise: Kind | None = None  # the kind where the target has no pytest, which nobody knows yet
+    suite: dict[str, str] = {}  # settings of the kind
     outside: dict[str, str] = {}  # the environment of the command that reaches a target elsewhere
 
     def matches(self, other: Spec) -> bool:
@@ -87,6 +88,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             record=self.record,
             preload=self.preload,
             otherwise=self.otherwise,
+            settings=self.suite,
         )
 
 

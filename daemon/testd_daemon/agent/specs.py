@@ -45,6 +45,15 @@ class Specs:
         `caller` is the environment of whoever asked, `client` the interpreter that it runs on; `tell` gets a line for
         each step that takes a while. `fresh`: what could not be made before is tried again.
         """
+        spec = await self._of(target, caller, client, tell, fresh=fresh)
+        if spec.kind != "cases":
+            return spec
+        actions = dict(sorted(target.settings.actions.items()))
+        return msgspec.structs.replace(spec, suite={"actions": msgspec.json.encode(actions).decode()})
+
+    async def _of(
+        self, target: Target, caller: Mapping[str, str], client: str, tell: Callable[[str], None], *, fresh: bool
+    ) -> Spec:
         if target.settings.docker:
             return await self._container(target, caller, tell)
         if target.settings.ssh:
@@ -103,6 +112,11 @@ class Specs:
     async def _node(self, target: Target, caller: Mapping[str, str]) -> Spec:
         """A Node.js of this machine. It knows one kind of tests: exported functions."""
         settings = target.settings
+        if settings.kind == "cases":
+            raise EnvironmentFault(
+                f"{target.name}: suites and run files name functions of Python modules, and this is a Node.js",
+                hint="choose a target that is a Python",
+            )
         variables = environment.for_user_code(caller, settings.passthrough, settings.environment)
         found = await nodes.find(settings.node, target.sources["node"], self._workspace, variables)
         return Spec(

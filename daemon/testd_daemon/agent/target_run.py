@@ -57,6 +57,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit: int = 0
     workers: int = 1
     maxfail: int = 0
+    documents: bool = False
 
 
 class TargetRun:
@@ -275,7 +276,7 @@ class TargetRun:
             worker=action.worker, collection=self._collection.number, stream=limits.stream,
             update_snapshots=limits.update_snapshots, timeout=limits.timeout, job_timeout=limits.job_timeout,
             workers=limits.workers, paths=paths, run=limits.run, maxfail=limits.maxfail,
-            place=action.slot,
+            place=action.slot, documents=limits.documents,
         )  # fmt: skip
 
     def _assign(self, action: Assign) -> RunJob:

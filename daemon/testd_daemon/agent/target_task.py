@@ -25,6 +25,7 @@ from testd_daemon.agent import jobs
 from testd_daemon.agent.affected import Affected, Facts
 from testd_daemon.agent.chooser import Chooser, narrowed
 from testd_daemon.agent.collection import Collection
+from testd_daemon.agent.filing import Filing
 from testd_daemon.agent.generations import Stamping
 from testd_daemon.agent.history import History, Known, RunRecord, TestRecord
 from testd_daemon.agent.order import shuffled
@@ -96,6 +97,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     #: They have their outcome, or get it from another run; each behind its target and a null byte.
     finished: Names[str] = ()
     owed: Names[str] | None = ()  # ids that are to run although nothing affects them; None: all
+    filing: Filing | None = None  # keeps what comes of cases and items
 
 
 class TargetTask:
@@ -127,6 +129,7 @@ class TargetTask:
         self._planned = planned
         self._parted = parted
         self._apart = False  # it was told so
+        self._shelf = target.name  # under which its tests are remembered: cases stand apart from the project's tests
         self._superseded = ""  # why, until it is decided what goes on
         self._counted: Counter[str] = Counter()
         self._scope = anyio.CancelScope()
@@ -198,12 +201,13 @@ class TargetTask:
         arguments: Sequence[Argument] = parse(request.paths, request.cwd, services.workspace) or parse(
             self._settings.paths, services.workspace, services.workspace
         )
-        known = await services.history.known(spec.target)
+        self._shelf = f"{spec.target} cases" if spec.kind == "cases" else spec.target
+        known = await services.history.known(self._shelf)
         self.spans.mark("history")
         chooser = Chooser(services.workspace, request, self.name, self._reporter)
         if request.affected and self._orders.owed is not None:
             chooser.owed = self._orders.owed
-            chooser.selection = await services.affected.select(spec.target, spec.beside_files(), request.since)
+            chooser.selection = await services.affected.select(self._shelf, spec.beside_files(), request.since)
             files = chooser.files(known)
             if files == []:
                 return self._untouched()
@@ -243,6 +247,8 @@ class TargetTask:
         alone = spec.mode == "bin" or not collection.forkable
         plan = Plan([collection.ids[index] for index in chosen])
         left = [n for n, test in enumerate(plan.ids) if f"{spec.target}\0{test}" not in self._finished]
+        if self._orders.filing is not None:
+            self._orders.filing.plan(self.name, [plan.ids[n] for n in left])
         durations = jobs.Durations(known.durations)
         limit = self._limit(runner)
         cut, useful = self._cut(plan.ids, left, limit, durations, alone=alone)
@@ -289,7 +295,7 @@ class TargetTask:
         """Return what the run told of its tests."""
         runner, collection = provision.runner, provision.collection
         return Facts(
-            target=spec.target, began_ns=self._loaded_from, at=self._began_at,
+            target=self._shelf, began_ns=self._loaded_from, at=self._began_at,
             tests={record.test: record.verdict for record in target.records}, told=target.told, collection=collection,
             files=runner.files(), folders=runner.folders(),
             loaded=lambda path: collection.record.loaded(path) or runner.loaded(path), environment=spec.beside_files(),
@@ -352,7 +358,7 @@ class TargetTask:
         limits = Limits(
             run=self._run, stream=self._request.stream, update_snapshots=self._request.update_snapshots,
             timeout=settings.timeout, job_timeout=settings.job_timeout, memory_limit=settings.memory_limit,
-            workers=self._most, maxfail=maxfail,
+            workers=self._most, maxfail=maxfail, documents=self._orders.filing is not None,
         )  # fmt: skip
         return TargetRun(spec.target, plan, scheduler, self._reporter, limits)
 
@@ -399,7 +405,7 @@ class TargetTask:
         reason, self._superseded = self._superseded, ""
         valid: list[str] = []
         if spec.launcher not in ("docker", "ssh"):  # there the next run could not bring its files beside them
-            selection = await self._services.affected.select(spec.target, spec.beside_files())
+            selection = await self._services.affected.select(self._shelf, spec.beside_files())
             valid = [test for test in target.under_way if selection.reason(test, root=root) is None]
         target.supersede(reason, valid)
 
@@ -460,7 +466,7 @@ class TargetTask:
         code = exit_code(counts, selected=selected + unaffected, interrupted=interrupted, broken=target.broken)
         records = [*([] if self._apart else errors), *_mended(target.records, known), *target.records]
         record = RunRecord(
-            self._run, self.name, self._began_at, time.monotonic() - self._began, code, dict(counts - self._counted),
+            self._run, self._shelf, self._began_at, time.monotonic() - self._began, code, dict(counts - self._counted),
             records,
         )  # fmt: skip
         self.remember = partial(stamping.record, record)

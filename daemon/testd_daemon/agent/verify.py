@@ -115,7 +115,7 @@ class VerifyTask:
             return warm.completed
         chosen = self._request.last_failed or self._request.affected  # by what is known, and more is known by now
         request = self._files_of(warm.rows) if chosen else self._request
-        fresh = await self._go(msgspec.structs.replace(request, fresh=True))
+        fresh = await self._go(msgspec.structs.replace(request, fresh=True, results="", report_url=""))
         if fresh.completed.exit_code not in _COMPARABLE:
             return self._incomparable(warm, fresh)
         for target, message in fresh.unusable.items():
@@ -131,7 +131,7 @@ class VerifyTask:
 
     async def _flaky(self, found: list[Key], warm: _Way, fresh: _Way) -> frozenset[Key]:
         """Run the files of these tests once more both ways, and return the tests that do not keep to their verdicts."""
-        again = msgspec.structs.replace(self._files_of(found), maxfail=0)
+        again = msgspec.structs.replace(self._files_of(found), maxfail=0, results="", report_url="")
         moved: set[Key] = set()
         for way, fresh_again in ((warm, False), (fresh, True)):
             repeated = await self._go(msgspec.structs.replace(again, fresh=fresh_again))

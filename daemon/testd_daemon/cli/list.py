@@ -11,6 +11,7 @@ import sys
 from testd_daemon import workspace
 from testd_daemon.cli.arguments import Operands, one_of
 from testd_daemon.cli.here import here
+from testd_daemon.cli.run import kind_of
 from testd_daemon.client.sync import Client
 from testd_daemon.errors import UsageError
 from testd_daemon.reports import safe
@@ -41,8 +42,13 @@ def arguments(parser: Parser) -> None:
 
 def main(options: Options) -> int:
     """Print the pages of the answer as they come. Returns the exit status that they end with."""
+    return carry_out(options, {})
+
+
+def carry_out(options: Options, more: dict[str, Any]) -> int:
+    """List with more in the request than `arguments` declares."""
     output, errors = standard_output(os.environ), describe(sys.stderr, os.environ)
-    request = make_request(options)
+    request = {**make_request(options), **more}
     with Client.connect() as client:
         for page in client.listing(request, options.format):
             text = page["text"]
@@ -66,7 +72,8 @@ def make_request(options: Options) -> dict[str, Any]:
         "targets": options.targets,
         "environment": dict(os.environ),
         "python": sys.executable or "",
+        "kind": kind_of(options.operands),
     }
 
 
-__all__ = ["EPILOG", "OPERANDS", "arguments", "main"]
+__all__ = ["EPILOG", "OPERANDS", "arguments", "carry_out", "main"]

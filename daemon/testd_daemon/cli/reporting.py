@@ -43,7 +43,7 @@ def settings_for(options: Options, workspace: str, cwd: str) -> TextSettings:
     from testd_daemon.reports.text import TextSettings
 
     return TextSettings(
-        Place(workspace, cwd),
+        Place(workspace, cwd, getattr(options, "verb", "run")),
         verbosity=max(-1, min(2, options.verbose - options.quiet)),
         again=["--mode", options.mode] if getattr(options, "mode", None) else [],
         name_target=bool(getattr(options, "targets", ())),

@@ -18,6 +18,8 @@ from testd_daemon.cli.reporting import make_report
 from testd_daemon.client.sync import Client
 from testd_daemon.errors import TestdError, UsageError
 
+#: How the names of files end that hold suites of cases.
+SUITE = ".suite.json"
 #: --shuffle without a number: one is made up.
 ANY_SEED = -1
 
@@ -93,6 +95,11 @@ def shared(parser: Parser) -> tuple[Group, Group, Group]:
 
 def main(options: Options) -> int:
     """Submit the run and follow it. Returns its exit status."""
+    return carry_out(options, {})
+
+
+def carry_out(options: Options, more: dict[str, Any]) -> int:
+    """Submit a run with more in its request than `arguments` declares, and follow it. Returns its exit status."""
     if options.detach and options.no_daemon:
         raise UsageError("--detach needs a daemon", hint="Leave out --detach or --no-daemon.")
     if options.detach and options.junitxml:
@@ -114,6 +121,7 @@ def main(options: Options) -> int:
         "since": options.since or "",
         "verify": options.verify,
         "profile": options.profile,
+        **more,
     }
     report = make_report(options, request["workspace"], request["cwd"])
     with Interrupts() as interrupts:
@@ -144,7 +152,15 @@ def make_request(options: Options) -> dict[str, Any]:
         "environment": dict(os.environ),
         "python": sys.executable or "",
         "require": options.require,
+        "kind": kind_of(paths),
     }
+
+
+def kind_of(paths: list[str]) -> str | None:
+    """Return the kind of tests that paths mean by themselves: suites of cases have names of their own. None: unsaid."""
+    places = [path.partition("::")[0] for path in paths]
+    suites = [place.endswith(SUITE) or place.rpartition(":")[0].endswith(SUITE) for place in places]
+    return "cases" if suites and all(suites) else None
 
 
 def _run(options: Options, request: dict[str, Any], report: Report, interrupts: Interrupts) -> int:
@@ -186,4 +202,4 @@ def _readable(path: str) -> str:
     return path
 
 
-__all__ = ["EPILOG", "OPERANDS", "arguments", "main", "make_request", "shared"]
+__all__ = ["EPILOG", "OPERANDS", "arguments", "carry_out", "kind_of", "main", "make_request", "shared"]

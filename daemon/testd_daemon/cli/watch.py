@@ -15,6 +15,8 @@ from testd_daemon.errors import TestdError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from testd_daemon.cli.arguments import Options, Parser
 
 OPERANDS = Operands("PATH", 0, None, "folders, files, FILE:LINE or node ids; none: what the project configures")
@@ -35,7 +37,12 @@ def arguments(parser: Parser) -> None:
 
 def main(options: Options) -> int:
     """Submit the watch, or join the one that does the same, and follow it until somebody ends it."""
-    request = {**make_request(options), "watch": True}
+    return carry_out(options, {})
+
+
+def carry_out(options: Options, more: dict[str, Any]) -> int:
+    """Submit a watch with more in its request than `arguments` declares, and follow it."""
+    request = {**make_request(options), "watch": True, **more}
     view = make_view(options, request["workspace"], request["cwd"])
     with Signals() as signals:
         try:
@@ -50,4 +57,4 @@ def main(options: Options) -> int:
             view.close()
 
 
-__all__ = ["EPILOG", "OPERANDS", "arguments", "main"]
+__all__ = ["EPILOG", "OPERANDS", "arguments", "carry_out", "main"]

@@ -8,12 +8,14 @@ What concerns the workspace as a whole is `whole`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
 from testd_daemon.config import units
+from testd_protocol.messages import Kind
 
 __all__ = ["KEYS", "Key", "Settings"]
 
@@ -21,7 +23,7 @@ __all__ = ["KEYS", "Key", "Settings"]
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What is configured, in the units that the agent works with: seconds, bytes, memory in KiB."""
 
-    kind: Literal["auto", "pytest", "exports"] = "auto"
+    kind: Kind | Literal["auto"] = "auto"
     python: str = ""
     mode: Literal["worker", "bin"] = "worker"
     jobs: int = 0
@@ -29,6 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_timeout: float = 0.0
     memory_limit: int = 0
     paths: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    actions: dict[str, str] = {}
     pytest_args: tuple[str, ...] = ()
     fork: bool = True
     record: bool = True
@@ -120,6 +124,13 @@ def _cpus(value: float) -> float:
     return float(value)
 
 
+def _functions(value: dict[str, str]) -> dict[str, str]:
+    for name, place in value.items():
+        if not re.fullmatch(r"[\w.]+:[\w.]+", place):
+            raise ValueError(f"{name}: {place!r} is no function: write module:function")
+    return value
+
+
 def _one_of(*names: str) -> Callable[[str], str]:
     def read(value: str) -> str:
         if value not in names:
@@ -154,6 +165,10 @@ KEYS: dict[str, Key] = {
             "how much memory one worker may use", "80%", units.memory, variable="TESTD_MEMORY_LIMIT"),
         Key("paths", list[str], "a list of files and folders, relative to the workspace",
             "what runs where the command line names nothing", [], tuple),
+        Key("suites", list[str], "a list of files and folders, relative to the workspace",
+            "where suites of cases are looked for", [], tuple),
+        Key("actions", dict[str, str], 'a table of actions and functions such as "tools.hooks:prepare"',
+            "what is called before an item of a run file that has the action", {}, _functions),
         Key("pytest_args", list[str], "a list of pytest's options", "what pytest is given in front of the paths", [],
             tuple),
         Key("fork", bool | str, "true or false", "whether workers may be forked from a process that is kept", True,

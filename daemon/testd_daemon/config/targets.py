@@ -22,6 +22,7 @@ import msgspec
 
 from testd_daemon.config.resolve import Resolved, Target
 from testd_daemon.errors import UsageError
+from testd_protocol.messages import Kind
 
 __all__ = ["choose"]
 
@@ -31,14 +32,18 @@ _NODE: Final = re.compile(r"node(?:[:@-]?v?(\d+(?:\.\d+)*))?", re.IGNORECASE)
 _FORMS: Final = "a version such as 3.9, node22, docker:IMAGE, ssh:HOST, or all"
 
 
-def choose(resolved: Resolved, named: Iterable[str]) -> list[Target]:
+def choose(resolved: Resolved, named: Iterable[str], kind: Kind | None = None) -> list[Target]:
     """Return the targets that are meant, each once, in the order of their names on the command line.
 
-    Without names: the configured `default_targets`, else the target that is always there. Raises UsageError for a name
-    that means nothing, or means two things.
+    Without names: the configured `default_targets`, else the target that is always there. `kind`: of the tests, in the
+    place of what is configured. Raises UsageError for a name that means nothing, or means two things.
     """
+    chosen = _chosen(resolved, list(named))
+    return [_of_kind(target, kind) for target in chosen] if kind is not None else chosen
+
+
+def _chosen(resolved: Resolved, wanted: list[str]) -> list[Target]:
     source = "--target"
-    wanted = list(named)
     if not wanted:
         wanted, source = list(resolved.settings.default_targets), resolved.sources["default_targets"]
     if not wanted:
@@ -48,6 +53,12 @@ def choose(resolved: Resolved, named: Iterable[str]) -> list[Target]:
         for target in _meant(resolved, name, source):
             found.setdefault(target.name, target)
     return list(found.values())
+
+
+def _of_kind(target: Target, kind: Kind) -> Target:
+    """Return a target for another kind of tests, which are elsewhere."""
+    paths = (target.settings.suites or (".",)) if kind == "cases" else target.settings.paths
+    return msgspec.structs.replace(target, settings=msgspec.structs.replace(target.settings, kind=kind, paths=paths))
 
 
 def _meant(resolved: Resolved, name: str, source: str) -> list[Target]:

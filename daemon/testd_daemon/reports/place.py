@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Place:
     """Where the user stands, so that a printed command works from there."""
 
-    def __init__(self, workspace: str, cwd: str) -> None:
-        """Take absolute paths. Node ids are relative to `workspace`."""
+    def __init__(self, workspace: str, cwd: str, verb: str = "run") -> None:
+        """Take absolute paths, and the verb that runs tests. Node ids are relative to `workspace`."""
+        self.verb = verb
         self._workspace = workspace
         self._cwd = cwd
 
@@ -29,7 +30,7 @@ class Place:
         # An argument that starts with a dash is an option to every parser: say that options have ended.
         import shlex
 
-        words = ["testd", "run", *options, *(["--"] if target.startswith("-") else []), target]
+        words = ["testd", *self.verb.split(), *options, *(["--"] if target.startswith("-") else []), target]
         return shlex.join(words)
 
 

@@ -316,7 +316,8 @@ class TextReport(Report):
         said = [lines.named(self._terminal, *bad[:3]) for bad in self._bad[:NAMED_AT_THE_END]]
         if len(self._bad) > NAMED_AT_THE_END:
             more = len(self._bad) - NAMED_AT_THE_END
-            said.append(f"and {more} more; `testd run --last-failed` runs all of them again")
+            verb = self._settings.place.verb
+            said.append(f"and {more} more; `testd {verb} --last-failed` runs all of them again")
         return "\n".join(said) + "\n"
 
     def _problem(self, body: Body, message: str) -> None:

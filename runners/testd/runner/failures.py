@@ -38,6 +38,7 @@ def detail(**overrides: Any) -> dict[str, Any]:
     """Return a `Detail` as the protocol has it: every key, in its order."""
     made: dict[str, Any] = {
         "phase": "", "kind": None, "message": "", "text": "", "frames": [], "sections": [], "leaks": [], "stacks": "",
+        "document": "",
     }
     for key, value in overrides.items():
         if key not in made:

@@ -50,7 +50,10 @@ class Settings:
 class WorkerSettings:
     """What one worker is for, as `StartWorker` brought it. Times are in seconds."""
 
-    _told = ("collection", "maxfail", "paths", "place", "run", "stream", "update_snapshots", "worker", "workers")
+    _told = (
+        "collection", "documents", "maxfail", "paths", "place", "run", "stream", "update_snapshots", "worker",
+        "workers",
+    )  # fmt: skip
     __slots__ = (*_told, "recorder", "stopping")
 
     def __init__(
@@ -65,8 +68,12 @@ class WorkerSettings:
         run: str = "",
         maxfail: int = 0,
         place: int = 0,
+        documents: bool = False,
     ) -> None:
-        """Keep the values; `workers` share the run, `place` counts them from 0, `maxfail` 0 means no limit."""
+        """Keep the values; `workers` share the run, `place` counts them from 0, `maxfail` 0 means no limit.
+
+        `documents`: outcomes of cases carry what was recorded.
+        """
         self.worker = worker
         self.collection = collection
         self.stream = stream
@@ -76,6 +83,7 @@ class WorkerSettings:
         self.run = run
         self.maxfail = maxfail
         self.place = place
+        self.documents = documents
         #: Whether the supervisor asked the worker to stop: tells its interrupt from one that a test raised.
         self.stopping: Callable[[], bool] = lambda: False
         #: The record of what tests use, for a suite that shares fixtures between them; None where nothing is recorded.

@@ -456,6 +456,8 @@ class Stem:
         self._selecting = message["id"]
         with self._telling_faults(message["id"], exits=False):
             tests = self._suite.select(message["keyword"])
+            if message.get("filters"):
+                tests = self._suite.filtered(tests, message["filters"])
             self.channel.send({"type": "Selected", "id": message["id"], "tests": tests})
 
     # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,4 +28,8 @@ def choose(settings: Settings) -> Any:
         from testd.runner.exports_suite import ExportsSuite
 
         return ExportsSuite(settings)
-    raise SuiteFault("config", f"unknown kind of suite {kind!r}", "use pytest or exports")
+    if kind == "cases":
+        from testd.runner.cases_suite import CasesSuite
+
+        return CasesSuite(settings)
+    raise SuiteFault("config", f"unknown kind of suite {kind!r}", "use pytest, exports or cases")

@@ -104,6 +104,7 @@ def test_a_run_is_submitted_with_what_was_asked_and_reported(cli):
         "profile": False,
         "affected": False,
         "since": "",
+        "kind": None,
     }
 
 

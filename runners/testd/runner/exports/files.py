@@ -8,7 +8,7 @@ from testd.runner.settings import SuiteFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["Request", "find", "is_test_file", "test_id"]
 
@@ -38,10 +38,11 @@ class Request:
             self.whole = True
 
 
-def find(paths: Iterable[str], cwd: str) -> list[Request]:
+def find(paths: Iterable[str], cwd: str, wanted: Callable[[str], bool] | None = None) -> list[Request]:
     """Return the test files that `paths` mean, each once, in the order of the paths and sorted within a folder.
 
     A path is a file, a folder, `FILE::NAME` or `FILE:LINE`, absolute or relative to `cwd`. None at all means `cwd`.
+    `wanted` tells which names of files in a folder count; without it those of exported tests.
 
     Raises:
         SuiteFault: a path does not exist, or names a test in a folder.
@@ -53,7 +54,7 @@ def find(paths: Iterable[str], cwd: str) -> list[Request]:
         if os.path.isdir(place):
             if name or line:
                 raise SuiteFault("usage", f"{path}: {place} is a folder, and only a file has tests", "name the file")
-            for file in _walk(place, set()):
+            for file in _walk(place, set(), wanted or is_test_file):
                 requests.setdefault(file, Request(file)).add("", 0)
         elif os.path.isfile(place):
             requests.setdefault(place, Request(place)).add(name, line)
@@ -88,7 +89,7 @@ def _split(path: str, cwd: str) -> tuple[str, str, int]:
     return os.path.normpath(os.path.join(cwd, file)), name, line
 
 
-def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: str, seen: set[tuple[int, int]], wanted: Callable[[str], bool]) -> Iterator[str]:
     """Yield the test files below a folder: its own files first, then folder by folder, sorted."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
@@ -103,10 +104,10 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
         if entry.is_dir():
             if not _is_skipped(entry.name, entry.path):
                 folders.append(entry.path)
-        elif is_test_file(entry.name) and entry.is_file():
+        elif wanted(entry.name) and entry.is_file():
             yield entry.path
     for inner in folders:
-        yield from _walk(inner, seen)
+        yield from _walk(inner, seen, wanted)
 
 
 def _is_skipped(name: str, path: str) -> bool:

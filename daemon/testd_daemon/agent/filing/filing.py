@@ -1,0 +1,106 @@
+"""Between a run and whoever it reports to: takes documents out of outcomes, and has them kept in order.
+
+What keeps them works in a thread, on all that came meanwhile at once. A run is over when all of it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import msgspec
+from anyio.abc import TaskGroup
+
+from testd_daemon.agent.filing.keeper import Filed, Keeper
+from testd_daemon.agent.filing.results import SuiteResults
+from testd_daemon.agent.filing.run_files import RunFiles
+from testd_daemon.agent.reporter import Sink
+from testd_protocol.messages import Detail, Notice, Row, RunEvent, RunRequest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Filing", "filing_of"]
+
+
+def filing_of(request: RunRequest, workspace: str, sink: Sink) -> Filing | None:
+    """Return what keeps what a request wants kept, None where that is nothing."""
+    if request.run_file:
+        return Filing(sink, RunFiles(workspace))
+    if request.results or request.report_url:
+        return Filing(sink, SuiteResults(workspace, request.results, request.report_url))
+    return None
+
+
+class Filing:
+    """A sink before another one. `async with` keeps what comes inside; at its end all is kept."""
+
+    def __init__(self, sink: Sink, keeper: Keeper) -> None:
+        """Pass everything on to `sink` but documents, which `keeper` gets."""
+        self._sink = sink
+        self._keeper = keeper
+        self._plans: list[tuple[str, Sequence[str]]] = []
+        self._outcomes: list[Filed] = []
+        self._wanted = anyio.Event()
+        self._over = False
+        self._order: Sequence[str] = ()
+        self._tasks: TaskGroup | None = None
+
+    def begin(self, targets: Sequence[str]) -> None:
+        """Take the names of the run's targets, in their order."""
+        self._order = targets if len(targets) > 1 else ()
+
+    def plan(self, target: str, ids: Sequence[str]) -> None:
+        """Take what is to run on a target."""
+        self._plans.append((target, list(ids)))
+        self._wanted.set()
+
+    def row(self, row: Row) -> None:
+        """Add an outcome."""
+        detail = row.detail
+        document = detail.document if detail is not None else ""
+        if detail is not None and document:
+            bare = msgspec.structs.replace(detail, document="", phase="")
+            told = None if bare == Detail() else msgspec.structs.replace(detail, document="")
+            row = Row(row.test, row.target, row.verdict, row.duration, row.memory, row.worker, told)
+        self._outcomes.append(Filed(row, document, self._order))
+        self._wanted.set()
+        self._sink.row(row)
+
+    def event(self, event: RunEvent) -> None:
+        """Add any other event."""
+        self._sink.event(event)
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._serve)
+        return self
+
+    async def __aexit__(self, *error: object) -> bool | None:
+        """Keep what is left."""
+        assert self._tasks is not None
+        self._over = True
+        self._wanted.set()
+        return await self._tasks.__aexit__(*error)  # type: ignore[arg-type]  # as it was given
+
+    async def _serve(self) -> None:
+        while self._outcomes or not self._over:
+            await self._wanted.wait()
+            self._wanted = anyio.Event()
+            plans, self._plans = self._plans, []
+            outcomes, self._outcomes = self._outcomes, []
+            for target, ids in plans:
+                await self._do(partial(self._keeper.plan, target, ids))
+            if self._over:
+                self._wanted.set()
+            if outcomes:
+                await self._do(partial(self._keeper.keep, outcomes))
+        await self._do(self._keeper.finish)
+
+    async def _do(self, step: Callable[[], list[str]]) -> None:
+        for text in await anyio.to_thread.run_sync(step):
+            self._sink.event(Notice(level="warning", text=text))

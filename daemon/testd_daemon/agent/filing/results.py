@@ -1,0 +1,130 @@
+"""The results of suites: into a file or a folder, and posted, each suite's when its last case is through.
+
+Blocks; runs in a thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from testd.functions import documents
+from testd_daemon.agent.filing.keeper import Filed
+from testd_daemon.agent.filing.posting import post
+from testd_daemon.agent.filing.writing import write
+
+__all__ = ["SuiteResults"]
+
+_Key = tuple[str, str]  # target, file
+_HEAD = ("id", "name", "description")
+_HEAD = ("id", "name", "description")
+
+
+class SuiteResults:
+    """The suites of one run. `place` is an absolute path, or empty; `url` is posted to unless it is empty."""
+
+    def __init__(self, workspace: str, place: str, url: str) -> None:
+        """Know of no suite yet."""
+        self._workspace = workspace
+        self._place = place
+        self._url = url
+        self._targets: list[str] = []
+        self._suites: dict[_Key, _Suite] = {}
+        self._done: list[dict[str, Any]] = []
+
+    def plan(self, target: str, ids: Sequence[str]) -> list[str]:
+        """Take what is to run on a target."""
+        self._targets.append(target)
+        for test in ids:
+            file, _, name = test.partition("::")
+            key = target, file
+            if key not in self._suites:
+                self._suites[key] = _Suite(self._workspace, file, target)
+            self._suites[key].expected[name] = None
+        return []
+
+    def keep(self, outcomes: Sequence[Filed]) -> list[str]:
+        """Take these, and give out each suite that is complete."""
+        told = []
+        for outcome in outcomes:
+            suite = self._suites.get((outcome.row.target, outcome.file))
+            if suite is not None and outcome.name in suite.expected:
+                suite.took[outcome.name] = outcome
+                if len(suite.took) == len(suite.expected):
+                    told += self._give_out(suite, post_it=True)
+        return told
+
+    def finish(self) -> list[str]:
+        """Write what an interrupted run has of its suites."""
+        begun = [suite for suite in self._suites.values() if suite.took and len(suite.took) < len(suite.expected)]
+        told = [text for suite in begun for text in self._give_out(suite, post_it=False)]
+        if self._place and not self._in_folder and not self._done:
+            told += self._write(self._place, [])
+        return told
+
+    @property
+    def _in_folder(self) -> bool:
+        return self._place.endswith(os.sep) or os.path.isdir(self._place)
+
+    def _give_out(self, suite: _Suite, *, post_it: bool) -> list[str]:
+        result = suite.result()
+        self._done.append(result)
+        told = []
+        if self._place and self._in_folder:
+            below = [suite.target] if len(self._targets) > 1 else []
+            name = suite.file.removesuffix(documents.SUFFIX) + ".result.json"
+            told += self._write(os.path.join(self._place, *below, name), result)
+        elif self._place:
+            told += self._write(self._place, self._done)
+        if self._url and post_it:
+            problem = post(self._url, result)
+            told += [f"the result of {suite.file} could not be posted: {problem}"] if problem else []
+        return told
+
+    @staticmethod
+    def _write(path: str, value: Any) -> list[str]:
+        try:
+            write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        except OSError as error:
+            return [f"results cannot be written to {path}: {error.strerror}"]
+        return []
+
+
+class _Suite:
+    """One suite on one target."""
+
+    def __init__(self, workspace: str, file: str, target: str) -> None:
+        self.file = file
+        self.target = target
+        self.expected: dict[str, None] = {}
+        self.took: dict[str, Filed] = {}
+        self._path = os.path.join(workspace, file)
+
+    def result(self) -> dict[str, Any]:
+        """Return its `TestSuiteResult`."""
+        try:
+            document = documents.read(self._path)
+        except documents.DocumentError:  # it has been changed meanwhile: what the cases tell is there
+            document = documents.Document("suite", {}, [])
+        cases = {part.name: part.value for part in document.parts if isinstance(part.value, dict)}
+        results = [_case_result(cases.get(name, {}), self.took[name]) for name in self.expected if name in self.took]
+        head: dict[str, Any] = {key: document.head[key] for key in _HEAD if key in document.head}
+        return {
+            "id": "", "name": self.file, **head, "test_case_results": results,
+            "successful": all(found["successful"] for found in results), "file": self.file, "target": self.target,
+        }  # fmt: skip
+
+
+def _case_result(case: dict[str, Any], outcome: Filed) -> dict[str, Any]:
+    """Return the `TestCaseResult` of an outcome; of a case that could not be run only the error is known."""
+    told = outcome.told()
+    if "successful" in told:
+        return told
+    kept = {key: case.get(key) for key in ("id", "name", "function_to_execute", "input_to_pass")}
+    kept = {**kept, "id": kept["id"] or outcome.name, "name": kept["name"] or outcome.name}
+    return {
+        **kept, "executed_function": None, "assertions": [], "children": [], "failure_message": told["error"],
+        "successful": False, "error": told["error"],
+    }  # fmt: skip

@@ -1,0 +1,133 @@
+"""What came of items: back into their run files as it comes, and told to an endpoint. Blocks; runs in a thread.
+
+A file is written whole, so that whoever reads it meets each item either before or behind its run. Where several targets
+ran an item, all of them are in its `targets`, and what the item itself holds is that of the first one in their order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from testd.functions import documents
+from testd_daemon.agent.filing.keeper import Filed
+from testd_daemon.agent.filing.posting import post
+from testd_daemon.agent.filing.writing import write
+
+__all__ = ["RunFiles"]
+
+#: What came of an item, and what a run writes beside it.
+_OWN = ("executed_function", "executed_functions", "error")
+_WRITTEN = (*_OWN, "signal_error", "targets")
+
+
+class RunFiles:
+    """The run files of one run."""
+
+    def __init__(self, workspace: str) -> None:
+        """Know of none yet."""
+        self._workspace = workspace
+        self._files: dict[str, _RunFile] = {}
+
+    def plan(self, target: str, ids: Sequence[str]) -> list[str]:
+        """Take what is to run on a target; what an earlier run wrote into these items goes."""
+        del target
+        told = [self._begin(name, items) for name, items in _by_file(ids).items()]
+        return [text for text in told if text]
+
+    def _begin(self, name: str, items: Sequence[str]) -> str:
+        try:
+            if name not in self._files:
+                self._files[name] = _RunFile(os.path.join(self._workspace, name))
+            self._files[name].clear(items)
+            self._files[name].write()
+        except (OSError, ValueError) as error:
+            return f"{name}: what comes of it cannot be written back: {error}"
+        return ""
+
+    def keep(self, outcomes: Sequence[Filed]) -> list[str]:
+        """Write what came of items, then tell the endpoints."""
+        told = []
+        for name in dict.fromkeys(outcome.file for outcome in outcomes):
+            file = self._files.get(name)
+            if file is None:
+                continue
+            mine = [outcome for outcome in outcomes if outcome.file == name]
+            for outcome in mine:
+                file.take(outcome)
+            try:
+                file.write()
+                failed = [outcome for outcome in mine if file.signal(outcome.name)]
+                if failed:
+                    file.write()
+            except OSError as error:
+                told.append(f"{name}: what came of it cannot be written back: {error.strerror}")
+        return told
+
+    def finish(self) -> list[str]:
+        """Nothing is left: all is written when it comes."""
+        return []
+
+
+class _RunFile:
+    """One file while it is being run."""
+
+    def __init__(self, path: str) -> None:
+        """Read it. Raises OSError and ValueError."""
+        self._path = path
+        self._begun: set[str] = set()  # items of which something came in this run
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
+        self._document = json.loads(text)
+        self._indent = 2 if "\n" in text.strip() else None
+        names = [part.name for part in documents.read_text(text).parts]
+        items = zip(names, self._document["functions_to_run"], strict=True)
+        self._items: dict[str, dict[str, Any]] = {name: item for name, item in items if isinstance(item, dict)}
+
+    def clear(self, names: Sequence[str]) -> None:
+        """Take out what an earlier run wrote, unless this one has begun to write."""
+        for name in names:
+            item = self._items.get(name, {})
+            if name not in self._begun:
+                for key in _WRITTEN:
+                    item.pop(key, None)
+
+    def take(self, outcome: Filed) -> None:
+        """Put what came of an item in its place."""
+        item, told = self._items.get(outcome.name, {}), outcome.told()
+        self._begun.add(outcome.name)
+        if not outcome.order:
+            item.update(told)
+            return
+        targets = item.setdefault("targets", {})
+        targets[outcome.row.target] = told
+        first = min(targets, key=outcome.order.index)
+        for key in _OWN:
+            item.pop(key, None)
+        item.update(targets[first])
+
+    def signal(self, name: str) -> bool:
+        """Tell the endpoint that an item is through; say whether that left something to be written."""
+        endpoint = self._document.get("signal_endpoint")
+        if not endpoint:
+            return False
+        identity = os.path.splitext(os.path.basename(self._path))[0]
+        item = self._items.get(name, {})
+        problem = post(endpoint, {"run_file_id": identity, "execution_id": item.get("execution_id")})
+        if problem:
+            item["signal_error"] = problem
+        return bool(problem)
+
+    def write(self) -> None:
+        """Write the file. Raises OSError."""
+        write(self._path, json.dumps(self._document, indent=self._indent, ensure_ascii=False) + "\n")
+
+
+def _by_file(ids: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for test in ids:
+        file, _, name = test.partition("::")
+        found.setdefault(file, []).append(name)
+    return found

@@ -1,0 +1,96 @@
+"""`testd suite run|watch|list`: what `testd run`, `testd watch` and `testd list` do, for suites of cases.
+
+Runs in the client, on the quick path: each of them is the verb's own module, with filters and results beside.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from testd_daemon.cli.arguments import Operands, nearest
+from testd_daemon.cli.here import here
+from testd_daemon.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from testd_daemon.cli.arguments import Options, Parser
+
+#: What follows is parsed by the verb that it names.
+VERBATIM = True
+#: Verb below this one, the module that does the work, and what it does.
+VERBS = {
+    "run": ("testd_daemon.cli.run", "run suites of cases"),
+    "watch": ("testd_daemon.cli.watch", "run suites of cases, and what each change of a file affects from then on"),
+    "list": ("testd_daemon.cli.list", "list cases without running them"),
+}
+OPERANDS = Operands("PATH", 0, None, "folders, files (*.suite.json), FILE:LINE or FILE::CASE; none: `suites` of the "
+                                     "configuration, or the whole workspace")  # fmt: skip
+_FILTERS = {
+    "id": "only the suite or the case of this id",
+    "name": "only suites or cases whose name has this in it",
+    "module": "only cases of functions in modules whose name has this in it",
+    "function": "only cases of functions whose name has this in it",
+    "file": "only cases in, or of functions in, files whose path has this in it",
+}
+
+
+def main(words: list[str]) -> int:
+    """Carry out what the first word says. Returns the exit status."""
+    from testd_daemon.cli.arguments import Parser
+    from testd_daemon.cli.entry import parse
+
+    if not words or words[0] in ("-h", "--help"):
+        sys.stdout.write(help_text())
+        return 0
+    verb = words[0]
+    if verb not in VERBS:
+        near = nearest(verb, VERBS)
+        hint = f"Did you mean `testd suite {near}`? " if near else ""
+        raise UsageError(f"suite: unknown verb: {verb}", hint=f"{hint}The verbs are {', '.join(VERBS)}.")
+    name, summary = VERBS[verb]
+    __import__(name)
+    module = sys.modules[name]
+    parser = Parser(f"suite {verb}", summary, OPERANDS, module.EPILOG)
+    module.arguments(parser)
+    _add(parser, results=verb != "list")
+    options = parse(parser, words[1:])
+    options.verb = "suite run"  # what a report says runs a case again
+    return int(module.carry_out(options, _request(options)))
+
+
+def help_text() -> str:
+    """Give what `testd suite` alone prints."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, (_, summary) in VERBS.items())
+    return (
+        "usage: testd suite VERB [OPTIONS] [PATH …]\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "Each takes what `testd VERB` takes, and filters of cases; `testd suite VERB --help` lists them.\n"
+    )
+
+
+def _add(parser: Parser, *, results: bool) -> None:
+    """Declare what suites have beside what the verb takes anyway."""
+    which = parser.add_argument_group("which cases")
+    for name, summary in _FILTERS.items():
+        which.add_argument(f"--{name}", metavar=name.upper(), help=summary)
+    if results:
+        report = parser.add_argument_group("results")
+        report.add_argument("--results", metavar="FILE|FOLDER/", help="write what came of each suite as JSON")
+        report.add_argument("--report-url", metavar="URL", help="post what came of each suite as it is through")
+
+
+def _request(options: Options) -> dict[str, Any]:
+    """Return what the request has beside that of the verb."""
+    filters = {name: getattr(options, name) for name in _FILTERS if getattr(options, name)}
+    place = getattr(options, "results", None) or ""
+    if place:
+        place = os.path.join(here(), place)  # noqa: PTH118  pathlib costs more than this command
+    url = getattr(options, "report_url", None) or ""
+    return {"kind": "cases", "filters": filters, "results": place, "report_url": url}
+
+
+__all__ = ["OPERANDS", "VERBATIM", "VERBS", "help_text", "main"]
