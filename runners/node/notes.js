@@ -120,6 +120,7 @@ const SOURCES = [
   '.ini',
   '.cfg',
   '.toml',
+  '.suite.json',
   '.test.js',
   '.test.mjs',
   '.test.cjs',

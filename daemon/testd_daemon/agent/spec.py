@@ -37,7 +37,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     record: bool = True
     preload: bool = True
     otherwise: Kind | None = None  # the kind where the target has no pytest, which nobody knows yet
-    suite: dict[str, str] = {}  # settings of the kind
+    suite_settings: dict[str, str] = {}  # of the kind
     outside: dict[str, str] = {}  # the environment of the command that reaches a target elsewhere
 
     def matches(self, other: Spec) -> bool:
@@ -68,6 +68,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             "the framework's arguments": "\0".join(self.arguments),
             "the environment's variables": "\0".join(f"{name}={value}" for name, value in variables),
         }
+        told |= {f"the suite's setting {name}": value for name, value in self.suite_settings.items()}
         told |= {f"the option {name}": value for name, value in self.options.items()}
         return told
 
@@ -88,7 +89,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             record=self.record,
             preload=self.preload,
             otherwise=self.otherwise,
-            settings=self.suite,
+            settings=self.suite_settings,
         )
 
 

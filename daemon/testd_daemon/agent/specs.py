@@ -48,8 +48,12 @@ class Specs:
         spec = await self._of(target, caller, client, tell, fresh=fresh)
         if spec.kind != "cases":
             return spec
-        actions = dict(sorted(target.settings.actions.items()))
-        return msgspec.structs.replace(spec, suite={"actions": msgspec.json.encode(actions).decode()})
+        told = {
+            name: msgspec.json.encode(getattr(target.settings, name), order="sorted").decode()
+            for name in ("actions", "trace")
+        }
+        told["trace_source"] = _file(target.sources["trace"], self._workspace)
+        return msgspec.structs.replace(spec, suite_settings=told)
 
     async def _of(
         self, target: Target, caller: Mapping[str, str], client: str, tell: Callable[[str], None], *, fresh: bool
@@ -199,6 +203,12 @@ class Specs:
         if known is None or not known[1].pytest:
             known = self._interpreters[key] = await find(choice, variables)
         return known[0], known[1]
+
+
+def _file(source: str, workspace: str) -> str:
+    """Return the file of a setting's source, relative to the workspace; the source itself where it is none."""
+    path = source.rpartition(":")[0]
+    return os.path.relpath(path, workspace) if os.path.isabs(path) else source
 
 
 def _without_pytest(target: Target, choice: Choice) -> EnvironmentFault:

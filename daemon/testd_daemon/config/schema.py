@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     actions: dict[str, str] = {}
+    trace: dict[str, Any] = {}
     pytest_args: tuple[str, ...] = ()
     fork: bool = True
     record: bool = True
@@ -131,6 +132,13 @@ def _functions(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _trace(value: dict[str, Any]) -> dict[str, Any]:
+    from testd.tracing.configured import configured  # few projects have it
+
+    configured(value)
+    return value
+
+
 def _one_of(*names: str) -> Callable[[str], str]:
     def read(value: str) -> str:
         if value not in names:
@@ -169,6 +177,8 @@ KEYS: dict[str, Key] = {
             "where suites of cases are looked for", [], tuple),
         Key("actions", dict[str, str], 'a table of actions and functions such as "tools.hooks:prepare"',
             "what is called before an item of a run file that has the action", {}, _functions),
+        Key("trace", dict[str, Any], "a table of modules, include, exclude, redact, and limits of a record",
+            "which functions are traced, and how much of a call is recorded", {}, _trace),
         Key("pytest_args", list[str], "a list of pytest's options", "what pytest is given in front of the paths", [],
             tuple),
         Key("fork", bool | str, "true or false", "whether workers may be forked from a process that is kept", True,

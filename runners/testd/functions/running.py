@@ -13,11 +13,9 @@ if TYPE_CHECKING:
 
     Map = Dict[str, Any]
 
-__all__ = ["EXACT", "USUAL", "Ran", "run"]
+__all__ = ["EXACT", "Ran", "run"]
 
-#: What bounds the record of an item: it is kept and sent on.
-USUAL = Options()
-#: The same of a case: what is compared has to be there, as it was.
+#: What bounds the record of a case: what is compared has to be there, as it was.
 EXACT = Options(depth=100, length=100_000, text=1_000_000, size=1_000_000, redact=None, call_depth=1000)
 
 

@@ -19,6 +19,7 @@ from testd.runner.capture import Capture, flush, shorten
 from testd.runner.exports import files
 from testd.runner.leaks import Leaks
 from testd.runner.settings import Collection, SuiteFault
+from testd.tracing.configured import configured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from testd.functions.running import Ran
     from testd.runner.settings import Settings, WorkerSettings
+    from testd.tracing.modules import TracedModules
 
     Report = Callable[[str, float, "dict[str, Any] | None"], None]
     Map = dict[str, Any]
@@ -62,6 +64,8 @@ class CasesSuite:
         self._settings = settings
         self._root = os.path.abspath(settings.root)
         self._actions: dict[str, str] = json.loads(settings.settings.get("actions", "{}"))
+        self._selection, self._usual = configured(json.loads(settings.settings.get("trace", "{}")))
+        self._traced: TracedModules | None = None
         self.items: list[tuple[str, int]] = []
         self.errors: list[tuple[str, str, Map]] = []
         self._tests: list[_Test] = []
@@ -81,11 +85,15 @@ class CasesSuite:
     def configure(self, pause: Callable[[], None]) -> None:
         """Make a project importable that is not installed: its root and `src` come last on `sys.path`.
 
-        It has no plugins, and no moment to `pause`.
+        From here on what is configured is traced. It has no plugins, and no moment to `pause`.
         """
         for folder in (self._root, os.path.join(self._root, "src")):
             if folder not in sys.path and os.path.isdir(folder):
                 sys.path.append(folder)
+        if self._selection:
+            from testd.tracing.modules import trace_modules
+
+            self._traced = trace_modules(self._selection)
 
     def sought(self) -> list[str]:
         """Return the files that `configure` would have read if they were there: none."""
@@ -99,15 +107,15 @@ class CasesSuite:
 
         """
         self._tests, self.errors = [], []
+        problems = self._traced.load() if self._traced is not None else []
+        if problems:
+            self.errors.append(self._broken(self._settings.settings.get("trace_source", ""), "\n".join(problems)))
         for request in files.find(paths, self._settings.cwd or self._root, _is_suite):
             file_id = files.test_id(request.file, self._root)
             try:
                 document = documents.read(request.file)
             except documents.DocumentError as error:
-                text = f"{file_id}: {error}"
-                self.errors.append((file_id, "error", failures.detail(
-                    phase="collect", kind="usage", message=text, text=text,
-                )))
+                self.errors.append(self._broken(file_id, str(error)))
                 continue
             self._tests += [_Test(f"{file_id}::{part.name}", request.file, document, part) for part in document.parts]
         self._import_modules()
@@ -224,7 +232,7 @@ class CasesSuite:
         except CannotRun as error:
             ran = running.Ran([], str(error), error.cause, [])
         else:
-            ran = running.run(item, (item.get("context") or {}).get("mocks") or {}, running.USUAL)
+            ran = running.run(item, (item.get("context") or {}).get("mocks") or {}, self._usual)
         self._heed(ran)
         detail = self._document(telling.item_result(ran)) if self._documents else {}
         if ran.error:
@@ -288,6 +296,11 @@ class CasesSuite:
             "file": (meta.get("file_name"), files.test_id(test.file, self._root)),
         }
         return any(isinstance(text, str) and wanted in text for text in of[name])
+
+    @staticmethod
+    def _broken(file_id: str, problem: str) -> tuple[str, str, Map]:
+        text = f"{file_id}: {problem}"
+        return file_id, "error", failures.detail(phase="collect", kind="usage", message=text, text=text)
 
     def _import_modules(self) -> None:
         """Import the modules that are named, so that workers find them loaded. What fails is told by the cases."""

@@ -21,7 +21,7 @@ __all__ = ["Dependencies", "listing", "matters"]
 _CACHES = {"__pycache__"}
 #: Test files of Node.js: its runner lists folders by the same rule (runners/node/notes.js).
 _SCRIPTS = (".test.js", ".test.mjs", ".test.cjs", ".test.ts", ".test.mts", ".test.cts")
-_SOURCES = (".py", ".pth", ".so", ".pyd", ".ini", ".cfg", ".toml", *_SCRIPTS)
+_SOURCES = (".py", ".pth", ".so", ".pyd", ".ini", ".cfg", ".toml", ".suite.json", *_SCRIPTS)
 _IGNORED_ROOTS = ("/proc/", "/dev/", "/sys/")
 #: What tools keep for themselves: it changes with every run, and no verdict may depend on it.
 _IGNORED_PARTS = ("/.pytest_cache/", "/.hypothesis/", "/__pycache__/", "/.git/")

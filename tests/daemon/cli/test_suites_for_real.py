@@ -243,6 +243,60 @@ def test_callbacks_of_the_configuration(project):
     assert all(test.startswith("sub/") for test in project.run("suite", "list").stdout.split())
 
 
+@pytest.mark.parametrize("way", [["--fresh"], ["--mode", "bin"], ["--isolate", "test"], ["--verify"]])
+def test_every_way_to_run_gives_the_same_verdicts(project, way):
+    done = project.run("suite", "run", *way, "--format", "json", "--results", "out.json")
+    assert verdicts(done) == {
+        "good.suite.json::doubles": "passed",
+        "sub/bad.suite.json::differs": "failed",
+        "sub/bad.suite.json::crashes": "crashed",
+        "sub/bad.suite.json::nowhere": "error",
+    }
+    written = json.loads((project.project / "out.json").read_text())
+    assert [[found["successful"] for found in suite["test_case_results"]] for suite in written] == [[True], [False] * 3]
+
+
+def test_a_new_suite_is_found_by_what_is_warm(project):
+    assert len(project.run("suite", "list").stdout.split()) == 4
+    (project.project / "sub" / "new.suite.json").write_text(suite("new", case(1, "n", "parent", [[1], {}])))
+    done = project.run("suite", "run", "--format", "json")
+    assert verdicts(done)["sub/new.suite.json::n"] == "passed"
+
+
+def test_a_watch_runs_what_a_change_affects(project, ended):
+    watch = project.start("suite", "watch", "--format", "json", "good.suite.json")
+    ended(watch)
+
+    def generation():
+        events = []
+        while not events or events[-1]["event"] != "completed":
+            events.append(json.loads(watch.stdout.readline()))
+        return {each["test"]: each["verdict"] for each in events if each["event"] == "outcome"}
+
+    assert generation() == {"good.suite.json::doubles": "passed"}
+    (project.project / "exp.py").write_text(EXP.replace("2 * x", "3 * x"))
+    assert generation() == {"good.suite.json::doubles": "failed"}
+    right = case(1, "triples", "parent", [[1, 2], {}], equals([3, 6]))
+    (project.project / "good.suite.json").write_text(suite("good", right))
+    assert generation() == {"good.suite.json::triples": "passed"}
+
+
+def test_traced_modules_of_the_configuration(project):
+    (project.project / "pyproject.toml").write_text('[tool.testd.trace]\nmodules = {plain = true}\n')
+    (project.project / "plain.py").write_text("def inner(x): return x + 1\ndef outer(x): return inner(x) * 2\n")
+    path = run_file(project, {**item("one", "outer", [1, {}]), "function_meta": meta("outer", "plain")})
+    assert project.run("run-file", "items.json").returncode == 0
+    (one,) = json.loads(path.read_text())["functions_to_run"]
+    assert [child["name"] for child in one["executed_function"]["children"]] == ["inner"]
+    (project.project / "pyproject.toml").write_text('[tool.testd.trace]\nmodules = {plain = ["zzz"]}\n')
+    done = project.run("suite", "run")
+    assert "ERROR pyproject.toml" in done.stdout
+    assert "Invalid callable (zzz) specified inside module (plain) in config file" in done.stdout
+    (project.project / "pyproject.toml").write_text("[tool.testd.trace]\nmodul = 1\n")
+    done = project.run("suite", "run")
+    assert (done.returncode, "tool.testd.trace has no key 'modul'" in done.stderr) == (4, True)
+
+
 def test_what_is_no_document_says_so(project):
     (project.project / "broken.suite.json").write_text('{"id": "x",\n"name": }')
     done = project.run("suite", "run", "broken.suite.json")

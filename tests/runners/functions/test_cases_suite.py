@@ -86,10 +86,11 @@ class Project:
     def write(self, name: str, text: str) -> None:
         (self.root / name).write_text(textwrap.dedent(text))
 
-    def run(self, *paths: str, python: str = sys.executable, keyword=None, documents=True, actions=None):
+    def run(self, *paths: str, python: str = sys.executable, keyword=None, documents=True, actions=None, trace=None):
         asked = {"source": SOURCE, "root": str(self.root), "paths": paths, "keyword": keyword, "update": False,
                  "stream": False, "limit": 4096, "stopping": False, "kind": "cases", "documents": documents,
-                 "settings": {"actions": json.dumps(actions or {})}}  # fmt: skip
+                 "settings": {"actions": json.dumps(actions or {}), "trace": json.dumps(trace or {}),
+                              "trace_source": "testd.toml"}}  # fmt: skip
         with tempfile.TemporaryFile("w+") as answer:
             done = subprocess.run(
                 [python, str(RUNNERS / "exports_driver.py"), str(answer.fileno())], input=json.dumps(asked), text=True,
@@ -337,6 +338,30 @@ def test_what_is_recorded_and_too_large_says_so(project):
     (found,) = project.cases(suite).values()
     assert found.verdict == "passed"
     assert "What was recorded is 8," in found.document["error"]
+
+
+def test_modules_are_traced_by_configuration(project):
+    """Fact 24."""
+    project.write("plain.py", "def inner(x): return x + 1\ndef outer(x): return inner(x) * 2\n")
+    inner = {"function": "plain:inner", "assertions": [equals(2)]}
+    given = case("o", "outer", [1, {}], equals(4), module="plain", children=[inner])
+    assert project.cases(given)["o"].verdict == "failed"
+    assert project.cases(given, trace={"modules": ["plain"]})["o"].verdict == "passed"
+    assert project.cases(given, trace={"modules": ["plain"], "exclude": ["inner"]})["o"].verdict == "failed"
+
+    told = project.run(trace={"modules": {"plain": ["zzz", "outer"], "nowhere": True}})
+    ((name, verdict, detail),) = told.errors
+    assert (name, verdict) == ("testd.toml", "error")
+    assert "Invalid callable (zzz) specified inside module (plain) in config file" in detail["text"]
+    assert "Could not import module nowhere, which tool.testd.trace.modules names" in detail["text"]
+
+
+def test_what_is_configured_bounds_the_record_of_an_item(project):
+    given = item("x", "says", ["a long text", {}])
+    (found,) = project.items(given, trace={"text": 6}).values()
+    assert found.document["executed_function"]["output"] == {"$type": "str", "value": "a long", "cut": 5}
+    (found,) = project.items(item("x", "add", [{}, {"b": {"token": 1}}]), trace={"redact": False}).values()
+    assert found.document["executed_function"]["input"] == [{}, {"b": {"token": 1}}]
 
 
 def test_the_schemas_on_the_target_are_used():
