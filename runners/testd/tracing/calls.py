@@ -9,9 +9,8 @@ from __future__ import annotations
 from time import perf_counter, time
 
 from testd.tracing.context import current
+from testd.tracing.copies import add_item, copy_input, copy_output
 from testd.tracing.failures import Failure, step_out
-from testd.tracing.identifiers import identifiers
-from testd.tracing.snapshots import Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Call:
     counts: Counts | None = None  #: of a root: how often functions that have mocks were called in it
     ended: float | None = None
     failure: Failure | None = None
-    id = ""
+    id = ""  #: given when the record is made
     input: Any = None
     input_cut = False
     input_reasons: tuple[str, ...] = ()  #: what could not be recorded, and why
@@ -63,15 +62,13 @@ class Call:
             self.depth = parent.depth + 1
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Record the arguments, and let the time begin."""
+        """Record the arguments, be the current call, and let the time begin."""
         if self.kept:
-            self.id = identifiers.next()
-            if self.subject.constructs and args:
-                self.instance, args = args[0], args[1:]
             if self.subject.settings.copy_input:
-                self._take_input(args, kwargs)
+                copy_input(self, args, kwargs)
             self.started = time()
             self._clock = perf_counter()
+        self.enter()
 
     def enter(self) -> None:
         """Be the current call."""
@@ -85,12 +82,14 @@ class Call:
 
     def finish(self, result: Any) -> Any:
         """End with a result, and give it back."""
-        self.leave()
         if self.kept:
-            self._end()
+            self.ended = self.started + perf_counter() - self._clock
+            self.leave()
             if self.subject.settings.copy_output:
-                self._take_output(result)
+                copy_output(self, result)
             self._conclude()
+        else:
+            self.leave()
         return result
 
     def fail(self, error: BaseException) -> None:
@@ -99,9 +98,9 @@ class Call:
         if self.mock is not None:
             error.__traceback__ = None  # it is raised as if by the function
         if self.kept:
-            self._end()
-            if self.items is not None:
-                self._take_output(None)
+            self.ended = self.started + perf_counter() - self._clock
+            if self.items is not None and self.subject.settings.copy_output:
+                copy_output(self, None)
             if self.items is None or not isinstance(error, GeneratorExit):  # (whoever closes a generator wants no more)
                 self.failure = Failure(error)
             self._conclude()
@@ -111,17 +110,14 @@ class Call:
         """Pass on an exception that the caller throws into a generator."""
         step_out(error)
 
+    def gives(self) -> None:
+        """Be the call of a generator."""
+        self.items = []
+
     def item(self, value: Any) -> None:
         """Record what a generator gives."""
-        if not (self.kept and self.subject.settings.copy_output):
-            return
-        if self.items is None:
-            self.items = []
-        if len(self.items) < self.options.items:
-            self.items.append(self._output_of(value))
-        else:
-            self.items_cut += 1
-            self.output_cut = True
+        if self.kept and self.items is not None and self.subject.settings.copy_output:
+            add_item(self, self.items, value)
 
     @property
     def options(self) -> Options:
@@ -129,56 +125,9 @@ class Call:
         assert self.recording is not None, "a call that is kept has a recording"
         return self.recording.options
 
-    def _take_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        settings = self.subject.settings
-        shot = Snapshot(self.options if settings.deep_copy_input else self.options._replace(depth=2))
-        if settings.input_serializer is not None:
-            self.input = self._serialized(shot, settings.input_serializer, *args, **kwargs)
-        else:
-            secret = self.subject.secret_positions(shot.secret)
-            self.input = shot.take([*args, kwargs])
-            for index in secret:
-                index -= self.subject.constructs
-                if index < len(args) and isinstance(self.input, list) and index < len(self.input):
-                    self.input[index] = {"$type": "redacted"}
-        self.input_reasons = tuple(shot.reasons)
-        self.input_cut = shot.cut
-
-    def _take_output(self, result: Any) -> None:
-        if self.items is not None:
-            self.output = {"$type": "generator", "items": self.items}
-            if self.items_cut:
-                self.output["cut"] = self.items_cut
-            if result is not None:
-                self.output["returned"] = self._output_of(result)
-        else:
-            self.output = self._output_of(result if self.instance is None or result is not None else self.instance)
-
-    def _output_of(self, value: Any) -> Any:
-        settings = self.subject.settings
-        shot = Snapshot(self.options if settings.deep_copy_output else self.options._replace(depth=1))
-        if settings.output_serializer is not None:
-            made = self._serialized(shot, settings.output_serializer, value)
-        else:
-            made = shot.take(value)
-        self.output_reasons += tuple(shot.reasons)
-        self.output_cut = self.output_cut or shot.cut
-        return made
-
-    def _serialized(self, shot: Snapshot, serializer: Any, *args: Any, **kwargs: Any) -> Any:
-        """Record what a serializer makes of a value; traced functions that it calls are not recorded."""
-        outside = current.get()
-        current.set(Call(self.subject, None, None, False))
-        try:
-            return shot.take(serializer(*args, **kwargs))
-        except Exception as error:  # (the user's)
-            shot.fail(error, "the serializer")
-            return None
-        finally:
-            current.set(outside)
-
-    def _end(self) -> None:
-        self.ended = self.started + perf_counter() - self._clock
+    def silent(self) -> Call:
+        """Return a call below which nothing is recorded."""
+        return Call(self.subject, None, None, False)
 
     def _conclude(self) -> None:
         self.instance = None

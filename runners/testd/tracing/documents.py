@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from testd.tracing.identifiers import identifiers
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -29,6 +31,7 @@ def document(root: Call) -> dict[str, Any]:
 
 def _alone(call: Call) -> dict[str, Any]:
     subject, failure = call.subject, call.failure
+    call.id = call.id or identifiers.next()
     start = call.started * 1000
     end = None if call.ended is None else call.ended * 1000
     return {

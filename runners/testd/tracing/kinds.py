@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 
 from testd.tracing.library import WHOLE, foreign
 from testd.tracing.names import class_name, clean, short_name
+from testd.tracing.simple import EXACT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,16 +33,17 @@ if TYPE_CHECKING:
 
     Maker = Callable[[Snapshot, Any], Any]
 
-__all__ = ["EXACT", "maker"]
+__all__ = ["MAKERS", "REDACTED", "maker"]
 
-#: Integers from here on are not exact in every reader of JSON.
-EXACT = 2**53
+#: Stands for an argument that is not recorded.
+REDACTED = type("Redacted", (), {})()
+
 _chosen: WeakKeyDictionary[type, Maker] = WeakKeyDictionary()
 
 
 def maker(kind: type) -> Maker:
-    """Return what writes down a value of this type."""
-    made = _MAKERS.get(kind) or _chosen.get(kind)
+    """Return what writes down a value of a type that is not in `MAKERS`."""
+    made = _chosen.get(kind)
     if made is None:
         made = _chosen[kind] = _choose(kind)
     return made
@@ -52,7 +54,7 @@ def _choose(kind: type) -> Maker:
     if "enum" in sys.modules and isinstance(kind, sys.modules["enum"].EnumMeta):
         return _enum
     for base in kind.__mro__:
-        made = _MAKERS.get(base) or foreign(base)
+        made = MAKERS.get(base) or foreign(base)
         if made is not None:
             return made if base is kind or made in _OPAQUE else _derived(made)
     if issubclass(kind, type):
@@ -103,6 +105,8 @@ def _list(shot: Snapshot, value: list[Any]) -> Any:
     size = list.__len__(value)
     if size and shot.too_deep:
         return shot.left_out({"$type": "list", "cut": size})
+    if shot.copies(value):
+        return value[:]
     items, cut = shot.members(list.__iter__(value), size)
     return {"$type": "list", "items": items, "cut": cut} if cut else items
 
@@ -114,6 +118,8 @@ def _dict(shot: Snapshot, value: dict[Any, Any]) -> Any:
     size = dict.__len__(value)
     if size and shot.too_deep:
         return shot.left_out({"$type": "dict", "cut": size})
+    if shot.copies_map(value):
+        return dict(value)
     if "$type" not in dict.keys(value) and all(type(key) is str and clean(key) for key in dict.keys(value)):
         fields, cut = shot.fields(value)
         return {"$type": "dict", "fields": fields, "cut": cut} if cut else fields
@@ -293,7 +299,7 @@ def _state(value: Any) -> dict[str, Any] | None:
 
 #: Makers that tell the class themselves, for subclasses too.
 _OPAQUE = (*WHOLE, _object, _exception, _function, _method, _class, _generator, _enum)
-_MAKERS: dict[type, Maker] = {
+MAKERS: dict[type, Maker] = {
     str: _text,
     int: _int,
     bool: lambda shot, value: value,
@@ -311,6 +317,7 @@ _MAKERS: dict[type, Maker] = {
     slice: _slice,
     type(...): _ellipsis,
     _Pair: _pair,
+    type(REDACTED): lambda shot, value: {"$type": "redacted"},
     FunctionType: _function,
     BuiltinFunctionType: _function,
     MethodType: _method,

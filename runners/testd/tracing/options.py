@@ -20,3 +20,8 @@ class Options(NamedTuple):
     calls: int = 100_000  #: calls of one root
     call_depth: int = 100  #: calls inside of each other that are recorded; deeper ones are only counted
     items: int = 1000  #: items of one generator that are recorded, and that `execute` takes from one
+
+    @property
+    def roomy(self) -> bool:
+        """Whether a few short values are within the limits in any case."""
+        return self.size >= 10_000 and self.text >= 256 and self.length >= 100

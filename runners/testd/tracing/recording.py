@@ -92,7 +92,6 @@ class Recorded(Armed):
         if counts is not None:
             call.mock = counts.mock(self._subject.key)
         call.start(args, kwargs)
-        call.enter()
         return call
 
 

@@ -10,18 +10,21 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from testd.tracing.kinds import EXACT, maker
+from testd.tracing.kinds import MAKERS, maker
 from testd.tracing.names import class_name, clean, message, pointer
 from testd.tracing.options import Options
+from testd.tracing.simple import EXACT, SHORT, weight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
 __all__ = ["DEFAULTS", "Snapshot", "secrets", "snapshot"]
 
 DEFAULTS = Options()
+#: Members of a container that are looked at all at once.
+_FEW = 100
 _secrets: dict[str, Callable[[str], bool]] = {}
 
 
@@ -33,18 +36,18 @@ def snapshot(value: Any, options: Options = DEFAULTS) -> Any:
 class Snapshot:
     """One value while it is being written down."""
 
-    __slots__ = ("_kept", "_left", "_options", "_seen", "_trail", "cut", "reasons", "secret")
+    cut = False  #: whether a limit left something out
+    reasons: tuple[str, ...] = ()  #: what could not be read, and why
 
     def __init__(self, options: Options = DEFAULTS) -> None:
         """Begin with nothing seen."""
         self._options = options
         self._left = options.size
-        self._seen: dict[int, str] = {}  # id of a container or an object → where it stands
-        self._kept: list[object] = []  # so that no other object gets the id of one that was made on the way
+        self._roomy = options.roomy
+        #: The id of a container or an object → where it stands, and itself: or another would get its id.
+        self._seen: dict[int, tuple[tuple[object, ...], object]] = {}
         self._trail: list[object] = []  # keys and indexes that lead to what is written now
         self.secret = secrets(options.redact)
-        self.cut = False  #: whether a limit left something out
-        self.reasons: list[str] = []  #: what could not be read, and why
 
     def take(self, value: Any) -> Any:
         """Return a value as JSON."""
@@ -52,17 +55,53 @@ class Snapshot:
         self._left -= 1
         if value is None or kind is bool or (kind is int and -EXACT < value < EXACT):
             return value
+        if kind is str and len(value) <= SHORT and self._roomy and self._left > SHORT and value.isascii():
+            self._left -= len(value)
+            return value
         depth = len(self._trail)
         try:
-            return maker(kind)(self, value) if self._left >= 0 else self.left_out({"$type": "cut"})
+            if self._left < 0:
+                return self.left_out({"$type": "cut"})
+            return (MAKERS.get(kind) or maker(kind))(self, value)
         except Exception as error:  # (whatever a user's class, or another thread, makes of being looked at)
             del self._trail[depth:]
             self.fail(error, pointer(self._trail))
             return None
 
+    def copies(self, value: list[Any]) -> bool:
+        """Tell whether a list is light, and stays in JSON what it is."""
+        if not self._roomy:
+            return False
+        total = weight(value) if type(value) is list and len(value) <= _FEW else -1
+        if not 0 <= total <= self._left:
+            return False
+        self._left -= total
+        return True
+
+    def copies_map(self, value: dict[Any, Any]) -> bool:
+        """Tell whether a map is light, has no secrets, and stays in JSON what it is."""
+        if not self._roomy or type(value) is not dict or len(value) > _FEW:
+            return False
+        for key in value:
+            if type(key) is not str or key == "$type" or self.secret(key):
+                return False
+        total, keys = weight(value.values()), weight(value)
+        if total < 0 or keys < 0 or total + keys > self._left:
+            return False
+        self._left -= total + keys
+        return True
+
     def fail(self, error: Exception, place: str) -> None:
         """Keep why something could not be read."""
-        self.reasons.append(f"{place or 'the value'}: {class_name(type(error))}: {message(error)}")
+        self.reasons += (f"{place or 'the value'}: {class_name(type(error))}: {message(error)}",)
+
+    def arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
+        """Return the arguments of a call as a list, whose last member is the map of those with keywords."""
+        made, _ = self.members(args, len(args))
+        self._trail.append(len(args))
+        made.append(self.take(kwargs) if kwargs else {})
+        self._trail.pop()
+        return made
 
     def text(self, value: str) -> Any:
         """Return a text, cut to the limit."""
@@ -92,15 +131,14 @@ class Snapshot:
         """Note a value that may contain itself, or be met again. Return what stands for it from the second time on."""
         known = self._seen.get(id(value))
         if known is not None:
-            return {"$type": "ref", "path": known}
-        self._seen[id(value)] = pointer(self._trail)
-        self._kept.append(value)
+            return {"$type": "ref", "path": pointer(known[0])}
+        self._seen[id(value)] = (tuple(self._trail), value)
         return None
 
     @property
     def met(self) -> int:
         """How many values have been noted so far."""
-        return len(self._kept)
+        return len(self._seen)
 
     @property
     def too_deep(self) -> bool:

@@ -73,6 +73,7 @@ def _generator(*__args: Any, **__kwargs: Any) -> Generator[Any, Any, Any]:
     __armed: Any = "the armed function"
     __call = __armed.begin(__args, __kwargs)
     try:
+        __call.gives()
         __steps = __armed.original(*__args, **__kwargs) if __call.mock is None else __call.mock.items()
         __go_on, __value = __steps.send, None
         while True:
@@ -97,6 +98,7 @@ async def _async_generator(*__args: Any, **__kwargs: Any) -> AsyncGenerator[Any,
     __armed: Any = "the armed function"
     __call = __armed.begin(__args, __kwargs)
     try:
+        __call.gives()
         __steps = __armed.original(*__args, **__kwargs) if __call.mock is None else __call.mock.async_items()
         __go_on, __value = __steps.asend, None
         while True:
