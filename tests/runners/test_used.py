@@ -263,3 +263,29 @@ def elsewhere(): lib.read(os.__file__)
     }
     assert record.written == {"made.txt"}
     assert record.functions == (version in MODERN)
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_an_inner_function_that_fills_what_is_around_it_keeps_nothing_unless_it_may_be_called_later(project, version):
+    write(project, lib="""
+def gathering(items):
+    found = []
+    def gather(item): found.append(made(item))
+    for item in items: gather(item)
+    return found
+def made(item): return item
+
+def keeper():
+    found = []
+    def keep(): found.append(kept())
+    return keep
+def kept(): return 1
+""", test_it="""
+import lib
+KEEP = lib.keeper()
+def gathers(): lib.gathering([1])
+def keeps(): KEEP()
+""")  # fmt: skip
+    record = recorded(project, version, kind="exports")
+    assert record.functions_of("gathers") == {"gathering", "gathering.gather", "made"}
+    assert record.shared == {"keeper.keep", "kept"}

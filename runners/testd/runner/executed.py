@@ -25,8 +25,9 @@ __all__ = ["Executed", "available"]
 #: The numbers that debuggers, coverage and profilers have not agreed on.
 _TOOLS = (4, 5, 3)
 _NAME = "testd"
-#: So many starts are written down before they are looked at, and so many of one function are heard in one test.
-_LONG, _OFTEN = 512, 16
+#: So many starts are written down before they are looked at. A function of which two are among the last `_RECENT` is
+#: not heard any more in this test.
+_LONG, _RECENT = 512, 64
 _FUNCTION, _RESUMABLE = 0x1, 0x20 | 0x80 | 0x100 | 0x200  # flags of code: optimized; generators and coroutines
 #: Tells code objects apart: they compare by their content, and `id` is slow once there is an audit hook.
 _identity = object.__hash__
@@ -58,7 +59,6 @@ class Executed:
         self._counting = False
         self._log: List[CodeType] = []
         self._taken: Set[int] = set()  # looked at, and not given to anybody yet
-        self._starts: Dict[int, int] = {}
         self._often: List[CodeType] = []  # not heard any more
         self._keeping: Set[int] = set()  # code that keeps what it made
         self._inside: Dict[int, int] = {}  # thread → how many calls of such code it is inside of
@@ -229,19 +229,15 @@ class Executed:
         return known
 
     def _look(self) -> None:
-        """Stop hearing what has started often."""
+        """Stop hearing what starts often."""
         with self._lock:
-            for known, count in Counter(self._drain()).items():
-                total = self._starts.get(known, 0) + count
-                self._starts[known] = total
-                if total >= _OFTEN and known not in self._keeping:
-                    self._starts[known] = -sys.maxsize
+            for known, count in Counter(self._drain()[-_RECENT:]).items():
+                if count > 1 and known not in self._keeping:
                     code = self.codes[known]
                     self._monitoring.set_local_events(self._counter, code, 0)
                     self._often.append(code)
 
     def _hear(self) -> None:
-        self._starts.clear()
         while self._often:
             self._watch(self._often.pop())
 

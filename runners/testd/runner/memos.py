@@ -8,7 +8,9 @@ import contextlib
 import opcode
 import re
 from types import CodeType
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+from testd.runner.closures import Closures
 
 __all__ = ["Memos"]
 
@@ -48,14 +50,18 @@ class Memos:
         """Have looked at nothing."""
         self._decorated: Dict[str, Tuple[int, ...]] = {}
         self._known: Dict[int, Tuple[CodeType, bool]] = {}  # with the code, so that an identity stays what it is
+        self._closures = Closures()
 
     def keeps(self, code: CodeType) -> bool:
         """Tell whether what a function makes may outlive its call where others find it."""
         identity = _identity(code)
         known = self._known.get(identity)
         if known is None:
-            known = self._known[identity] = code, _stores(code) or self._is_decorated(code)
+            known = self._known[identity] = code, _stores(code, self._is_confined) or self._is_decorated(code)
         return known[1]
+
+    def _is_confined(self, code: CodeType) -> bool:
+        return self._closures.is_confined(code.co_filename, code.co_name, code.co_firstlineno)
 
     def _is_decorated(self, code: CodeType) -> bool:
         lines = self._decorated.get(code.co_filename)
@@ -86,7 +92,7 @@ def _lines(code: CodeType) -> "Iterator[int]":
         yield from (line for _, line in dis.findlinestarts(code))
 
 
-def _stores(code: CodeType) -> bool:
+def _stores(code: CodeType, is_confined: "Callable[[CodeType], bool]") -> bool:
     """Tell whether a function stores into what is neither its own nor was just made."""
     raw = code.co_code
     used = set(raw[::2])
@@ -96,7 +102,7 @@ def _stores(code: CodeType) -> bool:
         return False
     if not hasattr(code, "co_positions"):  # before Python 3.11: what is stored into cannot be told so easily
         return code.co_name not in _MAKING
-    return any(_lasts(code, *target) for target in _targets(code, raw))
+    return any(_lasts(code, is_confined, *target) for target in _targets(code, raw))
 
 
 def _targets(code: CodeType, raw: bytes) -> "Iterator[Tuple[int, str, str, List[str]]]":
@@ -138,7 +144,9 @@ def _variable(code: CodeType, operation: int, argument: int) -> str:
     return names[argument] if argument < len(names) else ""
 
 
-def _lasts(code: CodeType, operation: int, kind: str, name: str, parts: "List[str]") -> bool:
+def _lasts(
+    code: CodeType, is_confined: "Callable[[CodeType], bool]", operation: int, kind: str, name: str, parts: "List[str]"
+) -> bool:
     """Tell whether what this part of a function stores into outlives its call."""
     if operation == _STORE_DEREF and name not in code.co_freevars:
         return False  # its own, which functions inside of it share
@@ -151,6 +159,6 @@ def _lasts(code: CodeType, operation: int, kind: str, name: str, parts: "List[st
         # A test may replace what it needs otherwise. It is no cache: nobody asks it for anything.
         replaces = in_tests and (operation == _STORE_ATTR or code.co_name.startswith("test"))
         return name not in _PASSING and not replaces
-    if kind == "free":
-        return name in code.co_freevars and not in_tests
+    if kind == "free" and name in code.co_freevars and not in_tests and not is_confined(code):
+        return True
     return (name in _CLASSES and code.co_name not in _MAKING) or "__class__" in parts
