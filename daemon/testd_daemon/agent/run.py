@@ -54,7 +54,7 @@ class RunTask:
         self._finished = set(run.finished)
         self._owed = owed or {}
         self._earlier = dict(run.counts)
-        self._filing = filing_of(run.request, services.workspace, reporter)
+        self._filing = filing_of(run.request, services.workspace, reporter, services.affected.produced)
         self._reporter: Sink = self._filing or reporter
         self._require = run.request.require
         self._cancelled = ""

@@ -201,7 +201,10 @@ class TargetTask:
         arguments: Sequence[Argument] = parse(request.paths, request.cwd, services.workspace) or parse(
             self._settings.paths, services.workspace, services.workspace
         )
-        self._shelf = f"{spec.target} cases" if spec.kind == "cases" else spec.target
+        if spec.kind == "cases":
+            self._shelf = f"{spec.target} {'run files' if request.run_file else 'cases'}"
+        else:
+            self._shelf = spec.target
         known = await services.history.known(self._shelf)
         self.spans.mark("history")
         chooser = Chooser(services.workspace, request, self.name, self._reporter)

@@ -135,9 +135,12 @@ class Judge:
             return NO_ERROR, []
         if target == "output" and not executed["executed_successfully"]:
             return THREW, []
+        received = _received(target, executed)
+        if operator == "equals" and repr(assertion["object"]) == repr(received):
+            return "", []  # nearly always: written down they are the same, types included
         ignored = [places.parse(place) for place in assertion.get("ignore", ())]
         expected = places.without(_shape(assertion["object"]), ignored)
-        actual = places.without(_comparable(assertion, _received(target, executed)), ignored)
+        actual = places.without(_comparable(assertion, received), ignored)
         lines = operators.OPERATORS[operator](assertion, expected, actual)
         if not lines:
             return "", []

@@ -164,8 +164,11 @@ class CasesSuite:
         self._leaks.start()
 
     def within(self, body: Callable[[], None]) -> None:
-        """Run the loop over the tests; nothing is wrapped around it here."""
-        body()
+        """Run the loop over the tests, ready to record from the first to the last."""
+        from testd.tracing import armed
+
+        with armed():
+            body()
 
     def run(self, index: int, following: int | None, report: Report) -> None:
         """Carry one case or item out and report its outcome. `following` is of no use here: nothing outlives a case."""

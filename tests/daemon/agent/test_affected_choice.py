@@ -204,6 +204,17 @@ def test_a_new_conftest_affects_what_is_below_it(project: Project) -> None:
         assert affected(project.book, project.state, "py3", Changes(set(), new, new)).keys() == expected
 
 
+def test_suites_and_what_runs_write_affect_no_test_that_does_not_read_them(project: Project) -> None:
+    project.write("cart.suite.json", "{}")
+    assert project.affected() == set()
+    project.write("items.json", "{}")
+    assert project.affected() == ALL
+    written = Changes(set(), products=frozenset({project.at("items.json"), project.at("data/table.json")}))
+    assert affected(project.book, project.state, "py3", written) == {}
+    project.write("data/table.json", "[5]")
+    assert project.affected() == ALL
+
+
 def test_without_functions_whole_modules_count(project: Project) -> None:
     project.run(functions=False)
     project.write("pkg/core.py", FILES["pkg/core.py"].replace("return 2", "return 20"))

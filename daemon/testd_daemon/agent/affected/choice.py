@@ -23,10 +23,11 @@ from testd_daemon.agent.affected.state import MISSING, State
 
 __all__ = ["Changes", "Reason", "affected", "differing", "is_documentation"]
 
-#: Names of files on which no verdict depends unless a test is known to read them.
+#: Names of files on which no verdict depends unless a test is known to read them: those for people, and suites.
 _DOCUMENTATION: Final = (
     "*.adoc", "*.md", "*.rst", "AUTHORS*", "CHANGELOG*", "CHANGES*", "CONTRIBUTING*", "COPYING*", "LICENCE*",
     "LICENSE*", "NOTICE*", "README*", "CODEOWNERS", ".git*", ".editorconfig", ".pre-commit-config.yaml", ".mailmap",
+    "*.suite.json",
 )  # fmt: skip
 #: What can be imported.
 _MODULES: Final = (".py", ".so", ".pyd")
@@ -46,10 +47,11 @@ class Changes(NamedTuple):
     stale: AbstractSet[int]  # numbers of parts that are not what they were
     files: AbstractSet[str] = frozenset()  # of the workspace, changed whatever the generation
     added: AbstractSet[str] = frozenset()  # those of them that were not there
+    products: AbstractSet[str] = frozenset()  # what runs write beside tests
 
 
 def is_documentation(path: str) -> bool:
-    """Tell whether a file is there for people."""
+    """Tell whether a file is there for people, or for tests of another kind."""
     name = os.path.basename(path)
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in _DOCUMENTATION)
 
@@ -74,7 +76,7 @@ def differing(book: Book, state: State, changes: Changes, differences: Iterable[
         source, was = state.source_of(path), read(before).parts
         now = source.parts if source is not None else {}
         stale.update(n for n in numbers if now.get(book.parts[n].key) != was.get(book.parts[n].key))
-    return Changes(stale, files, added)
+    return changes._replace(stale=stale, files=files, added=added)
 
 
 class _Choice:
@@ -136,7 +138,7 @@ class _Choice:
             if path in self._shelf.written or is_library(path):
                 continue
             known = self._known(path)
-            if not known and is_documentation(path):
+            if not known and (is_documentation(path) or path in self._changes.products):
                 continue
             anything = anything or Reason("everything", path)
             if path.endswith(_MODULES):

@@ -102,6 +102,7 @@ class Affected:
         self._pending: dict[int, tuple[str, anyio.Event]] = {}
         self._learned = 0
         self._products: set[str] = set()  # files that tests have written
+        self._results: set[str] = set()  # those that runs have
         self._problem = ""
         self._opened = False
 
@@ -206,6 +207,10 @@ class Affected:
         self._products.update(path for told in facts.told for path in told.page.written)
         return moment.generation
 
+    def produced(self, path: str) -> None:
+        """Take note that a run writes a file beside its tests: no test is affected by that unless it reads it."""
+        self._results.add(path)
+
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def select(self, target: str, environment: dict[str, str], since: str = "") -> Selection:
@@ -226,7 +231,7 @@ class Affected:
         stale: set[int] = set()
         for numbers in self._stale.values():
             stale |= numbers
-        changes = Changes(stale)
+        changes = Changes(stale, products=self._results)
         if since:
             changes = differing(self._book, self._state, changes, differences(self._state.root, since))
         reasons = affected(self._book, self._state, target, changes)

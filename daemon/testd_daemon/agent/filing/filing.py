@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["Filing", "filing_of"]
 
 
-def filing_of(request: RunRequest, workspace: str, sink: Sink) -> Filing | None:
-    """Return what keeps what a request wants kept, None where that is nothing."""
+def filing_of(request: RunRequest, workspace: str, sink: Sink, produced: Callable[[str], None]) -> Filing | None:
+    """Return what keeps what a request wants kept, None where that is nothing.
+
+    `produced` is told of each file before it is written, in a thread.
+    """
     if request.run_file:
-        return Filing(sink, RunFiles(workspace))
+        return Filing(sink, RunFiles(workspace, produced))
     if request.results or request.report_url:
-        return Filing(sink, SuiteResults(workspace, request.results, request.report_url))
+        return Filing(sink, SuiteResults(workspace, request.results, request.report_url, produced))
     return None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from testd.functions import documents
@@ -25,8 +25,9 @@ _HEAD = ("id", "name", "description")
 class SuiteResults:
     """The suites of one run. `place` is an absolute path, or empty; `url` is posted to unless it is empty."""
 
-    def __init__(self, workspace: str, place: str, url: str) -> None:
-        """Know of no suite yet."""
+    def __init__(self, workspace: str, place: str, url: str, produced: Callable[[str], None]) -> None:
+        """Know of no suite yet; `produced` is told of each file before it is written."""
+        self._produced = produced
         self._workspace = workspace
         self._place = place
         self._url = url
@@ -83,8 +84,9 @@ class SuiteResults:
             told += [f"the result of {suite.file} could not be posted: {problem}"] if problem else []
         return told
 
-    @staticmethod
-    def _write(path: str, value: Any) -> list[str]:
+    def _write(self, path: str, value: Any) -> list[str]:
+        path = os.path.normpath(path)
+        self._produced(path)
         try:
             write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
         except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from testd.functions import documents
@@ -26,9 +26,10 @@ _WRITTEN = (*_OWN, "signal_error", "targets")
 class RunFiles:
     """The run files of one run."""
 
-    def __init__(self, workspace: str) -> None:
-        """Know of none yet."""
+    def __init__(self, workspace: str, produced: Callable[[str], None]) -> None:
+        """Know of none yet; `produced` is told of each before it is written."""
         self._workspace = workspace
+        self._produced = produced
         self._files: dict[str, _RunFile] = {}
 
     def plan(self, target: str, ids: Sequence[str]) -> list[str]:
@@ -40,7 +41,9 @@ class RunFiles:
     def _begin(self, name: str, items: Sequence[str]) -> str:
         try:
             if name not in self._files:
-                self._files[name] = _RunFile(os.path.join(self._workspace, name))
+                path = os.path.join(self._workspace, name)
+                self._files[name] = _RunFile(path)
+                self._produced(path)
             self._files[name].clear(items)
             self._files[name].write()
         except (OSError, ValueError) as error:

@@ -13,7 +13,8 @@ def write(path: str, text: str) -> None:
     """Put a text in the place of a file, whose permissions stay. Makes its folder. Raises OSError."""
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
+    name = os.path.basename(path)
+    descriptor, draft = tempfile.mkstemp(prefix=f".{name}.", suffix="~", dir=folder)  # no watch looks at such a name
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
