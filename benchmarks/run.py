@@ -43,6 +43,7 @@ SCENARIOS = (
     "noticing",
     "listing",
     "recording",
+    "tracing",
     "matrix",
     "node",
     "ssh",
