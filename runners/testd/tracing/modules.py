@@ -71,7 +71,11 @@ class TracedModules:
             import_module(name)
         except Exception as error:
             told = f"{class_name(type(error))}: {message(error)}"
-            self.problems.append(f"Could not import module {name}, which tool.testd.trace.modules names ({told})")
+            self._tell(f"Could not import module {name}, which tool.testd.trace.modules names ({told})")
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self.problems:  # a module may be loaded again, and again in vain
+            self.problems.append(problem)
 
     def look_through(self, name: str, module: ModuleType | None) -> None:
         """Trace what is selected of a module."""
@@ -109,7 +113,7 @@ class TracedModules:
             if isinstance(found, type) or next(traced_parts(found, entry.settings), None) is not None:
                 yield entry.settings, found
             else:
-                self.problems.append(
+                self._tell(
                     f"Invalid callable ({entry.name}) specified inside module ({name}) in config file: "
                     f"tool.testd.trace.modules names no function or class of it that is written in Python"
                 )

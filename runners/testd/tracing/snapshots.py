@@ -179,10 +179,14 @@ class Snapshot:
 
 def secrets(pattern: str | None) -> Callable[[str], bool]:
     """Return what tells whether a name is one whose value is to be left out."""
-    if pattern is None:
-        return lambda name: False
+    if not pattern:
+        return _nothing
     known = _secrets.get(pattern)
     return known if known is not None else _secrets.setdefault(pattern, _search(pattern))
+
+
+def _nothing(name: str) -> bool:
+    return False
 
 
 def _search(pattern: str) -> Callable[[str], bool]:

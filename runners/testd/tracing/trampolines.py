@@ -149,7 +149,10 @@ def _copy(function: FunctionType) -> FunctionType:
     made.__qualname__ = function.__qualname__
     made.__module__ = function.__module__
     made.__doc__ = function.__doc__
-    made.__annotations__ = function.__annotations__
+    if hasattr(function, "__annotate__"):  # from Python 3.14; to ask for the annotations themselves would run them
+        made.__annotate__ = function.__annotate__  # type: ignore[attr-defined]
+    else:
+        made.__annotations__ = function.__annotations__
     return made
 
 
