@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["PYTEST_FILES", "existing", "find", "pytest_configuration"]
+__all__ = ["PYTEST_FILES", "UNMARKED", "existing", "find", "pytest_configuration"]
 
 #: Files that may hold pytest's configuration, in pytest's order, with the sections that make them count.
 #: An empty tuple: the file counts by being there.
@@ -23,6 +23,8 @@ PYTEST_FILES: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("tox.ini", (b"[pytest]",)),
     ("setup.cfg", (b"[tool:pytest]",)),
 )
+#: What `find` gives as the mark of a folder that nothing marks.
+UNMARKED = "no project file above"
 _PROJECT_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 _REPOSITORY_FOLDERS = (".git", ".hg", ".jj")
 
@@ -45,7 +47,7 @@ def find(start: str, paths: list[str] | tuple[str, ...] = ()) -> tuple[str, str]
             break
     if not marks:
         here = os.path.realpath(start)
-        return (here if here in _upwards(begin) else begin, "no project file above")
+        return (here if here in _upwards(begin) else begin, UNMARKED)
     return marks[min(marks)]
 
 

@@ -64,18 +64,21 @@ class FileIndex:
         return sorted(index for path, tests in self._files.items() if path.startswith(prefix) for index in tests)
 
 
-def parse(arguments: Iterable[str], cwd: str, workspace: str) -> list[Argument]:
-    """Return what the arguments mean. Raises UsageError for a path that is not there or not in the workspace."""
-    return [_parse(argument, cwd, workspace) for argument in arguments]
+def parse(arguments: Iterable[str], cwd: str, workspace: str, *, outside: bool = False) -> list[Argument]:
+    """Return what the arguments mean.
+
+    Raises UsageError for a path that is not there or not in the workspace, unless files may be `outside`.
+    """
+    return [_parse(argument, cwd, workspace, outside=outside) for argument in arguments]
 
 
-def _parse(argument: str, cwd: str, workspace: str) -> Argument:
+def _parse(argument: str, cwd: str, workspace: str, *, outside: bool) -> Argument:
     written, rest = existing(argument, cwd)
     path = os.path.normpath(os.path.join(cwd, written))
     if not os.path.exists(path):
         raise UsageError(f"file or directory not found: {argument}", hint=_nearest_path(path))
     path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    if os.path.commonpath([path, workspace]) != workspace:
+    if not outside and os.path.commonpath([path, workspace]) != workspace:
         raise UsageError(f"not in the workspace {workspace}: {argument}", hint="run testd in that folder")
     folder = os.path.isdir(path)
     if rest and folder:

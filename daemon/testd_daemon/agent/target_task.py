@@ -198,9 +198,10 @@ class TargetTask:
         spec = await services.specs.of(self._orders.target, caller, request.python, self._tell, fresh=request.fresh)
         self.name = spec.target
         self.spans.mark("target")
-        arguments: Sequence[Argument] = parse(request.paths, request.cwd, services.workspace) or parse(
-            self._settings.paths, services.workspace, services.workspace
-        )
+        outside = request.run_file and spec.launcher == "subprocess"  # on this machine a file may be anywhere
+        arguments: Sequence[Argument] = parse(
+            request.paths, request.cwd, services.workspace, outside=outside
+        ) or parse(self._settings.paths, services.workspace, services.workspace)
         if spec.kind == "cases":
             self._shelf = f"{spec.target} {'run files' if request.run_file else 'cases'}"
         else:

@@ -5,7 +5,9 @@ Runs in the client, on the quick path: the work is that of `testd run`, of which
 
 from __future__ import annotations
 
+from testd_daemon import workspace
 from testd_daemon.cli.arguments import Operands
+from testd_daemon.cli.here import here
 from testd_daemon.cli.run import carry_out, shared
 
 TYPE_CHECKING = False
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from testd_daemon.cli.arguments import Options, Parser
 
-OPERANDS = Operands("FILE", 1, None, "run files, or FILE::EXECUTION_ID; they are in the workspace")
+OPERANDS = Operands("FILE", 1, None, "run files, or FILE::EXECUTION_ID")
 #: What `testd run` takes beside, and what it is here.
 _NOT_TAKEN: dict[str, Any] = {
     "affected": False, "isolate": "", "maxfail": 0, "profile": False, "shuffle": None, "since": None,
@@ -42,7 +44,13 @@ def main(options: Options) -> int:
     options.verb = "run-file"  # what a report says runs an item again
     for name, value in _NOT_TAKEN.items():
         setattr(options, name, value)
-    return carry_out(options, {"kind": "cases", "run_file": True})
+    return carry_out(options, {"kind": "cases", "run_file": True, "workspace": _workspace(options.operands)})
+
+
+def _workspace(paths: list[str]) -> str:
+    """Return the project that files are in; of files elsewhere, in a folder for such things, the one that we are in."""
+    root, mark = workspace.find(here(), paths)
+    return workspace.find(here())[0] if mark == workspace.UNMARKED else root
 
 
 __all__ = ["EPILOG", "OPERANDS", "arguments", "main"]

@@ -18,6 +18,9 @@ __all__ = ["SUFFIX", "Document", "DocumentError", "Part", "read", "read_text"]
 
 #: How the name of a suite's file ends.
 SUFFIX = ".suite.json"
+#: Bytes of a file above which it is not read: nobody writes one of this size by hand, or waits for it.
+MOST_BYTES = 64 * 1024 * 1024
+
 #: What each kind of document keeps its parts in, and what these are.
 _PARTS = {"suite": ("test_cases", "TestCase"), "run file": ("functions_to_run", "FunctionToRun")}
 
@@ -66,7 +69,10 @@ def read(path: str) -> Document:
     """
     try:
         with open(path, "rb") as file:
-            return read_text(file.read().decode("utf-8-sig"))
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise DocumentError(f"is larger than {MOST_BYTES // 1024**2} MiB")
+        return read_text(data.decode("utf-8-sig"))
     except OSError as error:
         raise DocumentError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -27,7 +27,7 @@ class Ran:
 
     Attributes:
         executed: the recorded call; None where nothing was recorded.
-        roots: all that were recorded where code made several.
+        roots: all calls that were recorded and were made by no other, the one that is meant last.
         error: why it could not be run, or not to its end; empty where it could.
         exception: what the function or the code raised.
         unused: the mocks that nothing called.
@@ -79,7 +79,8 @@ def _mocks(given: Map) -> Mocks:
 def _called(function: Any, given: Any, mocks: Mocks, options: Options) -> Ran:
     positional, keywords = resolving.arguments(given)
     execution = execute(function, positional, keywords, options=options, mocks=mocks)
-    return Ran([execution.executed], "", execution.exception, execution.unused_mocks)
+    roots = [*execution.other_roots, execution.executed]
+    return Ran(roots, "", execution.exception, execution.unused_mocks)
 
 
 def _executed(code: str, given: Any, mocks: Mocks, options: Options) -> Ran:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CasesSuite"]
 
+_getpid = os.getpid  # a reference: functions under test may replace the attribute
+
 #: Bytes of a document above which it is not sent: a frame of the protocol has to hold it.
 DOCUMENT_LIMIT = 8 * 1024 * 1024
 _NOTHING: Map = {"assertions": [], "children": [], "failure_reasons": []}
@@ -72,6 +74,7 @@ class CasesSuite:
         self._capture: Capture | None = None
         self._leaks = Leaks()
         self._documents = False
+        self._pid = 0
         self._stopping: Callable[[], bool] = lambda: False
 
     def start(self) -> None:
@@ -162,6 +165,7 @@ class CasesSuite:
             self._capture = Capture(self._settings.capture_limit)
             self._capture.start()
         self._leaks.start()
+        self._pid = _getpid()
 
     def within(self, body: Callable[[], None]) -> None:
         """Run the loop over the tests, ready to record from the first to the last."""
@@ -175,7 +179,13 @@ class CasesSuite:
         test = self._tests[index]
         self._leaks.before_call()
         start = perf_counter()
-        verdict, detail = self._item(test) if test.is_item else self._case(test)
+        try:
+            verdict, detail = self._item(test) if test.is_item else self._case(test)
+        except RecursionError:  # what a function itself raises is in its record
+            verdict, detail = self._unfit(test, ["what is written here, or what came, is nested too deeply"])
+        finally:
+            if _getpid() != self._pid:
+                _leave_fork()
         duration = perf_counter() - start
         self._leaks.after_call()
         out, err = self._capture.take() if self._capture is not None else _flush()
@@ -328,6 +338,12 @@ def _names(exception: BaseException | None) -> list[str]:
     kinds = type(exception).__mro__ if exception is not None else ()
     return [kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
             for kind in kinds]  # fmt: skip
+
+
+def _leave_fork() -> None:
+    """End a process that a function forked and let return: it is not the worker, and has nothing to report."""
+    _flush()
+    os._exit(0)
 
 
 def _flush() -> tuple[str, str]:

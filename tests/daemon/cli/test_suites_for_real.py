@@ -220,6 +220,19 @@ def test_an_endpoint_that_is_not_there_is_told_in_the_item(project):
     assert one["signal_error"].startswith("http://127.0.0.1:1/none: ")
 
 
+def test_a_run_file_may_be_elsewhere(project, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    path = elsewhere / "items.json"
+    path.write_text(json.dumps({"functions_to_run": [item("one", "parent", [[1], {}])]}))
+    done = project.run("run-file", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (one,) = json.loads(path.read_text())["functions_to_run"]
+    assert one["executed_function"]["output"] == [2]
+    assert project.run("run-file", f"{path}::one").returncode == 0
+    assert project.run("run-file", f"{path}::two").returncode == 4
+
+
 def test_a_run_file_on_several_targets(project):
     first, *others = interpreters.found()
     if not others:

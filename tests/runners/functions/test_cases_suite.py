@@ -58,6 +58,15 @@ EXP = '''
 
     def leaves(status): sys.exit(status)
 
+    def forks():
+        import os
+        return bool(os.fork())
+
+    @traced(find_parent=False)
+    def apart(): return 1
+
+    def calls_apart(): return apart()
+
     def mutates(xs):
         xs.append(1)
         return xs
@@ -362,6 +371,34 @@ def test_what_is_configured_bounds_the_record_of_an_item(project):
     assert found.document["executed_function"]["output"] == {"$type": "str", "value": "a long", "cut": 5}
     (found,) = project.items(item("x", "add", [{}, {"b": {"token": 1}}]), trace={"redact": False}).values()
     assert found.document["executed_function"]["input"] == [{}, {"b": {"token": 1}}]
+
+
+def test_a_process_that_a_function_forks_reports_nothing(project):
+    found = project.cases(case("forks", "forks", [{}], equals(True)), case("next", "add", [1, {}], equals(2)))
+    assert [each.verdict for each in found.values()] == ["passed", "passed"]
+
+
+def test_a_wrong_call_is_a_record_of_its_own(project):
+    (found,) = project.items(item("x", "add", [1, 2, 3, {}])).values()
+    executed = found.document["executed_function"]
+    assert (executed["name"], executed["input"]) == ("add", [1, 2, 3, {}])
+    assert executed["error_type"] == "TypeError"
+
+
+def test_calls_that_are_roots_of_their_own_are_kept(project):
+    (found,) = project.items(item("x", "calls_apart", [{}])).values()
+    assert found.document["executed_function"]["name"] == "calls_apart"
+    assert [root["name"] for root in found.document["executed_functions"]] == ["apart", "calls_apart"]
+
+
+def test_what_is_nested_too_deeply_costs_its_case(project):
+    deep = nested = []
+    for _ in range(700):
+        nested.append([])
+        nested = nested[0]
+    found = project.cases(case("deep", "says", [deep, {}], equals(deep)), case("next", "add", [1, {}], equals(2)))
+    assert found["next"].verdict == "passed"
+    assert found["deep"].verdict in ("error", "failed")
 
 
 def test_the_schemas_on_the_target_are_used():

@@ -84,12 +84,16 @@ def test_a_file_that_is_no_document_says_where_and_why(text, said):
     assert said in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read_says_why(tmp_path):
+def test_a_file_that_cannot_be_read_says_why(tmp_path, monkeypatch):
     with pytest.raises(documents.DocumentError, match="cannot be read: No such file"):
         documents.read(str(tmp_path / "none"))
     (tmp_path / "latin").write_bytes(b'{"id": "\xff"}')
     with pytest.raises(documents.DocumentError, match=r"is not UTF-8: .* at byte 8"):
         documents.read(str(tmp_path / "latin"))
+    monkeypatch.setattr(documents, "MOST_BYTES", 1024 * 1024)
+    (tmp_path / "large").write_bytes(b" " * (1024 * 1024 + 1))
+    with pytest.raises(documents.DocumentError, match="is larger than 1 MiB"):
+        documents.read(str(tmp_path / "large"))
     (tmp_path / "marked").write_bytes(b"\xef\xbb\xbf" + suite(CASE).encode())
     assert len(documents.read(str(tmp_path / "marked")).parts) == 1
 
