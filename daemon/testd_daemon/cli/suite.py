@@ -1,6 +1,6 @@
-"""`testd suite run|watch|list`: what `testd run`, `testd watch` and `testd list` do, for suites of cases.
+"""`testd suite VERB`: what `testd run`, `testd watch` and `testd list` do, for suites of cases, and what makes suites.
 
-Runs in the client, on the quick path: each of them is the verb's own module, with filters and results beside.
+Runs in the client, on the quick path: each of the three is the verb's own module, with filters and results beside.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ VERBS = {
     "run": ("testd_daemon.cli.run", "run suites of cases"),
     "watch": ("testd_daemon.cli.watch", "run suites of cases, and what each change of a file affects from then on"),
     "list": ("testd_daemon.cli.list", "list cases without running them"),
+    "record": ("testd_daemon.cli.suite_record", "make a suite of recorded calls"),
+    "update": ("testd_daemon.cli.suite_update", "have cases expect what comes now, after a look at each difference"),
 }
+#: Those that make suites of something else than cases.
+_MAKING = {"record"}
 OPERANDS = Operands("PATH", 0, None, "folders, files (*.suite.json), FILE:LINE or FILE::CASE; none: `suites` of the "
                                      "configuration, or the whole workspace")  # fmt: skip
 _FILTERS = {
@@ -53,9 +57,11 @@ def main(words: list[str]) -> int:
     name, summary = VERBS[verb]
     __import__(name)
     module = sys.modules[name]
-    parser = Parser(f"suite {verb}", summary, OPERANDS, module.EPILOG)
+    parser = Parser(f"suite {verb}", summary, module.OPERANDS if verb in _MAKING else OPERANDS, module.EPILOG)
     module.arguments(parser)
-    _add(parser, results=verb != "list")
+    if verb in _MAKING:
+        return int(module.main(parse(parser, words[1:])))
+    _add(parser, results=verb in ("run", "watch"))
     options = parse(parser, words[1:])
     options.verb = "suite run"  # what a report says runs a case again
     return int(module.carry_out(options, _request(options)))
@@ -68,7 +74,7 @@ def help_text() -> str:
     return (
         "usage: testd suite VERB [OPTIONS] [PATH …]\n\n"
         f"verbs:\n{verbs}\n\n"
-        "Each takes what `testd VERB` takes, and filters of cases; `testd suite VERB --help` lists them.\n"
+        "`testd suite VERB --help` lists what each takes: run, watch and list what `testd VERB` takes, and filters.\n"
     )
 
 

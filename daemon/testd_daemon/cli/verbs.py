@@ -12,7 +12,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("testd_daemon.cli.run", "run tests, warm where that is possible"),
     "watch": ("testd_daemon.cli.watch", "run tests, and what each change of a file affects from then on"),
     "list": ("testd_daemon.cli.list", "list tests without running them"),
-    "suite": ("testd_daemon.cli.suite", "run, watch and list suites of cases"),
+    "suite": ("testd_daemon.cli.suite", "run, watch and list suites of cases, and make them of recorded calls"),
     "run-file": ("testd_daemon.cli.run_file", "run the functions that a file names, and write into it what came"),
     "pytest": ("testd_daemon.cli.pytest", "pytest itself, warm: a drop-in for the command"),
     "attach": ("testd_daemon.cli.attach", "follow a run that was started elsewhere"),

@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
     Pattern = Tuple[str, ...]
 
-__all__ = ["IGNORED", "PlaceError", "parse", "without"]
+__all__ = ["IGNORED", "PlaceError", "Shaped", "parse", "without"]
 
 _STEP = re.compile(r"\.?(?:\[(?:\"([^\"]*)\"|'([^']*)'|([^\]\"']+))\]|([^.\[\]]+))")
 
 
 class PlaceError(ValueError):
     """What is written is no place: says why, and what would be right."""
+
+
+class Shaped:
+    """An object of which the name of its class is known, and its attributes."""
 
 
 class _Ignored:
@@ -67,6 +71,10 @@ def _without(value: Any, patterns: List[Pattern], above: frozenset[int]) -> Any:
         return {key: _at(found, key, patterns, inner) for key, found in value.items()}
     if type(value) in (list, tuple):
         return type(value)(_at(found, index, patterns, inner) for index, found in enumerate(value))
+    if isinstance(value, Shaped):
+        made = type(value)()
+        made.__dict__.update({name: _at(found, name, patterns, inner) for name, found in vars(value).items()})
+        return made
     return value
 
 

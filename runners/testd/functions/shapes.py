@@ -5,7 +5,7 @@ The classes themselves are not imported, so that what a class makes of `==` deci
 
 from __future__ import annotations
 
-from testd.functions.places import IGNORED
+from testd.functions.places import IGNORED, Shaped
 from testd.tracing.values import Placeholder, restore
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ def _class(kind: str, name: str) -> type:
     if (kind, name) not in _classes:
         module, _, path = name.rpartition(":")
         members = {"__module__": module or "builtins", "__qualname__": path, "__repr__": _shown}
-        _classes[kind, name] = type(path.rpartition(".")[2], (), members)
+        _classes[kind, name] = type(path.rpartition(".")[2], (Shaped,), members)
     return _classes[kind, name]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from testd.assertions.equality import differences
 from testd.functions.places import IGNORED, PlaceError, parse, without
+from testd.functions.shapes import shape
 
 VALUE = {"id": 1, "user": {"id": 2, "tags": ["a", "b"]}, "items": [{"id": 3, "at": 4}, {"id": 5}],
          "pair": (1, {"id": 6})}  # fmt: skip
@@ -60,3 +62,12 @@ def test_several_places_and_a_value_that_contains_itself():
     made = without(value, [parse("a"), parse("**.b")])
     assert (made["a"], made["b"]) == (IGNORED, IGNORED)
     assert repr(IGNORED) == "<ignored>"
+
+
+def test_attributes_of_objects_are_places_as_well():
+    cart = {"$type": "object", "class": "shop:Cart", "state": {"id": 1, "items": [{"id": 2}]}}
+    one, other = (shape({**cart, "state": {**cart["state"], "id": number}}) for number in (3, 4))
+    assert differences(one, other)
+    assert not differences(without(one, [parse("id")]), without(other, [parse("id")]))
+    assert vars(without(one, [parse("items[*].id")]))["items"] == [{"id": IGNORED}]
+    assert vars(one) == {"id": 3, "items": [{"id": 2}]}

@@ -1,0 +1,1 @@
+"""A small shop: orders, a database for the stock, and payments by HTTP."""
