@@ -44,6 +44,7 @@ SCENARIOS = (
     "listing",
     "recording",
     "tracing",
+    "cases",
     "matrix",
     "node",
     "ssh",
