@@ -371,6 +371,8 @@ EXAMPLES: dict[str, m.Message] = {
             ),
             m.Selected(id=5, tests=[0, 1, 300]),
             m.Outcome(job=12, test=300, verdict="failed", duration=0.25, memory=70000, detail=_DETAIL),
+            m.Judge(id=9, worker=3, document='{"code": "(call) => call.output === \"ü\"", "executed": {}}'),
+            m.Judged(id=9, worker=3, document='{"failure": ""}'),
             m.JobCompleted(job=12, worker=3),
             m.WorkerExited(
                 worker=3,

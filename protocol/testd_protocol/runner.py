@@ -40,6 +40,8 @@ __all__ = [
     "FilesWanted",
     "FinishWorker",
     "JobCompleted",
+    "Judge",
+    "Judged",
     "Modules",
     "Outcome",
     "RunJob",
@@ -147,6 +149,14 @@ class StopWorker(Message, frozen=True, kw_only=True):
     patient: bool = False  # nothing but its limits ends the test that runs
 
 
+class Judged(Message, frozen=True, kw_only=True):
+    """Answer `Judge`."""
+
+    id: int  # the one of the `Judge`
+    worker: int  # who asked
+    document: str  # what came of it, as JSON
+
+
 class SyncFiles(Message, frozen=True, kw_only=True):
     """A page of what is to be in the mirror. Answered by `FilesWanted` or `FilesSynced`, or a `Fault` with this id."""
 
@@ -188,6 +198,7 @@ RunnerInstruction = (
     | FinishWorker
     | StopWorker
     | StartCommand
+    | Judged
     | SyncFiles
     | WriteFiles
     | Shutdown
@@ -272,6 +283,14 @@ class Outcome(Message, frozen=True, kw_only=True):
     detail: Detail | None  # nil where there is nothing to say
 
 
+class Judge(Message, frozen=True, kw_only=True):
+    """Cases: have something judged that cannot be judged on the target. Answered by `Judged`, whatever comes of it."""
+
+    id: int  # any number
+    worker: int  # who asks, and waits for it
+    document: str  # what, as JSON: `testd_daemon.judge.questions` says which there are
+
+
 class JobCompleted(Message, frozen=True, kw_only=True):
     """Step 9: every test of the job has its outcome."""
 
@@ -336,6 +355,7 @@ RunnerMessage = (
     | Started
     | Output
     | Outcome
+    | Judge
     | JobCompleted
     | WorkerExited
     | CommandEnded

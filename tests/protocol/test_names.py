@@ -31,6 +31,8 @@ MESSAGES = [
     "History",
     "HistoryReport",
     "JobCompleted",
+    "Judge",
+    "Judged",
     "List",
     "Listed",
     "Modules",

@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from testd_daemon.agent.judging import Judging
 from testd_daemon.agent.leftovers import owner
 from testd_daemon.agent.mirror import Mirror, Scanner, Tell, tell_nobody
 from testd_daemon.agent.runner import Runner
@@ -56,6 +57,7 @@ class Pool:
         self._tended = False
         self._launches = count(1)
         self._ended: dict[str, str] = {}  # why a target's runner is gone
+        self._judging = Judging(tasks)
 
     async def acquire(self, spec: Spec, *, fresh: bool, tell: Tell = tell_nobody) -> tuple[Runner, str]:
         """Return a runner for `spec` and why it is cold; an empty reason: it is warm, as far as the files allow.
@@ -165,7 +167,7 @@ class Pool:
         if not launcher.shares_disk:
             settings = settings._replace(archive=await anyio.to_thread.run_sync(bundle.archive))
         try:
-            runner = Runner(spec, launcher.command(settings), self._mirror(spec, launcher, settings))
+            runner = Runner(spec, launcher.command(settings), self._mirror(spec, launcher, settings), self._judging.ask)
         except ValueError as error:
             raise UsageError(f"target {spec.target}: {error}", hint="correct the target's table") from error
         runner.launch = settings.launch_id

@@ -35,6 +35,8 @@ from testd_protocol.messages import (
     FilesSynced,
     FilesWanted,
     JobCompleted,
+    Judge,
+    Judged,
     Message,
     Modules,
     Outcome,
@@ -56,6 +58,8 @@ from testd_runners.launcher import Command
 
 __all__ = ["Owner", "Runner"]
 
+#: Takes a question, and what is to be called with the answer.
+Asked = Callable[[Judge, Callable[[Judged], None]], None]
 #: Seconds for a collection: user code runs, but one that takes this long will not come back.
 COLLECT_DEADLINE: Final = 900.0
 #: Seconds for `Select`: the expression is matched against every test.
@@ -91,9 +95,13 @@ class Owner(Protocol):
 class Runner:
     """A runner from its start to its end. `serve` is its life; everything else may be called while that runs."""
 
-    def __init__(self, spec: Spec, command: Command, mirror: Mirror | None = None) -> None:
-        """Describe a runner that is yet to start; `mirror` is its copy of the workspace, where it needs one."""
+    def __init__(self, spec: Spec, command: Command, mirror: Mirror | None = None, judge: Asked | None = None) -> None:
+        """Describe a runner that is yet to start; `mirror` is its copy of the workspace, where it needs one.
+
+        `judge` is given what its workers want to have judged.
+        """
         self.spec = spec
+        self._judge = judge
         self._mirror = mirror
         self.numbers = count(1)  # of workers, jobs, collections and selections
         self.collections: dict[int, Collection] = {}
@@ -365,6 +373,9 @@ class Runner:
                 if owner is not None:
                     owner.worker_exited(message)
                 self._update()
+            case Judge():
+                if self._judge is not None:
+                    self._judge(message, self.send)
             case CommandEnded():
                 if message.command in self._commands:
                     self._commands[message.command].set()

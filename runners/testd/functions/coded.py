@@ -1,32 +1,52 @@
 """Assertions that are code: a function that takes the executed function. Runs in the worker.
 
-Python runs here, in the process of the function under test. JavaScript needs an engine, which is not a part of this.
+Python runs here, in the process of the function under test. JavaScript needs an engine, and is judged where there is
+one: by a process of the daemon.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 
 from testd.functions.operators import AssertionMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict
+    from typing import Any, Callable, Dict, Optional
 
-__all__ = ["compiled", "holds"]
+__all__ = ["asking", "compiled", "holds"]
+
+#: Characters of a question above which it is not asked: a frame of the protocol has to hold it.
+LIMIT = 8 * 1024 * 1024
 
 
-def compiled(source: str, language: str) -> Callable[[Dict[str, Any]], Any]:
-    """Return the function that an assertion's code is: an expression that is one, or the last one that it defines.
+def asking(judge: Optional[Callable[[str], str]]) -> Callable[[str, Dict[str, Any]], str]:
+    """Return what tells why an assertion in JavaScript does not hold, by asking `judge` with JSON, which answers so.
+
+    It raises AssertionMistake where the assertion cannot be judged.
+    """
+
+    def ask(source: str, executed: Dict[str, Any]) -> str:
+        if judge is None:
+            raise AssertionMistake("code in JavaScript cannot be judged here: there is no daemon")
+        question = json.dumps({"code": source, "executed": executed})
+        if len(question) > LIMIT:
+            raise AssertionMistake(f"code in JavaScript would get {len(question):,} bytes; the most is {LIMIT:,}")
+        told = json.loads(judge(question))
+        if "mistake" in told:
+            raise AssertionMistake(told["mistake"])
+        return str(told["failure"])
+
+    return ask
+
+
+def compiled(source: str) -> Callable[[Dict[str, Any]], Any]:
+    """Return the function that code in Python is: an expression that is one, or the last one that it defines.
 
     Raises:
-        AssertionMistake: it is no function, or in a language that cannot be run.
+        AssertionMistake: it is no function.
     """
-    if language == "javascript":
-        raise AssertionMistake(
-            "code in JavaScript needs an engine: install testd[js] for it, or write the assertion in Python"
-            ' ("language": "python")'
-        )
     try:
         tree = ast.parse(source.strip(), "<assertion>")
         namespace: Dict[str, Any] = {"__name__": "__assertion__"}

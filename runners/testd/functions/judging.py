@@ -40,31 +40,35 @@ def mistakes(case: Map, path: str = "") -> Iterator[str]:
 
 def _mistake(assertion: Map) -> str:
     try:
-        _prepare(assertion)
+        _check(assertion)
     except (AssertionMistake, places.PlaceError) as error:
         return str(error)
     return ""
 
 
-def _prepare(assertion: Map) -> Optional[Callable[[Map], Any]]:
-    """Check an assertion; return its function where it is code. Raises AssertionMistake and PlaceError."""
+def _check(assertion: Map) -> None:
+    """Check an assertion as far as that is possible before it is judged. Raises AssertionMistake and PlaceError."""
     for place in assertion.get("ignore", ()):
         places.parse(place)
     if assertion.get("code") is not None:
-        return coded.compiled(assertion["code"], assertion.get("language", "javascript"))
-    if assertion.get("operator") is None:
+        if assertion.get("language") == "python":
+            coded.compiled(assertion["code"])
+    elif assertion.get("operator") is None:
         raise AssertionMistake("neither operator nor code: one of them is needed")
-    if "object" not in assertion:
+    elif "object" not in assertion:
         raise AssertionMistake(f"object: missing: what {assertion['operator']} compares with")
-    return None
 
 
 class Judge:
     """Judges one execution of a case."""
 
-    def __init__(self, raised: Sequence[str] = ()) -> None:
-        """Take the names of the types of what the root raised: its own, and those that it is derived from."""
+    def __init__(self, raised: Sequence[str] = (), javascript: Optional[Callable[[str, Map], str]] = None) -> None:
+        """Take the names of the types of what the root raised: its own, and those that it is derived from.
+
+        `javascript` tells why code in JavaScript does not hold of an executed function (`coded.asking`).
+        """
         self._raised = raised
+        self._javascript = javascript or coded.asking(None)
 
     def root(self, case: Map, executed: Map) -> Map:
         """Return what came of a case: `assertions`, `children` and `failure_reasons`.
@@ -113,20 +117,25 @@ class Judge:
     def _assertion(self, assertion: Map, executed: Map) -> Map:
         made = {key: assertion[key] for key in ("name", "operator", "code") if assertion.get(key) is not None}
         made.update(assertion_target=_target(assertion), object=assertion.get("object"))
-        function = _prepare(assertion)
         lines: List[str] = []
-        if function is not None:
-            message = coded.holds(function, executed)
+        if "code" in made:
+            message = self._coded(assertion, executed)
         elif assertion["operator"] == "raises":
             message = self._raises(assertion["object"], executed)
         else:
             message, lines = self._compared(assertion, executed)
         made.update(failure_message=message, successful=not message)
-        if message and function is None:
+        if message and "code" not in made:
             made["received"] = _received(_target(assertion), executed)
         if lines:
             made["differences"] = lines
         return made
+
+    def _coded(self, assertion: Map, executed: Map) -> str:
+        """Return why the function that an assertion's code is does not hold."""
+        if assertion.get("language") == "python":
+            return coded.holds(coded.compiled(assertion["code"]), executed)
+        return self._javascript(assertion["code"], executed)
 
     def _compared(self, assertion: Map, executed: Map) -> tuple[str, List[str]]:
         """Return why a comparison does not hold, and the places that differ."""

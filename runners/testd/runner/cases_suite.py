@@ -11,7 +11,7 @@ import os
 import sys
 from time import perf_counter  # a reference: functions under test may replace the attribute of `time`
 
-from testd.functions import documents, judging, resolving, telling
+from testd.functions import coded, documents, judging, resolving, telling
 from testd.functions.operators import AssertionMistake
 from testd.functions.resolving import CannotRun
 from testd.runner import failures
@@ -74,6 +74,7 @@ class CasesSuite:
         self._capture: Capture | None = None
         self._leaks = Leaks()
         self._documents = False
+        self._judge: Callable[[str], str] | None = None
         self._pid = 0
         self._stopping: Callable[[], bool] = lambda: False
 
@@ -158,6 +159,7 @@ class CasesSuite:
         """Get a worker ready: output is captured, or goes out line by line where it is to be seen live."""
         self._stopping = worker.stopping
         self._documents = worker.documents
+        self._judge = worker.judge
         if worker.stream:
             for stream in (sys.stdout, sys.stderr):
                 stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -221,7 +223,7 @@ class CasesSuite:
         self._heed(ran)
         if ran.executed is not None and not ran.error:
             try:
-                judged = judging.Judge(_names(ran.exception)).root(case, ran.executed)
+                judged = judging.Judge(_names(ran.exception), coded.asking(self._judge)).root(case, ran.executed)
             except AssertionMistake as error:
                 ran.error = str(error)
         detail = self._document(telling.case_result(case, ran, judged)) if self._documents else {}

@@ -54,7 +54,7 @@ class WorkerSettings:
         "collection", "documents", "maxfail", "paths", "place", "run", "stream", "update_snapshots", "worker",
         "workers",
     )  # fmt: skip
-    __slots__ = (*_told, "recorder", "stopping")
+    __slots__ = (*_told, "judge", "recorder", "stopping")
 
     def __init__(
         self,
@@ -86,6 +86,8 @@ class WorkerSettings:
         self.documents = documents
         #: Whether the supervisor asked the worker to stop: tells its interrupt from one that a test raised.
         self.stopping: Callable[[], bool] = lambda: False
+        #: Has a question answered that cannot be answered on the target: JSON to JSON (`Judge`).
+        self.judge: Optional[Callable[[str], str]] = None
         #: The record of what tests use, for a suite that shares fixtures between them; None where nothing is recorded.
         self.recorder: Any = None
 

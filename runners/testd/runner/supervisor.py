@@ -80,6 +80,7 @@ class Supervisor:
             "StartWorker": self._workers.start,
             "RunJob": self._workers.pass_on,
             "FinishWorker": self._workers.pass_on,
+            "Judged": self._workers.pass_on,
             "StopWorker": self._workers.stop,
             "StartCommand": self._commands.start,
             "Shutdown": self._shutdown,

@@ -59,6 +59,7 @@ class Worker:
         self._recorder = recorder
         self._queue: Deque[_Task] = deque()
         self._finished = False  # FinishWorker was received
+        self._questions = 0
         self._failures = 0
         self._by_id: Optional[Dict[str, int]] = None
         self._alias: Dict[int, int] = {}  # the suite's index → the agent's, where they differ
@@ -72,6 +73,7 @@ class Worker:
         processes.offer()
         self._imports.forget()
         self._settings.stopping = lambda: self._slot.stopping
+        self._settings.judge = self._judge
         self._settings.recorder = self._recorder if self._recorder.on else None
         self._recorder.open()
         self._suite.open(self._settings)
@@ -111,7 +113,18 @@ class Worker:
     def _job_completed(self, job: int) -> None:
         self._channel.send({"type": "JobCompleted", "job": job, "worker": self._settings.worker})
 
-    def _receive(self) -> None:
+    def _judge(self, document: str) -> str:
+        """Have the agent judge something, and wait for what it says; what else it says meanwhile is taken."""
+        self._questions += 1
+        question = {"type": "Judge", "id": self._questions, "worker": self._settings.worker, "document": document}
+        self._channel.send(question)
+        while True:
+            message = self._receive()
+            if message["type"] == "Judged" and message["id"] == self._questions:
+                return str(message["document"])
+
+    def _receive(self) -> "Dict[str, Any]":
+        """Wait for a message, and take what it brings."""
         message, _ = self._channel.receive()
         kind = message["type"]
         if kind == "RunJob":
@@ -122,6 +135,7 @@ class Worker:
                 self._job_completed(message["job"])
         elif kind == "FinishWorker":
             self._finished = True
+        return message
 
     def _indexes(self, message: "Dict[str, Any]") -> "List[int]":
         """Return the suite's own indexes: in a process of its own they are found by the tests' names."""

@@ -241,7 +241,6 @@ def test_code_in_python_gets_the_executed_function():
     [
         ({"name": "empty"}, "neither operator nor code: one of them is needed"),
         ({"operator": "equals"}, "object: missing: what equals compares with"),
-        ({"code": "x => true"}, "code in JavaScript needs an engine: install testd[js]"),
         ({"code": "call ->", "language": "python"}, "code cannot be used: SyntaxError"),
         ({"code": "5", "language": "python"}, "code is no function: write lambda call: …"),
         ({"code": "", "language": "python"}, "code is no function"),
@@ -261,3 +260,18 @@ def test_what_cannot_be_carried_out_is_a_mistake_and_no_pass(assertion, said):
 def test_an_expectation_with_an_unknown_tag_is_a_mistake():
     with pytest.raises(AssertionMistake, match=r"object: the value has the \$type 'nothing'"):
         reasons(call(), says("equals", {"$type": "nothing"}))
+
+
+def test_code_in_javascript_is_judged_by_whoever_has_an_engine():
+    asked = []
+
+    def engine(source, executed):
+        asked.append((source, executed["output"]))
+        return "" if source == "good" else "it is 3"
+
+    assertions = [{"code": "good"}, {"code": "bad", "language": "javascript"}]
+    found = Judge((), engine).root({"assertions": assertions}, call(output=3))
+    assert asked == [("good", 3), ("bad", 3)]
+    assert found["failure_reasons"] == ["it is 3"]
+    with pytest.raises(AssertionMistake, match="there is no daemon"):
+        reasons(call(), {"code": "x => true"})

@@ -179,7 +179,7 @@ def test_a_suite_on_every_python(project, version, python):
     }, version  # fmt: skip
     assert "output[1]:\n      expected: 5\n      actual:   4" in found["fails"].detail["text"]
     assert found["nowhere"].detail["message"] == "Could not import module nope."
-    assert "testd[js]" in found["in another language"].detail["message"]
+    assert "there is no daemon" in found["in another language"].detail["message"]
     assert "did you mean equals?" in found["wrong"].detail["message"]
 
 
