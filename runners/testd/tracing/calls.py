@@ -7,6 +7,7 @@ generator waits for its caller, then `finish` or `fail`.
 from __future__ import annotations
 
 from time import perf_counter, time
+from typing import cast
 
 from testd.tracing.context import current
 from testd.tracing.copies import add_item, copy_input, copy_output
@@ -26,6 +27,9 @@ __all__ = ["Call"]
 
 class Call:
     """A call: what went in, what came out, and the calls that it made."""
+
+    #: Belongs to nothing, and nothing is recorded below it.
+    silence: Call
 
     #: What most calls never set.
     children_cut = 0  #: calls inside of it that a limit left out
@@ -125,11 +129,10 @@ class Call:
         assert self.recording is not None, "a call that is kept has a recording"
         return self.recording.options
 
-    def silent(self) -> Call:
-        """Return a call below which nothing is recorded."""
-        return Call(self.subject, None, None, False)
-
     def _conclude(self) -> None:
         self.instance = None
         if self.parent is None and self.recording is not None:
             self.recording.root_ended(self)
+
+
+Call.silence = Call(cast("Subject", None), None, None, False)

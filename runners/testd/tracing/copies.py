@@ -27,7 +27,7 @@ def copy_input(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Non
         call.instance, args = args[0], args[1:]
     if subject.settings.input_serializer is not None:
         shot = Snapshot(options)
-        call.input = _serialized(call, shot, subject.settings.input_serializer, *args, **kwargs)
+        call.input = _quietly(call, _serialized, shot, subject.settings.input_serializer, *args, **kwargs)
     else:
         secret = secrets(options.redact)
         positions = subject.secret_positions(secret)
@@ -37,7 +37,7 @@ def copy_input(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Non
         shot = Snapshot(options if subject.settings.deep_copy_input else options._replace(depth=2))
         first = 1 if subject.constructs else 0
         given = [REDACTED if index + first in positions else value for index, value in enumerate(args)]
-        call.input = shot.arguments(given, kwargs)
+        call.input = _quietly(call, shot.arguments, given, kwargs)
     call.input_reasons = shot.reasons
     call.input_cut = shot.cut
 
@@ -69,9 +69,9 @@ def _output(call: Call, value: Any) -> Any:
         return value
     shot = Snapshot(options if settings.deep_copy_output else options._replace(depth=1))
     if settings.output_serializer is not None:
-        made = _serialized(call, shot, settings.output_serializer, value)
+        made = _quietly(call, _serialized, shot, settings.output_serializer, value)
     else:
-        made = shot.take(value)
+        made = _quietly(call, shot.take, value)
     call.output_reasons += shot.reasons
     call.output_cut = call.output_cut or shot.cut
     return made
@@ -85,14 +85,19 @@ def _simple_map(values: dict[str, Any], secret: Callable[[str], bool]) -> bool:
     return _simple(values) and _simple(values.values()) and not any(key == "$type" or secret(key) for key in values)
 
 
-def _serialized(call: Call, shot: Snapshot, serializer: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Record what a serializer makes of values; traced functions that it calls are not recorded."""
+def _quietly(call: Call, take: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return what this returns. Traced functions that it leads to are not recorded: they are no part of the program."""
     outside = current.get()
-    current.set(call.silent())
+    current.set(call.silence)
+    try:
+        return take(*args, **kwargs)
+    finally:
+        current.set(outside)
+
+
+def _serialized(shot: Snapshot, serializer: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
         return shot.take(serializer(*args, **kwargs))
     except Exception as error:  # (the user's)
         shot.fail(error, "the serializer")
         return None
-    finally:
-        current.set(outside)

@@ -7,7 +7,7 @@ itself keeps of a value, and calls nothing that a user's class defines.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from types import (
     AsyncGeneratorType,
     BuiltinFunctionType,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Maker = Callable[[Snapshot, Any], Any]
 
-__all__ = ["MAKERS", "REDACTED", "maker"]
+__all__ = ["MAKERS", "REDACTED", "items_of", "maker"]
 
 #: Stands for an argument that is not recorded.
 REDACTED = type("Redacted", (), {})()
@@ -91,11 +91,13 @@ def _text(shot: Snapshot, value: str) -> Any:
 
 
 def _int(shot: Snapshot, value: int) -> Any:
-    return int(value) if -EXACT < value < EXACT else {"$type": "int", "value": int.__repr__(value)}
+    exact = int.__add__(value, 0)  # of a subclass, whose own operators are not asked
+    return exact if -EXACT < exact < EXACT else {"$type": "int", "value": repr(exact)}
 
 
 def _float(shot: Snapshot, value: float) -> Any:
-    return float(value) if value - value == 0 else {"$type": "float", "value": float.__repr__(value)}
+    exact = float.__mul__(value, 1.0)
+    return exact if exact - exact == 0 else {"$type": "float", "value": repr(exact)}
 
 
 def _list(shot: Snapshot, value: list[Any]) -> Any:
@@ -123,7 +125,12 @@ def _dict(shot: Snapshot, value: dict[Any, Any]) -> Any:
     if "$type" not in dict.keys(value) and all(type(key) is str and clean(key) for key in dict.keys(value)):
         fields, cut = shot.fields(value)
         return {"$type": "dict", "fields": fields, "cut": cut} if cut else fields
-    return _sequence(shot, "dict", map(_Pair, dict.items(value)), size)
+    return _sequence(shot, "dict", map(_Pair, items_of(value)), size)
+
+
+def items_of(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    """Return the pairs of a map in its own order, past what a user's class makes of `items`."""
+    return OrderedDict.items(value) if issubclass(type(value), OrderedDict) else dict.items(value)  # type: ignore[arg-type]
 
 
 class _Pair(tuple):  # type: ignore[type-arg]  # (3.8 has no tuple[Any, ...])
@@ -158,7 +165,8 @@ def _frozenset(shot: Snapshot, value: frozenset[Any]) -> Any:
 def _unordered(shot: Snapshot, tag: str, value: set[Any] | frozenset[Any]) -> Any:
     """Write members in an order that does not depend on their hashes."""
     before = shot.met
-    document = _sequence(shot, tag, iter(value), len(value))
+    base: Any = set if tag == "set" else frozenset
+    document = _sequence(shot, tag, base.__iter__(value), base.__len__(value))
     if shot.met == before:  # nothing stands in it that a reference could lead to
         document.get("items", []).sort(key=_order)
     return document
@@ -189,8 +197,8 @@ def _bytes(shot: Snapshot, value: Any) -> Any:
         known = shot.seen(value)
         if known is not None:
             return known
-    kept, cut = shot.data(value.tobytes() if tag == "memoryview" else value)
-    document = {"$type": tag, "base64": b64encode(bytes(kept)).decode()}
+    kept, cut = shot.data(value.tobytes() if tag == "memoryview" else value, bytearray if tag == "bytearray" else bytes)
+    document = {"$type": tag, "base64": b64encode(kept).decode()}
     return {**document, "cut": cut} if cut else document
 
 
@@ -254,7 +262,7 @@ def _exception(shot: Snapshot, value: BaseException) -> Any:
     document: dict[str, Any] = {"$type": "exception", "class": class_name(type(value))}
     if shot.too_deep:
         return shot.left_out(document)
-    arguments = value.args
+    arguments = BaseException.__dict__["args"].__get__(value)
     document["args"], _ = shot.members(arguments, len(arguments))
     state = _state(value)
     if state:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 
 from testd.tracing.names import class_name
 
@@ -34,10 +35,11 @@ def _iso(tag: str) -> Maker:
     """Return a maker for dates and times: ISO 8601, with the name of the zone where it has one."""
 
     def iso(shot: Snapshot, value: Any) -> Any:
-        document = {"$type": tag, "value": value.isoformat()}
-        zone = getattr(getattr(value, "tzinfo", None), "key", None)
-        if isinstance(zone, str):
-            document["zone"] = zone
+        base = getattr(sys.modules["datetime"], tag)
+        document = {"$type": tag, "value": base.isoformat(value)}
+        zone = base.tzinfo.__get__(value) if tag != "date" else None
+        if zone is not None and type(zone).__name__ == "ZoneInfo" and isinstance(zone.key, str):
+            document["zone"] = zone.key
         return document
 
     return iso
@@ -59,9 +61,11 @@ def _deque(shot: Snapshot, value: Any) -> Any:
     known = shot.seen(value)
     if known is not None:
         return known
-    if len(value) and shot.too_deep:
-        return shot.left_out({"$type": "deque", "cut": len(value)})
-    items, cut = shot.members(value, len(value))
+    base: Any = deque
+    size = base.__len__(value)
+    if size and shot.too_deep:
+        return shot.left_out({"$type": "deque", "cut": size})
+    items, cut = shot.members(base.__iter__(value), size)
     document: dict[str, Any] = {"$type": "deque", "items": items}
     if value.maxlen is not None:
         document["maxlen"] = value.maxlen

@@ -99,7 +99,7 @@ def _new(subject: Subject) -> Call:
     """Return a call below the one that runs here, or a root; one that is not kept where nothing records."""
     parent = current.get() or inherited()
     if isinstance(parent, Call):
-        if not parent.root.closed and subject.settings.find_parent:
+        if not parent.root.closed and (subject.settings.find_parent or parent.root is Call.silence):
             return _child(subject, parent)
         parent = parent.recording
     recording = parent if parent is not None and parent.open else recording_now()

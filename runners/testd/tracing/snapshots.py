@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from testd.tracing.kinds import MAKERS, maker
+from testd.tracing.kinds import MAKERS, items_of, maker
 from testd.tracing.names import class_name, clean, message, pointer
 from testd.tracing.options import Options
 from testd.tracing.simple import EXACT, SHORT, weight
@@ -114,13 +114,14 @@ class Snapshot:
         kept = value[:limit]
         return {**({"$type": "str", "value": kept} if clean(kept) else spoilt(kept)), "cut": size - limit}
 
-    def data(self, value: bytes) -> tuple[bytes, int]:
-        """Return bytes cut to the limit, and how many were left out."""
+    def data(self, value: Any, base: Any) -> tuple[bytes, int]:
+        """Return bytes, or what is derived from the base, cut to the limit, and how many were left out."""
         limit = min(self._options.text, max(self._left, 0))
-        self._left -= min(len(value), limit)
-        cut = max(0, len(value) - limit)
+        size = base.__len__(value)
+        self._left -= min(size, limit)
+        cut = max(0, size - limit)
         self.cut = self.cut or cut > 0
-        return value[:limit], cut
+        return base.__getitem__(value, slice(limit)), cut
 
     def left_out(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return what stands for a value that a limit left out."""
@@ -165,14 +166,14 @@ class Snapshot:
         made: dict[str, Any] = {}
         trail = self._trail
         trail.append("")
-        for key, value in islice(values.items(), self._options.length):
+        for key, value in islice(items_of(values), self._options.length):
             if self._left <= 0:
                 break
             self._left -= len(key)
             trail[-1] = key
             made[key] = {"$type": "redacted"} if self.secret(key) else self.take(value)
         trail.pop()
-        cut = len(values) - len(made)
+        cut = dict.__len__(values) - len(made)
         self.cut = self.cut or cut > 0
         return made, cut
 

@@ -14,6 +14,19 @@ class Moody:
         raise KeyError("not today")
 
 
+class Listening(int):
+    """A number whose operators are traced, and are asked for in whatever is recorded."""
+
+    @traced
+    def ask(self):
+        return int(super().__int__())
+
+    __index__ = __int__ = __hash__ = ask
+
+    def __lt__(self, other):
+        return self.ask() < other
+
+
 class Unspeakable(Exception):
     def __str__(self):
         raise KeyError("no words")
@@ -136,3 +149,9 @@ def fact_an_object_that_will_not_be_looked_at_does_no_harm():
     execution = execute(takes, [Moody(), 5])
     assert execution.executed["input"][1] == 5
     assert isinstance(execution.result, Moody)
+
+
+def fact_recording_records_nothing_of_its_own_looking():
+    executed = execute(lambda x: {x: 1}, [Listening(5)]).executed
+    assert [inner["name"] for inner in executed["children"]] == ["Listening.ask"], "the hash that the program asks for"
+    assert executed["input"][0]["value"] == 5

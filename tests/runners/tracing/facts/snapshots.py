@@ -16,6 +16,7 @@ import uuid
 import shop
 
 from testd.tracing import Options
+from testd.tracing.snapshots import Snapshot
 from testd.tracing.values import Placeholder, RestoreError, restore, snapshot, untyped
 
 
@@ -73,6 +74,22 @@ class Text(str):
     pass
 
 
+def nosy(base, *names):
+    """Return a subclass that raises where something of its own is called."""
+
+    def trap(self, *args):
+        raise AssertionError("a method of a user's class was called")
+
+    return type("Nosy", (base,), {name: trap for name in names if hasattr(base, name)})
+
+
+TRAPS = (
+    "__len__", "__iter__", "__contains__", "__getitem__", "__lt__", "__gt__", "__le__", "__sub__", "__add__", "__int__",
+    "__float__", "__index__", "__bool__", "__str__", "__repr__", "__bytes__", "__mul__", "__neg__", "__trunc__", "keys",
+    "items", "values", "isoformat", "utcoffset", "encode", "isascii", "copy", "__round__", "__format__",
+)  # fmt: skip
+
+
 class Wrong(Exception):
     def __init__(self, code):
         super().__init__(code)
@@ -120,6 +137,13 @@ def fact_numbers_that_json_lacks_are_kept():
     assert there_and_back([float("inf"), -math.inf]) == [math.inf, -math.inf]
 
 
+def fact_the_order_of_a_map_is_its_own():
+    ordered = collections.OrderedDict(a=1, b=2)
+    ordered.move_to_end("a")
+    assert list(snapshot(ordered)["fields"]) == ["b", "a"]
+    assert list(there_and_back(ordered)) == ["b", "a"]
+
+
 def fact_json_stays_as_it_is():
     value = {"a": [1, 2.5, "x", None, True, {"b": []}]}
     assert snapshot(value) == value
@@ -150,6 +174,26 @@ def fact_restoring_runs_no_code_of_a_class():
     back = restore(document, classes=True)
     assert object.__getattribute__(back, "__dict__") == {"x": 1}
     assert snapshot(back) == document, "nor does recording"
+
+
+def fact_recording_runs_no_code_of_a_subclass():
+    made = [
+        (int, 5), (float, 2.5), (str, "text"), (bytes, b"ab"), (list, [1]), (tuple, (1,)), (dict, {"a": 1}), (set, {1}),
+        (frozenset, {1}), (dict, {1: 2}), (bytearray, b"x"), (complex, 1j), (decimal.Decimal, "1.5"), (int, 2**80),
+        (collections.OrderedDict, {"a": 1}), (collections.deque, [1]), (fractions.Fraction, "1/3"),
+    ]  # fmt: skip
+    for base, content in made:
+        value = nosy(base, *TRAPS)(content)
+        shot = Snapshot()
+        document = shot.take(value)
+        assert shot.reasons == (), (base, shot.reasons)
+        assert document["class"].endswith(":Nosy"), document
+        plain = dict(document)
+        del plain["class"]
+        plain.pop("state", None)
+        assert issubclass(base, type(restore(plain))), (base, plain)
+    when = nosy(dt.datetime, *TRAPS)(2024, 1, 1, tzinfo=dt.timezone.utc)
+    assert snapshot(when)["value"] == "2024-01-01T00:00:00+00:00"
 
 
 def fact_state_of_subclasses_of_containers_is_kept():
