@@ -1,0 +1,1 @@
+"""Suites from other systems, and for them. Pure; in the client."""

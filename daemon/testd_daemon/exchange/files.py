@@ -1,0 +1,17 @@
+"""A new file where there was none. In the client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from testd_daemon.errors import UsageError
+
+__all__ = ["put"]
+
+
+def put(path: Path, text: str, *, force: bool) -> None:
+    """Write a file, and its folder. Raises UsageError where there is one already, unless `force`."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} is there already", hint="Give another folder with --to, or --force to replace it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
