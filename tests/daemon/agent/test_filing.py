@@ -176,9 +176,9 @@ def test_a_result_is_written_when_its_last_case_is_through(tmp_path: Path, suite
 
 def test_results_in_a_folder_have_one_for_each_target(tmp_path: Path, suite: Path) -> None:
     keeper = SuiteResults(str(tmp_path), str(tmp_path / "out") + "/", "", lambda path: None)
-    for target in ("one", "two"):
+    for target in ("one", "two"):  # the second one is ready when the first is through
         keeper.plan(target, [X])
-    keeper.keep(filed(row(X, case_result("1"), target="one"), row(X, case_result("1"), target="two")))
+        keeper.keep(filed(row(X, case_result("1"), target=target), order=["one", "two"]))
     found = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "out").rglob("*.json"))
     assert found == ["out/one/sub/a.result.json", "out/two/sub/a.result.json"]
 

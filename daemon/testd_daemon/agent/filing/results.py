@@ -31,13 +31,11 @@ class SuiteResults:
         self._workspace = workspace
         self._place = place
         self._url = url
-        self._targets: list[str] = []
         self._suites: dict[_Key, _Suite] = {}
         self._done: list[dict[str, Any]] = []
 
     def plan(self, target: str, ids: Sequence[str]) -> list[str]:
         """Take what is to run on a target."""
-        self._targets.append(target)
         for test in ids:
             file, _, name = test.partition("::")
             key = target, file
@@ -53,6 +51,7 @@ class SuiteResults:
             suite = self._suites.get((outcome.row.target, outcome.file))
             if suite is not None and outcome.name in suite.expected:
                 suite.took[outcome.name] = outcome
+                suite.several = bool(outcome.order)
                 if len(suite.took) == len(suite.expected):
                     told += self._give_out(suite, post_it=True)
         return told
@@ -74,7 +73,7 @@ class SuiteResults:
         self._done.append(result)
         told = []
         if self._place and self._in_folder:
-            below = [suite.target] if len(self._targets) > 1 else []
+            below = [suite.target] if suite.several else []
             name = suite.file.removesuffix(documents.SUFFIX) + ".result.json"
             told += self._write(os.path.join(self._place, *below, name), result)
         elif self._place:
@@ -100,6 +99,7 @@ class _Suite:
     def __init__(self, workspace: str, file: str, target: str) -> None:
         self.file = file
         self.target = target
+        self.several = False  # it runs on other targets, too
         self.expected: dict[str, None] = {}
         self.took: dict[str, Filed] = {}
         self._path = os.path.join(workspace, file)
