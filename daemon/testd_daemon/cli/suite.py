@@ -27,9 +27,11 @@ VERBS = {
     "list": ("testd_daemon.cli.list", "list cases without running them"),
     "record": ("testd_daemon.cli.suite_record", "make a suite of recorded calls"),
     "update": ("testd_daemon.cli.suite_update", "have cases expect what comes now, after a look at each difference"),
+    "import": ("testd_daemon.cli.suite_import", "write suites of another system as suites of cases"),
+    "export": ("testd_daemon.cli.suite_export", "write suites of cases as tests of a framework"),
 }
-#: Those that make suites of something else than cases.
-_MAKING = {"record"}
+#: Those that make suites of something else than cases, or something else of suites.
+_MAKING = {"export", "import", "record"}
 OPERANDS = Operands("PATH", 0, None, "folders, files (*.suite.json), FILE:LINE or FILE::CASE; none: `suites` of the "
                                      "configuration, or the whole workspace")  # fmt: skip
 _FILTERS = {
