@@ -61,7 +61,8 @@ class FunctionToExecute(msgspec.Struct, kw_only=True, forbid_unknown_fields=True
     """What a case calls: a function, or code that does. If both are there the function counts."""
 
     function_meta: FunctionMeta | None = None  # the function
-    code: str | None = None  # Python source
+    code: str | None = None  # source that calls one
+    language: Language | None = None  # of module or code; none: as `module_name` looks, else Python
 
 
 class ExecutionContext(msgspec.Struct, kw_only=True):
@@ -122,7 +123,8 @@ class FunctionToRun(msgspec.Struct, kw_only=True):
     execution_id: str  # names the item
     input_to_pass: list[Any] | dict[str, Any] | None = None  # `[*positional, {keyword: value}]`, or keywords alone
     function_meta: FunctionMeta | None = None  # the function
-    code: str | None = None  # Python source that calls one; not used if there is a `function_meta`
+    code: str | None = None  # source that calls one; not used if there is a `function_meta`
+    language: Language | None = None  # of module or code; none: as `module_name` looks, else Python
     action: str = ""  # the callback of the project that is called before
     context: RunContext | None = None  # what belongs to the action
     executed_function: ExecutedFunction | None = None  # the recorded call

@@ -9,13 +9,15 @@ const Module = require('node:module');
 const path = require('node:path');
 const { writeCompiled } = require('./compiled.js');
 const { describe, detail } = require('./failures.js');
-const { UsageFault, fileId, find } = require('./files.js');
+const { SUITE, UsageFault, fileId, find } = require('./files.js');
 const { importsAmong } = require('./imports.js');
 const { Notes, listingOf, statOf } = require('./notes.js');
 const { State } = require('./slots.js');
 const { strangers } = require('./strangers.js');
 
 const PAGE = 2000;
+/** Cases come with all that is written of them. */
+const CASES_PAGE = 100;
 
 /**
  * Load the files that paths mean, and tell their tests: `Found`, then `Dependencies`, pages of `Listed`, and `Modules`.
@@ -28,7 +30,7 @@ async function collect(session, order) {
   const notes = new Notes();
   let found;
   try {
-    found = find(order.paths, order.cwd);
+    found = find(order.paths, order.cwd, session.cases === null ? undefined : SUITE);
   } catch (error) {
     if (!(error instanceof UsageFault)) throw error;
     session.endpoint.send({ type: 'Refused', message: error.message, hint: error.hint });
@@ -41,7 +43,8 @@ async function collect(session, order) {
   for (const [n, file] of files.entries()) {
     session.slot.set(State.LOADING, 0, n);
     const id = fileId(file, session.settings.root);
-    if (file in order.skip)
+    if (session.cases !== null) await session.cases.collect(collection, id, file, file in order.skip);
+    else if (file in order.skip)
       collection.broken(
         id,
         detail({ phase: 'collect', kind: 'crash', message: order.skip[file], text: order.skip[file] }),
@@ -61,7 +64,8 @@ async function preload(session, { collection, files }) {
   notes.start();
   for (const [n, file] of files.entries()) {
     session.slot.set(State.LOADING, 0, n);
-    await session.load(file);
+    if (session.cases !== null) await session.cases.prepare([file]);
+    else await session.load(file);
   }
   notes.stop();
   const { stats, folders } = dependencies(session, notes, files, [], since);
@@ -73,6 +77,7 @@ class Collection {
   constructor(root, typed) {
     this._root = root;
     this.items = [];
+    this.tests = []; // of documents, in the order of the items
     this.errors = [];
     this.notices = [];
     this.refused = null;
@@ -177,16 +182,29 @@ function tell(session, { collection: number }, collection, { stats, folders, loa
     files: stats,
     directories: folders,
   });
-  for (let at = 0; at < collection.items.length; at += PAGE) {
-    endpoint.send({ type: 'Listed', items: collection.items.slice(at, at + PAGE), done: false });
+  const page = collection.tests.length ? CASES_PAGE : PAGE;
+  for (let at = 0; at < collection.items.length; at += page) {
+    const tests = collection.tests.slice(at, at + page);
+    endpoint.send({ type: 'Listed', items: collection.items.slice(at, at + page), done: false, tests });
   }
   for (let at = 0; at < collection.errors.length; at += 100) {
     endpoint.send({ type: 'Failed', errors: collection.errors.slice(at, at + 100) });
   }
   // In front of the last page: behind it the thread belongs to whoever runs its tests.
-  endpoint.send({ type: 'Modules', collection: number, ...importsAmong(loaded, settings.root, files), worker: 0 });
+  const { files: modules, imports } = importsAmong(loaded, settings.root, files);
+  for (const [n, [id]] of collection.items.entries()) named(imports, id, collection.tests[n]?.module, settings.root);
+  endpoint.send({ type: 'Modules', collection: number, files: modules, imports, worker: 0 });
   endpoint.send({ type: 'Listed', items: [], done: true, notices: collection.notices });
   setImmediate(writeCompiled); // nobody waits for it
+}
+
+/** Let a document import the module that one of its tests names. */
+function named(imports, id, module, root) {
+  if (!module || !path.isAbsolute(module)) return;
+  const file = id.slice(0, id.indexOf('::'));
+  const name = fileId(module, root);
+  imports[file] = imports[file] ?? [];
+  if (!imports[file].includes(name)) imports[file].push(name);
 }
 
 module.exports = { collect, preload };

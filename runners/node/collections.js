@@ -17,13 +17,17 @@ class Collection {
   constructor(number, root) {
     this.number = number;
     this.ids = [];
+    this.tests = []; // of documents, in the order of the ids
     this.used = new Set(); // the files whose tests ran
     this._root = root;
   }
 
   /** Note which files a job needs. */
   use(tests) {
-    for (const [, id] of tests) this.used.add(path.resolve(this._root, id.slice(0, id.lastIndexOf('::'))));
+    for (const [, id, test] of tests) {
+      if (test === undefined) this.used.add(path.resolve(this._root, id.slice(0, id.lastIndexOf('::'))));
+      else if (test.module) this.used.add(test.module);
+    }
   }
 }
 
@@ -52,7 +56,7 @@ class Collecting {
 
   heard(type, whole) {
     if (this.dropped) return;
-    if (type === 'Dependencies' || type === 'Modules') this._owner.agent.forward(whole);
+    if (type === 'Dependencies' || type === 'Modules' || type === 'Judge') this._owner.agent.forward(whole);
     else this._take(unpack(payloadOf(whole)));
   }
 
@@ -63,7 +67,8 @@ class Collecting {
     else if (message.type === 'Refused') this._refuse('usage', message.message, { hint: message.hint, exit_code: 4 });
   }
 
-  _page({ items, done, notices = [] }) {
+  _page({ items, done, notices = [], tests = [] }) {
+    this._collection.tests.push(...tests);
     for (const [id] of items) this._collection.ids.push(id);
     const { settings } = this._owner;
     const stem = settings.stem !== false;
@@ -76,10 +81,10 @@ class Collecting {
       deselected: 0,
       forkable: stem,
       reason: stem ? '' : 'no threads are kept: fork = false',
-      framework: done ? `testd exports, Node.js ${process.versions.node}` : '',
+      framework: done ? `testd ${settings.kind}, Node.js ${process.versions.node}` : '',
       maxfail: 0,
       notices,
-      patterns: done ? ['*.test.*'] : [],
+      patterns: done ? [settings.kind === 'cases' ? '*.suite.json' : '*.test.*'] : [],
     });
     if (!done) return;
     this._over = true;
@@ -188,7 +193,12 @@ class Collections {
     this.threads.warm();
   }
 
-  select({ id, collection: number, keyword }) {
+  /** Pass an answer on to the thread that asked while it collected; its number is that of the collection, below 0. */
+  judged(message) {
+    for (const found of this._collecting) if (found.number === -message.worker) found.seat.tell(message);
+  }
+
+  select({ id, collection: number, keyword, filters = {} }) {
     const collection = this.get(number);
     if (collection === undefined) return this.agent.fault('internal', `there is no collection ${number}`, { id });
     let matches;
@@ -202,7 +212,9 @@ class Collections {
     const tests = [];
     collection.ids.forEach((test, index) => {
       const at = test.lastIndexOf('::');
-      if (matches([...test.slice(0, at).split('/'), test.slice(at + 2)])) tests.push(index);
+      const named = matches([...test.slice(0, at).split('/'), test.slice(at + 2)]);
+      const fits = ([name, wanted]) => isOf(collection.tests[index], test.slice(0, at), name, wanted);
+      if (named && Object.entries(filters).every(fits)) tests.push(index);
     });
     return this.agent.tell({ type: 'Selected', id, tests });
   }
@@ -234,6 +246,19 @@ class Collections {
       });
     }
   }
+}
+
+/** Whether a case matches a filter: `id` exactly, the others as a part. `id` and `name` may be its suite's. */
+function isOf({ part = {}, head = {} } = {}, file, name, wanted) {
+  const meta = (part.function_to_execute ?? part).function_meta ?? {};
+  if (name === 'id') return [part.id, part.execution_id, head.id].includes(wanted);
+  const of = {
+    name: [part.name, head.name],
+    module: [meta.module_name],
+    function: [meta.function_name],
+    file: [meta.file_name, file],
+  };
+  return of[name].some((text) => typeof text === 'string' && text.includes(wanted));
 }
 
 module.exports = { Collections };

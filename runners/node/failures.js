@@ -184,4 +184,4 @@ function comparison(thrown) {
 
 const indented = (title, text) => `  ${title}${text.replace(/\n/g, '\n  ')}`;
 
-module.exports = { describe, detail, summarize };
+module.exports = { describe, detail, framesOf, summarize };

@@ -7,6 +7,8 @@ const path = require('node:path');
 /** The endings of JavaScript's test files, and of TypeScript's. */
 const SCRIPT = /\.test\.(?:js|mjs|cjs)$/;
 const TYPED = /\.test\.(?:ts|mts|cts)$/;
+/** The ending of files that hold cases. */
+const SUITE = /\.suite\.json$/;
 const SKIPPED = new Set(['node_modules', '__pycache__', '__snapshots__', 'site-packages']);
 /** Whether this Node.js takes TypeScript as it is. */
 const STRIPS_TYPES = Boolean(process.features.typescript);
@@ -25,20 +27,21 @@ class UsageFault extends Error {
  * A path is a file, a folder, `FILE::NAME` or `FILE:LINE`, absolute or relative to `cwd`. None at all means `cwd`.
  * @param {string[]} paths
  * @param {string} cwd
+ * @param {RegExp} [wanted] names of files in a folder that count; without it those of test files
  * @returns {{requests: Map<string, Request>, folders: string[], typed: number}} a `Request` is
  *     `{names: string[], lines: number[], whole: boolean}`: what is asked of each file; the folders that were listed; how many TypeScript files this Node.js cannot take
  * @throws {UsageFault} a path does not exist, or names a test in a folder
  */
-function find(paths, cwd) {
+function find(paths, cwd, wanted) {
   const found = { requests: new Map(), folders: [], typed: 0 };
-  for (const wanted of paths.length ? paths : [cwd]) {
-    const { place, name, line } = split(wanted, cwd);
+  for (const asked of paths.length ? paths : [cwd]) {
+    const { place, name, line } = split(asked, cwd);
     const status = fs.statSync(place, { throwIfNoEntry: false });
-    if (status === undefined) throw new UsageFault(`no such file or folder: ${wanted}`, `paths are relative to ${cwd}`);
+    if (status === undefined) throw new UsageFault(`no such file or folder: ${asked}`, `paths are relative to ${cwd}`);
     if (!status.isDirectory()) ask(found, place, name, line);
     else if (name || line)
-      throw new UsageFault(`${wanted}: ${place} is a folder, and only a file has tests`, 'name the file');
-    else walk(place, found, new Set());
+      throw new UsageFault(`${asked}: ${place} is a folder, and only a file has tests`, 'name the file');
+    else walk(place, found, new Set(), wanted);
   }
   return found;
 }
@@ -64,7 +67,7 @@ function split(wanted, cwd) {
 }
 
 /** Take the test files below a folder: its own first, then folder by folder. */
-function walk(folder, found, seen) {
+function walk(folder, found, seen, wanted) {
   const status = fs.statSync(folder);
   const identity = `${status.dev}:${status.ino}`;
   if (seen.has(identity)) return; // a symbolic link that leads back
@@ -77,10 +80,12 @@ function walk(folder, found, seen) {
     if (kind === undefined) continue;
     if (kind.isDirectory()) {
       if (!entry.name.startsWith('.') && !SKIPPED.has(entry.name)) inner.push(place);
+    } else if (wanted !== undefined) {
+      if (wanted.test(entry.name)) ask(found, place, '', 0);
     } else if (SCRIPT.test(entry.name) || (TYPED.test(entry.name) && STRIPS_TYPES)) ask(found, place, '', 0);
     else if (TYPED.test(entry.name)) found.typed += 1;
   }
-  for (const place of inner) walk(place, found, seen);
+  for (const place of inner) walk(place, found, seen, wanted);
 }
 
 function listed(folder) {
@@ -96,4 +101,4 @@ function fileId(file, root) {
   return path.relative(root, file).split(path.sep).join('/');
 }
 
-module.exports = { SCRIPT, STRIPS_TYPES, TYPED, UsageFault, fileId, find };
+module.exports = { SCRIPT, STRIPS_TYPES, SUITE, TYPED, UsageFault, fileId, find };

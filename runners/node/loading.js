@@ -90,4 +90,4 @@ function linesOf(file) {
   return found;
 }
 
-module.exports = { loadFile };
+module.exports = { exportsOf, loadFile };

@@ -262,6 +262,8 @@ class BinSeat {
     const argument = [
       JSON.stringify({
         root: settings.root,
+        kind: settings.kind,
+        settings: settings.settings,
         capture_limit: settings.capture_limit,
         output_limit: settings.output_limit,
       }),

@@ -22,6 +22,8 @@ const nextTurn = setImmediate;
 const exit = process.exit.bind(process);
 const usage = process.resourceUsage.bind(process);
 const { rss } = process.memoryUsage;
+/** Characters of a question: a frame of the protocol has to hold it. */
+const MOST_ASKED = 8 * 1024 * 1024;
 /** The exit status of a worker that cannot go on. */
 const BROKEN = 70;
 /** Turns of the event loop that handles which a test has closed get to go away. */
@@ -51,6 +53,11 @@ class Session {
     this._leaks = new Leaks(started);
     this._files = new Map();
     this._order = null;
+    this._questions = new Map();
+    this._question = 0;
+    this._collection = 0; // the one that is being collected
+    /** What runs cases, where this session is for them. */
+    this.cases = settings.kind === 'cases' ? new (require('./cases.js').Cases)(this) : null;
     this._queue = [];
     this._finished = false;
     this._stopping = false;
@@ -77,6 +84,7 @@ class Session {
   _hear(message) {
     switch (message.type) {
       case 'Collect':
+        this._collection = message.collection;
         return this._alone(() => collect(this, message));
       case 'Preload':
         return this._alone(() => preload(this, message));
@@ -84,6 +92,8 @@ class Session {
         return this._begin(message);
       case 'Run':
         return this._enqueue(message);
+      case 'Judged':
+        return this._answered(message);
       case 'Finish':
         this._finished = true;
         return this._wake();
@@ -113,6 +123,33 @@ class Session {
     return loading;
   }
 
+  /**
+   * Have the daemon's judge answer a question that cannot be answered here.
+   * @param {any} question as JSON
+   * @returns {Promise<any>} the answer; `{mistake}` where there is none
+   */
+  ask(question) {
+    const document = JSON.stringify(question);
+    if (document.length > MOST_ASKED)
+      return Promise.resolve({ mistake: `what is to be judged has ${document.length} bytes; the most is ${MOST_ASKED}` });
+    const id = (this._question += 1);
+    const worker = this._order?.worker ?? -this._collection;
+    this.endpoint.send({ type: 'Judge', id, worker, document });
+    return new Promise((resolve) => {
+      this._questions.set(id, resolve);
+    });
+  }
+
+  _answered({ id, document }) {
+    this._questions.get(id)?.(JSON.parse(document));
+    this._questions.delete(id);
+  }
+
+  /** What the worker is for: its `StartWorker`. */
+  get order() {
+    return this._order;
+  }
+
   // ── the loop ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Do something before anything else that was asked for since. */
@@ -139,7 +176,7 @@ class Session {
 
   _enqueue({ job, tests }) {
     const jobStarted = now();
-    tests.forEach(([index, id], n) => this._queue.push({ job, index, id, last: n === tests.length - 1, jobStarted }));
+    tests.forEach(([index, id, test], n) => this._queue.push({ job, index, id, test, last: n === tests.length - 1, jobStarted }));
     if (!tests.length) this._completed(job);
     this._wake();
   }
@@ -201,11 +238,11 @@ class Session {
 
   // ── one test ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async _run({ job, index, id }, jobStarted) {
+  async _run({ job, index, id, test }, jobStarted) {
     this._running = id;
     this.slot.set(State.RUNNING, job, index, jobStarted);
     this._output.begin(index);
-    const { verdict, duration, what } = await this._verdict(id);
+    const { verdict, duration, what } = await (test === undefined ? this._verdict(id) : this.cases.run(id, test));
     this._running = null;
     if (verdict === 'failed' || verdict === 'error') this._failures += 1;
     const memory = usage().maxRSS;
@@ -227,14 +264,21 @@ class Session {
   }
 
   async _judge(id, test, where) {
+    const { thrown, duration, leaks } = await this.observe(id, test.call);
+    return this.outcome(thrown, duration, leaks, where);
+  }
+
+  /** Call a body, and return `{result, thrown, duration, leaks}`: all that came of it, errors that nobody handled too. */
+  async observe(id, body) {
     this._leaks.begin();
-    const { stray, invoke } = this._strays.call(id, test.call);
+    const { stray, invoke } = this._strays.call(id, body);
     const thrown = [];
+    let result;
     const started = now();
     try {
-      const result = invoke();
+      result = invoke();
       if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
-        await Promise.race([result, stray.failed]);
+        result = await Promise.race([result, stray.failed]);
       }
     } catch (error) {
       thrown.push(error);
@@ -244,7 +288,7 @@ class Session {
     const leaks = await this._left();
     this._strays.end();
     thrown.push(...stray.errors);
-    return this._outcome(thrown, duration, leaks, where);
+    return { result, thrown, duration, leaks };
   }
 
   async _left() {
@@ -252,7 +296,12 @@ class Session {
     return [...(this._leaks.any() ? this._leaks.list() : []), ...this._strays.late()];
   }
 
-  _outcome(thrown, duration, leaks, where) {
+  /** What was printed since the test began. */
+  sections() {
+    return this._output.sections();
+  }
+
+  outcome(thrown, duration, leaks, where) {
     if (!thrown.length)
       return { verdict: 'passed', duration, what: leaks.length ? detail({ phase: 'call', leaks }) : null };
     const [first, ...others] = thrown;
@@ -261,7 +310,7 @@ class Session {
     }
     const what = describe(first, where);
     for (const other of others) what.text += `\n\nand, which nobody handled:\n${describe(other, where).text}`;
-    return { verdict: 'failed', duration, what: { ...what, sections: this._output.sections(), leaks } };
+    return { verdict: 'failed', duration, what: { ...what, sections: this.sections(), leaks } };
   }
 
   // ── where it is ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,7 @@ class Supervisor {
       DropCollection: (message) => this._collections.drop(message),
       StartWorker: (message) => this._workers.start(message),
       RunJob: (message) => this._workers.run(message),
+      Judged: (message) => (message.worker < 0 ? this._collections : this._workers).judged(message),
       FinishWorker: (message) => this._workers.finish(message),
       StopWorker: (message) => this._workers.stop(message),
       Shutdown: () => this.end(),

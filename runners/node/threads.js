@@ -145,10 +145,11 @@ class Threads {
     let seat;
     for (const host of this._hosts) seat = seat ?? host.free;
     if (seat === undefined) seat = this._startHost().free;
-    const { root, capture_limit: captureLimit, output_limit: outputLimit, memory_limit: limit } = this.settings;
+    const { root, kind, settings } = this.settings;
+    const { capture_limit: captureLimit, output_limit: outputLimit, memory_limit: limit } = this.settings;
     const heap = limit ? Math.max(16, Math.floor(limit / 1024)) : 0;
     seat.host.started += 1;
-    seat.start({ root, capture_limit: captureLimit, output_limit: outputLimit, heap });
+    seat.start({ root, kind, settings, capture_limit: captureLimit, output_limit: outputLimit, heap });
     return seat;
   }
 

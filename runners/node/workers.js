@@ -66,9 +66,17 @@ class Workers {
     const worker = this._workers.get(number);
     if (worker === undefined) return; // it ended meanwhile, and `WorkerExited` is on its way
     const collection = this._collections.get(worker.order.collection);
-    const named = tests.map((test, n) => [test, ids?.[n] ?? collection?.ids[test] ?? '']);
+    const named = tests.map((test, n) => {
+      const id = ids?.[n] ?? collection?.ids[test] ?? '';
+      return collection?.tests.length ? [test, id, collection.tests[test]] : [test, id];
+    });
     collection?.use(named);
     worker.seat.tell({ type: 'Run', job, tests: named });
+  }
+
+  /** Pass an answer on to the worker that asked. */
+  judged(message) {
+    this._workers.get(message.worker)?.seat.tell(message);
   }
 
   finish({ worker }) {

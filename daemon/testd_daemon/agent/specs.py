@@ -114,17 +114,13 @@ class Specs:
         return Choice(path, f"the environment of {name}")
 
     async def _node(self, target: Target, caller: Mapping[str, str]) -> Spec:
-        """A Node.js of this machine. It knows one kind of tests: exported functions."""
+        """A Node.js of this machine. It knows cases, and one kind of test files: exported functions."""
         settings = target.settings
-        if settings.kind == "cases":
-            raise EnvironmentFault(
-                f"{target.name}: suites and run files name functions of Python modules, and this is a Node.js",
-                hint="choose a target that is a Python",
-            )
         variables = environment.for_user_code(caller, settings.passthrough, settings.environment)
         found = await nodes.find(settings.node, target.sources["node"], self._workspace, variables)
         return Spec(
-            target=target.name, launcher="node", runtime=found.executable, kind="exports", mode=settings.mode,
+            target=target.name, launcher="node", runtime=found.executable,
+            kind="cases" if settings.kind == "cases" else "exports", mode=settings.mode,
             root=self._workspace, arguments=(), fork=settings.fork, record=settings.record, preload=settings.preload,
             memory_limit=settings.memory_limit,
             output_limit=settings.output_limit, capture_limit=settings.capture_limit, environment=variables,

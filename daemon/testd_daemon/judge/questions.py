@@ -3,28 +3,34 @@
     {"code": source, "executed": {…}}   does an assertion in JavaScript hold of an executed function?
     → {"failure": why it does not, or ""}
 
-Either is answered with `{"mistake": …}` where an assertion cannot be carried out.
+    {"text": a document}                which of its cases or items are for a Node.js?
+    → {"kind": …, "head": {…}, "parts": [{"name", "line", "value", "problems"} …]}
+
+    {"case": {…}, "executed": {…}, "error": why it could not be run, "raised": [names of types …]}
+    → {"verdict": …, "message": …, "text": …, "document": its result, as JSON}
+
+Each is answered with `{"mistake": …}` where that cannot be done.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from testd.functions.operators import AssertionMistake
-from testd_daemon.judge import javascript
+from testd_daemon.judge import cases, javascript
 
 __all__ = ["answer"]
 
 
 def answer(document: str) -> str:
     """Return the answer to a question."""
+    asked = json.loads(document)
     try:
-        made = _code(json.loads(document))
-    except AssertionMistake as mistake:
+        if "text" in asked:
+            made = cases.read(asked["text"])
+        elif "case" in asked:
+            made = cases.judged(asked)
+        else:
+            made = {"failure": javascript.holds(asked["code"], asked["executed"])}
+    except ValueError as mistake:
         made = {"mistake": str(mistake)}
     return json.dumps(made)
-
-
-def _code(asked: dict[str, Any]) -> dict[str, Any]:
-    return {"failure": javascript.holds(asked["code"], asked["executed"])}

@@ -6,6 +6,7 @@ One wrong case costs that case; only what is wrong with the whole costs the file
 from __future__ import annotations
 
 import json
+import re
 from json.decoder import scanstring  # type: ignore[attr-defined]  # a part of what json is made of
 
 from testd.functions import checking
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Tuple
 
-__all__ = ["SUFFIX", "Document", "DocumentError", "Part", "read", "read_text"]
+__all__ = ["SUFFIX", "Document", "DocumentError", "Part", "language", "read", "read_text"]
 
 #: How the name of a suite's file ends.
 SUFFIX = ".suite.json"
@@ -23,6 +24,10 @@ MOST_BYTES = 64 * 1024 * 1024
 
 #: What each kind of document keeps its parts in, and what these are.
 _PARTS = {"suite": ("test_cases", "TestCase"), "run file": ("functions_to_run", "FunctionToRun")}
+
+
+#: A module's name that is a file of JavaScript, or of what becomes JavaScript.
+_JAVASCRIPT = re.compile(r"^\.{1,2}/(?!.*\.py$)|\.[cm]?[jt]s$")
 
 
 class DocumentError(Exception):
@@ -59,6 +64,23 @@ class Document:
         self.kind = kind
         self.head = head
         self.parts = parts
+
+
+def language(part: Any) -> str:
+    """Return what a case's or an item's function is written in: `python` or `javascript`.
+
+    It says so itself, or its module looks like a file of JavaScript: `./cart.mjs`, `shop/cart.js`, `./cart`.
+    """
+    where = part.get("function_to_execute", part) if isinstance(part, dict) else None
+    if not isinstance(where, dict):
+        return "python"
+    if isinstance(where.get("language"), str):
+        return str(where["language"])
+    meta = where.get("function_meta")
+    module = meta.get("module_name") if isinstance(meta, dict) else None
+    if module == "__main__" and isinstance(meta, dict):
+        module = meta.get("file_name")
+    return "javascript" if isinstance(module, str) and _JAVASCRIPT.search(module) else "python"
 
 
 def read(path: str) -> Document:

@@ -83,6 +83,19 @@ _TEXT = """
       "type": "null"
      }
     ]
+   },
+   "language": {
+    "anyOf": [
+     {
+      "enum": [
+       "javascript",
+       "python"
+      ]
+     },
+     {
+      "type": "null"
+     }
+    ]
    }
   }
  },
@@ -122,6 +135,19 @@ _TEXT = """
     "anyOf": [
      {
       "type": "string"
+     },
+     {
+      "type": "null"
+     }
+    ]
+   },
+   "language": {
+    "anyOf": [
+     {
+      "enum": [
+       "javascript",
+       "python"
+      ]
      },
      {
       "type": "null"

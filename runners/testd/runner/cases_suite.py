@@ -121,7 +121,8 @@ class CasesSuite:
             except documents.DocumentError as error:
                 self.errors.append(self._broken(file_id, str(error)))
                 continue
-            self._tests += [_Test(f"{file_id}::{part.name}", request.file, document, part) for part in document.parts]
+            parts = [part for part in document.parts if documents.language(part.value) == "python"]
+            self._tests += [_Test(f"{file_id}::{part.name}", request.file, document, part) for part in parts]
         self._import_modules()
         self.items = [(test.id, test.part.line) for test in self._tests]
         return Collection(self.items, self.errors, patterns=["*" + documents.SUFFIX])

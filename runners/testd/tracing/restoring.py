@@ -205,7 +205,8 @@ _MAKERS: dict[str, Callable[[_Restoring, dict[str, Any]], Any]] = {
     "slice": lambda part, document: slice(*part.members(enumerate(document["value"]))),
     "ref": lambda part, document: part.found(document["path"]),
     **dict.fromkeys(
-        ("method", "file", "generator", "coroutine", "async_generator", "opaque", "redacted", "cut"),
+        ("method", "file", "generator", "coroutine", "async_generator", "opaque", "redacted", "cut",
+         "undefined", "bigint", "symbol"),
         lambda part, document: Placeholder(document),
     ),
 }

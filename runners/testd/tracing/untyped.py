@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = ["untyped"]
 
-_VALUES = {"decimal", "fraction", "uuid", "datetime", "date", "time", "path", "int", "float", "complex", "str", "bool"}
+_VALUES = {
+    "bigint", "bool", "complex", "date", "datetime", "decimal", "float", "fraction", "int", "path", "str", "time",
+    "uuid",
+}  # fmt: skip
 _ITEMS = {"list", "tuple", "set", "frozenset", "deque", "generator"}
 
 
