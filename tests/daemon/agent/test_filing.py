@@ -55,6 +55,10 @@ class Keeping:
         self.told += [outcome.document for outcome in outcomes]
         return []
 
+    def tell(self, outcomes: Sequence[Filed]) -> list[str]:
+        self.told.append(f"{len(outcomes)} told")
+        return []
+
     def finish(self) -> list[str]:
         self.told.append("end")
         return ["finished"]
@@ -81,12 +85,35 @@ def test_documents_go_no_further_and_all_is_kept_at_the_end() -> None:
             filing.row(row("a::z", verdict="crashed", message="signal 9"))
 
     anyio.run(body)
-    assert keeper.told == [("py3", ["a::x"]), json.dumps(EXECUTED), json.dumps({"error": "no"}), "", "end"]
+    kept = [each for each in keeper.told if not str(each).endswith("told")]
+    assert kept == [("py3", ["a::x"]), json.dumps(EXECUTED), json.dumps({"error": "no"}), "", "end"]
     assert [each.detail for each in sink.rows] == [
         None, Detail(message="no", phase="call"), Detail(message="signal 9", phase="call"),
     ]  # fmt: skip
     notices = [event.text for event in sink.events if isinstance(event, Notice)]
     assert notices == ["planned", "finished"]
+
+
+def test_what_must_not_be_lost_is_kept_before_it_is_told() -> None:
+    sink = Sink()
+    seen: list[int] = []
+
+    class Late(Keeping):
+        def keep(self, outcomes: Sequence[Filed]) -> list[str]:
+            seen.append(len(sink.rows))
+            return super().keep(outcomes)
+
+        def tell(self, outcomes: Sequence[Filed]) -> list[str]:
+            seen.append(len(sink.rows))
+            return super().tell(outcomes)
+
+    async def body() -> None:
+        async with Filing(sink, Late(), before=True) as filing:
+            filing.row(row("a::x", EXECUTED))
+
+    anyio.run(body)
+    assert seen == [0, 1]
+    assert [each.test for each in sink.rows] == ["a::x"]
 
 
 def run_file(folder: Path, *items: Any, **more: Any) -> Path:

@@ -32,7 +32,7 @@ def filing_of(request: RunRequest, workspace: str, sink: Sink, produced: Callabl
     `produced` is told of each file before it is written, in a thread.
     """
     if request.run_file:
-        return Filing(sink, RunFiles(workspace, produced))
+        return Filing(sink, RunFiles(workspace, produced), before=True)
     if request.results or request.report_url:
         return Filing(sink, SuiteResults(workspace, request.results, request.report_url, produced))
     return None
@@ -41,10 +41,14 @@ def filing_of(request: RunRequest, workspace: str, sink: Sink, produced: Callabl
 class Filing:
     """A sink before another one. `async with` keeps what comes inside; at its end all is kept."""
 
-    def __init__(self, sink: Sink, keeper: Keeper) -> None:
-        """Pass everything on to `sink` but documents, which `keeper` gets."""
+    def __init__(self, sink: Sink, keeper: Keeper, *, before: bool = False) -> None:
+        """Pass everything on to `sink` but documents, which `keeper` gets.
+
+        `before`: an outcome is kept before it is passed on, so that whatever is killed in between runs again.
+        """
         self._sink = sink
         self._keeper = keeper
+        self._before = before
         self._plans: list[tuple[str, Sequence[str]]] = []
         self._outcomes: list[Filed] = []
         self._wanted = anyio.Event()
@@ -71,7 +75,8 @@ class Filing:
             row = Row(row.test, row.target, row.verdict, row.duration, row.memory, row.worker, told)
         self._outcomes.append(Filed(row, document, self._order))
         self._wanted.set()
-        self._sink.row(row)
+        if not self._before:
+            self._sink.row(row)
 
     def event(self, event: RunEvent) -> None:
         """Add any other event."""
@@ -102,6 +107,9 @@ class Filing:
                 self._wanted.set()
             if outcomes:
                 await self._do(partial(self._keeper.keep, outcomes))
+                for outcome in outcomes if self._before else ():
+                    self._sink.row(outcome.row)
+                await self._do(partial(self._keeper.tell, outcomes))
         await self._do(self._keeper.finish)
 
     async def _do(self, step: Callable[[], list[str]]) -> None:

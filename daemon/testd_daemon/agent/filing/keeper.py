@@ -49,6 +49,10 @@ class Keeper(Protocol):
         """Keep these."""
         ...
 
+    def tell(self, outcomes: Sequence[Filed]) -> list[str]:
+        """Tell others of these, which are kept by now: that may take a while."""
+        ...
+
     def finish(self) -> list[str]:
         """Keep what is left: nothing comes any more."""
         ...

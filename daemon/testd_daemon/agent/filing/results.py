@@ -33,6 +33,7 @@ class SuiteResults:
         self._url = url
         self._suites: dict[_Key, _Suite] = {}
         self._done: list[dict[str, Any]] = []
+        self._to_post: list[dict[str, Any]] = []
 
     def plan(self, target: str, ids: Sequence[str]) -> list[str]:
         """Take what is to run on a target."""
@@ -53,13 +54,21 @@ class SuiteResults:
                 suite.took[outcome.name] = outcome
                 suite.several = bool(outcome.order)
                 if len(suite.took) == len(suite.expected):
-                    told += self._give_out(suite, post_it=True)
+                    told += self._give_out(suite)
+                    self._to_post.append(self._done[-1])
         return told
+
+    def tell(self, outcomes: Sequence[Filed]) -> list[str]:
+        """Post each suite that has become complete."""
+        del outcomes
+        complete, self._to_post = self._to_post, []
+        told = [(result["file"], post(self._url, result)) for result in complete if self._url]
+        return [f"the result of {file} could not be posted: {problem}" for file, problem in told if problem]
 
     def finish(self) -> list[str]:
         """Write what an interrupted run has of its suites."""
         begun = [suite for suite in self._suites.values() if suite.took and len(suite.took) < len(suite.expected)]
-        told = [text for suite in begun for text in self._give_out(suite, post_it=False)]
+        told = [text for suite in begun for text in self._give_out(suite)]
         if self._place and not self._in_folder and not self._done:
             told += self._write(self._place, [])
         return told
@@ -68,7 +77,7 @@ class SuiteResults:
     def _in_folder(self) -> bool:
         return self._place.endswith(os.sep) or os.path.isdir(self._place)
 
-    def _give_out(self, suite: _Suite, *, post_it: bool) -> list[str]:
+    def _give_out(self, suite: _Suite) -> list[str]:
         result = suite.result()
         self._done.append(result)
         told = []
@@ -78,9 +87,6 @@ class SuiteResults:
             told += self._write(os.path.join(self._place, *below, name), result)
         elif self._place:
             told += self._write(self._place, self._done)
-        if self._url and post_it:
-            problem = post(self._url, result)
-            told += [f"the result of {suite.file} could not be posted: {problem}"] if problem else []
         return told
 
     def _write(self, path: str, value: Any) -> list[str]:

@@ -51,19 +51,20 @@ class RunFiles:
         return ""
 
     def keep(self, outcomes: Sequence[Filed]) -> list[str]:
-        """Write what came of items, then tell the endpoints."""
+        """Write what came of items."""
+        return self._do(_RunFile.take, outcomes)
+
+    def tell(self, outcomes: Sequence[Filed]) -> list[str]:
+        """Tell the endpoints; where that fails, the item says so."""
+        return self._do(_RunFile.signal, outcomes)
+
+    def _do(self, step: Callable[[_RunFile, Sequence[Filed]], bool], outcomes: Sequence[Filed]) -> list[str]:
+        """Do something with the outcomes of each file, and write it if that changed it."""
         told = []
-        for name in dict.fromkeys(outcome.file for outcome in outcomes):
-            file = self._files.get(name)
-            if file is None:
-                continue
-            mine = [outcome for outcome in outcomes if outcome.file == name]
-            for outcome in mine:
-                file.take(outcome)
+        for name in dict.fromkeys(outcome.file for outcome in outcomes if outcome.file in self._files):
+            file = self._files[name]
             try:
-                file.write()
-                failed = [outcome for outcome in mine if file.signal(outcome.name)]
-                if failed:
+                if step(file, [outcome for outcome in outcomes if outcome.file == name]):
                     file.write()
             except OSError as error:
                 told.append(f"{name}: what came of it cannot be written back: {error.strerror}")
@@ -97,8 +98,13 @@ class _RunFile:
                 for key in _WRITTEN:
                     item.pop(key, None)
 
-    def take(self, outcome: Filed) -> None:
-        """Put what came of an item in its place."""
+    def take(self, outcomes: Sequence[Filed]) -> bool:
+        """Put what came of items in its place."""
+        for outcome in outcomes:
+            self._take(outcome)
+        return True
+
+    def _take(self, outcome: Filed) -> None:
         item, told = self._items.get(outcome.name, {}), outcome.told()
         self._begun.add(outcome.name)
         if not outcome.order:
@@ -111,17 +117,17 @@ class _RunFile:
             item.pop(key, None)
         item.update(targets[first])
 
-    def signal(self, name: str) -> bool:
-        """Tell the endpoint that an item is through; say whether that left something to be written."""
+    def signal(self, outcomes: Sequence[Filed]) -> bool:
+        """Tell the endpoint that items are through; say whether that left something to be written."""
         endpoint = self._document.get("signal_endpoint")
-        if not endpoint:
-            return False
         identity = os.path.splitext(os.path.basename(self._path))[0]
-        item = self._items.get(name, {})
-        problem = post(endpoint, {"run_file_id": identity, "execution_id": item.get("execution_id")})
-        if problem:
-            item["signal_error"] = problem
-        return bool(problem)
+        failed = False
+        for item in [self._items.get(outcome.name, {}) for outcome in outcomes] if endpoint else []:
+            problem = post(endpoint, {"run_file_id": identity, "execution_id": item.get("execution_id")})
+            if problem:
+                item["signal_error"] = problem
+                failed = True
+        return failed
 
     def write(self) -> None:
         """Write the file. Raises OSError."""
