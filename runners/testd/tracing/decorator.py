@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Traced = TypeVar("Traced")
 
-__all__ = ["constructor_of", "function_in", "settings_of", "traced", "traced_parts"]
+__all__ = ["constructor_of", "settings_of", "traced", "traced_parts"]
 
 _CONSTRUCTORS = ("__init__", "__new__")
 
@@ -84,7 +84,7 @@ def traced_parts(traceable: Any, settings: Settings) -> Iterator[tuple[FunctionT
     if isinstance(traceable, type):
         yield from _parts_of_class(traceable, settings)
         return
-    function = function_in(traceable)
+    function = _function_in(traceable)
     if function is None:
         return
     constructs = function.__name__ in _CONSTRUCTORS and "." in function.__qualname__
@@ -93,7 +93,7 @@ def traced_parts(traceable: Any, settings: Settings) -> Iterator[tuple[FunctionT
     yield function, Subject(function, settings, constructs)
 
 
-def function_in(traceable: Any) -> FunctionType | None:
+def _function_in(traceable: Any) -> FunctionType | None:
     """Return the function whose code runs when this is called; of a cache, that which it calls for what it lacks."""
     while not isinstance(traceable, FunctionType):
         if isinstance(traceable, (staticmethod, classmethod)) or hasattr(traceable, "__func__"):
@@ -107,7 +107,7 @@ def function_in(traceable: Any) -> FunctionType | None:
 
 def constructor_of(kind: type) -> FunctionType | None:
     """Return the function that stands for the construction of a class, None if it has none of its own."""
-    return next((made for name in _CONSTRUCTORS if (made := function_in(vars(kind).get(name))) is not None), None)
+    return next((made for name in _CONSTRUCTORS if (made := _function_in(vars(kind).get(name))) is not None), None)
 
 
 def _parts_of_class(kind: type, settings: Settings) -> Iterator[tuple[FunctionType, Subject]]:

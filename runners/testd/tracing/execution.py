@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from testd.tracing.calls import Call
+
 __all__ = ["Execution", "Roots", "execute", "record_roots"]
 
 
@@ -66,6 +68,8 @@ def execute(
             execution.result = run(function, args, kwargs or {}, options.items)
         except BaseException as error:
             execution.exception = error.with_traceback(outside(error))
+        if not any(root.subject is subject for root in recording.roots):
+            _record_after(execution, recording.root(subject), args, kwargs or {})
     assert recording.mocks is not None
     execution.unused_mocks = recording.mocks.unused(recording.used_mocks)
     for root in recording.roots:
@@ -104,6 +108,15 @@ def _recording(options: Options, mocks: Mocks | Mapping[str, Any] | None) -> Ite
     mocks = mocks if isinstance(mocks, Mocks) else Mocks(mocks)
     with armed(), patched(mocks), Recording(options._replace(sample=1.0), mocks).opened() as recording:
         yield recording
+
+
+def _record_after(execution: Execution, call: Call, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Record a call that ran none of the function's own code, such as a generator of which nothing was taken."""
+    call.start(tuple(args), dict(kwargs))
+    if execution.exception is None:
+        call.finish(execution.result)
+    else:
+        call.fail(execution.exception)
 
 
 def _root(function: Any, args: Sequence[Any]) -> tuple[Any, Sequence[Any], Subject]:

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-__all__ = ["FRAMES", "TRAMPOLINE", "Failure", "outside", "step_out"]
+__all__ = ["TRAMPOLINE", "Failure", "outside", "step_out"]
 
 #: The file name of a trampoline's code. `warnings` takes frames with these words in their file for the import system's,
 #: and does not count them: so a warning is put down to the line that it would be without us.
 TRAMPOLINE = "<frozen importlib._bootstrap of testd>"
 #: Frames of one exception; of more, those next to where it was raised.
-FRAMES = 50
+_FRAMES = 50
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _REMOVABLE = sys.version_info >= (3, 11)
 
@@ -39,7 +39,7 @@ class Failure:
             if code.co_filename != TRAMPOLINE:
                 self.stack.append({"file": code.co_filename, "line": entry.tb_lineno, "function": code.co_name})
             entry = entry.tb_next
-        del self.stack[:-FRAMES]
+        del self.stack[:-_FRAMES]
 
 
 def outside(error: BaseException) -> TracebackType | None:

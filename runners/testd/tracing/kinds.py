@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAKERS", "REDACTED", "items_of", "maker"]
 
+_LARGE = 4096  # bits
 #: Stands for an argument that is not recorded.
 REDACTED = type("Redacted", (), {})()
 
@@ -92,7 +93,10 @@ def _text(shot: Snapshot, value: str) -> Any:
 
 def _int(shot: Snapshot, value: int) -> Any:
     exact = int.__add__(value, 0)  # of a subclass, whose own operators are not asked
-    return exact if -EXACT < exact < EXACT else {"$type": "int", "value": repr(exact)}
+    if -EXACT < exact < EXACT:
+        return exact
+    # Decimal digits of a very large number take time, and newer interpreters refuse to make them.
+    return {"$type": "int", "value": repr(exact) if exact.bit_length() < _LARGE else hex(exact)}
 
 
 def _float(shot: Snapshot, value: float) -> Any:

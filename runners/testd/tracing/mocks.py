@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Mapping
     from typing import Any
 
-__all__ = ["ALL", "Counts", "Mock", "MockError", "Mocks"]
+__all__ = ["Counts", "Mock", "MockError", "Mocks"]
 
 ALL = "*"  #: in place of a call's number: every call that has no answer of its own
 _KEYS = ("output", "error_to_throw", "error_type")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from itertools import islice
 from types import CoroutineType
@@ -30,9 +31,15 @@ def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
 
 
 def _await(coroutine: Any) -> Any:
+    """Return what a coroutine is awaited for, in a loop of its own: in another thread where one runs in this."""
     import asyncio
 
-    return asyncio.run(coroutine)
+    if asyncio._get_running_loop() is None:
+        return asyncio.run(coroutine)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, asyncio.run, coroutine).result()
 
 
 async def _drain(generator: AsyncGenerator[Any, Any], limit: int) -> list[Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +24,7 @@ def _base64(text: str) -> bytes:
 
 def _whole(document: dict[str, Any]) -> int:
     value = document["value"]
-    if isinstance(value, int):
-        return int(value)
-    limit = getattr(sys, "get_int_max_str_digits", lambda: 0)()  # from Python 3.11; it guards against slow texts
-    if limit and len(value) > limit:
-        raise ValueError(f"a number of {len(value)} digits, and the interpreter reads at most {limit}")
-    return int(value)
+    return int(value, 0) if isinstance(value, str) else int(value)
 
 
 def _iso(name: str) -> Callable[[dict[str, Any]], Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import threading
 
 import shop
 
@@ -113,6 +114,54 @@ def fact_asynchronous_generators_are_recorded():
     assert execution.result == [0, 2]
     assert names(execution.executed) == ["use_stream", ["stream", ["add", ["child"]], ["add", ["child"]]]]
     assert execute(shop.stream, [5], options=Options(items=2)).result == [0, 2]
+
+
+def fact_a_coroutine_is_awaited_where_a_loop_runs():
+    async def inside():
+        return execute(shop.add, [1, 2])
+
+    execution = asyncio.run(inside())
+    assert execution.result == 4
+    assert names(execution.executed) == ["add", ["child"]]
+
+
+def fact_a_call_that_runs_nothing_of_the_function_is_recorded():
+    class Meta(type):
+        def __call__(cls):
+            return "instead"
+
+    @shop.traced
+    class Never(metaclass=Meta):
+        def __init__(self):
+            raise AssertionError("never made")
+
+    execution = execute(Never)
+    assert execution.result == "instead"
+    assert (execution.executed["name"], execution.executed["output"]) == ("Never", "instead")
+    assert execute(shop.numbers, [3], options=Options(items=0)).executed["output"] == []
+
+
+def fact_recordings_on_several_threads_do_not_mix():
+    problems = []
+    begin = threading.Barrier(4, timeout=30)
+    limit = sys.getrecursionlimit()
+
+    def record(number):
+        begin.wait()
+        for _ in range(50):
+            execution = execute(shop.parent, [[number] * 3])
+            told = [execution.executed["input"][0], *(inner["input"][0] for inner in execution.executed["children"])]
+            if told != [[number] * 3, number, number, number] or execution.other_roots:
+                problems.append(told)
+
+    threads = [threading.Thread(target=record, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert sys.getrecursionlimit() == limit
+    assert shop.child.__code__.co_filename.endswith("shop.py")
 
 
 def fact_recursion_gets_as_deep_as_without():

@@ -105,10 +105,10 @@ class Point:
 Pair = collections.namedtuple("Pair", "left right")  # noqa: PYI024 (untyped on purpose)
 
 ROUND = [
-    None, True, 1, -5, 2**53, -(2**70), 1.5, -0.0, 1e300, "", "text", "ünïcödé", "\ud800 alone", "\x00",
-    b"", b"\x00\xff", bytearray(b"ab"), (), (1, (2, [3])), [], [[]], {}, {"a": {"b": 1}}, {"größe": 1}, {1: 2},
-    {(1, 2): [3]}, {"$type": "trap"}, {"\ud800": 1}, {None: 1, True: 2}, set(), {2.5}, frozenset({(1, 2)}), 1j,
-    complex("nan+infj"), range(1, 9, 2), slice(1, None), ..., dt.datetime.fromisoformat("2024-02-29T01:02:03.000004"),
+    None, True, 1, -5, 2**53, -(2**70), 7**3000, -(3**90000), 1.5, -0.0, 1e300, "", "text", "ünïcödé",
+    "\ud800 alone", "\x00", b"", b"\x00\xff", bytearray(b"ab"), (), (1, (2, [3])), [], [[]], {}, {"a": {"b": 1}},
+    {"größe": 1}, {1: 2}, {(1, 2): [3]}, {"$type": "trap"}, {"\ud800": 1}, {None: 1, True: 2}, set(), {2.5},
+    frozenset({(1, 2)}), 1j, complex("nan+infj"), range(1, 9, 2), slice(1, None), ..., dt.datetime.fromisoformat("2024-02-29T01:02:03.000004"),
     dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc),
     dt.datetime(2024, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5, minutes=30))), dt.date(2024, 1, 1),
     dt.time(1, 2, 3), dt.timedelta(days=-1, microseconds=5), decimal.Decimal("1.50"), decimal.Decimal("-Infinity"),
@@ -127,8 +127,8 @@ def there_and_back(value, **how):
 def fact_values_come_back_with_their_types():
     for value in ROUND:
         back = there_and_back(value)
-        assert type(back) is type(value), (value, back)
-        assert repr(back) == repr(value), (value, back)
+        assert type(back) is type(value)
+        assert back == value if type(value) is int else repr(back) == repr(value)
 
 
 def fact_numbers_that_json_lacks_are_kept():
