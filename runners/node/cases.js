@@ -8,10 +8,10 @@
 
 const fs = require('node:fs');
 const { describe, detail } = require('./failures.js');
-const { execute } = require('./executing.js');
+const { execute, unable } = require('./executing.js');
 const { CannotRun, functionOf, moduleOf, placeOf } = require('./resolving.js');
 const { traced } = require('./traced.js');
-const { EXACT, USUAL } = require('./values.js');
+const { EXACT, USUAL, messageOf } = require('./values.js');
 
 /** Characters of a document that goes with an outcome: a frame of the protocol has to hold it. */
 const LIMIT = 8 * 1024 * 1024;
@@ -77,7 +77,7 @@ class Cases {
     }
   }
 
-  /** Return `{verdict, duration, what}` of a test. */
+  /** Return `{verdict, duration, what}` of a test, or `{later}`, a promise of it, while it is judged. */
   async run(id, test) {
     const file = id.slice(0, id.lastIndexOf('::'));
     if (test.problems.length) return this._unfit(file, test);
@@ -85,16 +85,23 @@ class Cases {
     const { result: ran, thrown, duration, leaks } = observed;
     const stray = () => this._session.outcome(thrown, duration, leaks, { root: this._root, file });
     if (ran === undefined) return stray();
-    const told = test.item ? this._item(ran) : await this._case(test, ran);
     leaks.push(...ran.unused.map((mock) => `the mock of ${mock}, which was never used`));
-    if (thrown.length && told.verdict === 'passed') return stray();
-    return { verdict: told.verdict, duration, what: this._detail(file, test, ran, told, leaks) };
+    const sections = this._session.sections();
+    const outcome = (told) => {
+      if (thrown.length && told.verdict === 'passed') return stray();
+      return { verdict: told.verdict, duration, what: this._detail(file, test, ran, told, { leaks, sections }) };
+    };
+    return test.item ? outcome(this._item(ran)) : { later: this._case(test, ran).then(outcome) };
   }
 
   async _execute(test) {
     if (!test.item) return execute(test.part, { ...test.mocks, ...test.part.mocks }, EXACT, this._root);
     const part = structuredClone(test.part);
-    await this._act(part);
+    try {
+      await this._act(part);
+    } catch (error) {
+      return unable(`The callback of the action '${part.action}' failed: ${messageOf(error)}`, error);
+    }
     return execute(part, part.context?.mocks, USUAL, this._root);
   }
 
@@ -110,7 +117,10 @@ class Cases {
 
   async _case(test, ran) {
     const { executed, error, raised } = ran;
-    return this._session.ask({ case: test.part, executed, error, raised });
+    const told = await this._session.ask({ case: test.part, executed, error, raised });
+    if (told.mistake === undefined) return told;
+    const { mistake } = told;
+    return { verdict: 'error', message: mistake, text: mistake, document: JSON.stringify({ error: mistake }) };
   }
 
   _item({ executed, roots, error, thrown }) {
@@ -120,7 +130,7 @@ class Cases {
     return { verdict, message: error, text: error, document: JSON.stringify(document) };
   }
 
-  _detail(file, test, ran, told, leaks) {
+  _detail(file, test, ran, told, { leaks, sections }) {
     const document = this._session.order.documents ? { document: limited(told.document) } : {};
     if (told.verdict === 'passed')
       return leaks.length || 'document' in document ? detail({ phase: 'call', leaks, ...document }) : null;
@@ -130,7 +140,6 @@ class Cases {
     const text = [told.text, raised?.text].filter(Boolean).join('\n\n');
     const frames = raised === null ? [place] : raised.frames;
     const message = told.message.split('\n', 1)[0] || raised?.message;
-    const sections = this._session.sections();
     return detail({ phase: 'call', kind, message, text, frames, sections, leaks, ...document });
   }
 

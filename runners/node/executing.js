@@ -38,6 +38,7 @@ async function execute(part, mocks, options, root) {
   }
 }
 
+/** Return what came of what cannot be run. */
 function unable(error, cause) {
   const thrown = cause === undefined ? null : { error: cause };
   return { roots: [], executed: null, error, thrown, raised: [], unused: [] };
@@ -175,4 +176,4 @@ function replace(home, last, body, key, shown) {
   return () => Object.defineProperty(owner, last, held);
 }
 
-module.exports = { execute };
+module.exports = { execute, unable };

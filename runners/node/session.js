@@ -22,6 +22,8 @@ const nextTurn = setImmediate;
 const exit = process.exit.bind(process);
 const usage = process.resourceUsage.bind(process);
 const { rss } = process.memoryUsage;
+/** Tests that have run and are not judged yet, above which no other one runs. */
+const MOST_UNJUDGED = 64;
 /** Characters of a question: a frame of the protocol has to hold it. */
 const MOST_ASKED = 8 * 1024 * 1024;
 /** The exit status of a worker that cannot go on. */
@@ -55,6 +57,7 @@ class Session {
     this._order = null;
     this._questions = new Map();
     this._question = 0;
+    this._unjudged = new Set(); // what is yet to be told of tests that have run
     this._collection = 0; // the one that is being collected
     /** What runs cases, where this session is for them. */
     this.cases = settings.kind === 'cases' ? new (require('./cases.js').Cases)(this) : null;
@@ -182,7 +185,9 @@ class Session {
   }
 
   _completed(job) {
-    this.endpoint.send({ type: 'JobCompleted', job, worker: this._order.worker });
+    const told = () => this.endpoint.send({ type: 'JobCompleted', job, worker: this._order.worker });
+    if (this._unjudged.size) this._tellLater(this._judged().then(told));
+    else told();
   }
 
   async _wake() {
@@ -206,7 +211,21 @@ class Session {
     }
     this.slot.set(State.IDLE);
     this._busy = false;
-    if (this._ended() || (this._finished && !this._queue.length)) this._close();
+    if (this._ended() || (this._finished && !this._queue.length)) {
+      await this._judged();
+      this._close();
+    }
+  }
+
+  /** Keep track of what is being told. */
+  _tellLater(telling) {
+    const done = telling.catch((error) => this._giveUp(error)).finally(() => this._unjudged.delete(done));
+    this._unjudged.add(done);
+  }
+
+  /** Wait until all is told of what has run so far. */
+  async _judged() {
+    await Promise.all(this._unjudged);
   }
 
   _ended() {
@@ -242,11 +261,17 @@ class Session {
     this._running = id;
     this.slot.set(State.RUNNING, job, index, jobStarted);
     this._output.begin(index);
-    const { verdict, duration, what } = await (test === undefined ? this._verdict(id) : this.cases.run(id, test));
+    const came = await (test === undefined ? this._verdict(id) : this.cases.run(id, test));
     this._running = null;
-    if (verdict === 'failed' || verdict === 'error') this._failures += 1;
     const memory = usage().maxRSS;
-    this.endpoint.send({ type: 'Outcome', job, test: index, verdict, duration, memory, detail: what });
+    const tell = ({ verdict, duration, what }) => {
+      if (verdict === 'failed' || verdict === 'error') this._failures += 1;
+      this.endpoint.send({ type: 'Outcome', job, test: index, verdict, duration, memory, detail: what });
+    };
+    if (came.later === undefined) return tell(came);
+    this._tellLater(came.later.then(tell));
+    if (this._order.maxfail || this._unjudged.size > MOST_UNJUDGED) await this._judged();
+    return undefined;
   }
 
   async _verdict(id) {

@@ -1,8 +1,8 @@
 'use strict';
 /*
  * `traced`: what makes the calls of functions, methods and classes executed functions while something records. It is
- * what user code gets from `require('testd')`. A traced function is a proxy of the function: it has the same name,
- * length, prototype and properties.
+ * what user code finds under a symbol (docs/node.md). A traced function is a proxy of the function: it has the same
+ * name, length, prototype and properties. A class stays the class, its methods are replaced.
  */
 
 const path = require('node:path');
@@ -59,7 +59,7 @@ function kindOf(body) {
 }
 
 /**
- * Return a function, or a class with its methods, whose calls are recorded while something records.
+ * Return a function whose calls are recorded while something records; of a class, those of its methods are.
  *
  * `traced(f)`, `traced(f, {name, description, copy_input, copy_output})`, `traced({…})(f)`, and `@traced` where
  * decorators are: of a class or a method.
@@ -82,15 +82,19 @@ function wrapped(body, subject) {
     },
     construct(target, args, newTarget) {
       const here = current();
-      if (here === undefined) return Reflect.construct(target, args, newTarget);
-      return called(here, subject, args, () => Reflect.construct(target, args, newTarget));
+      const made = newTarget === proxy ? target : newTarget; // what `new.target` is without us
+      if (here === undefined) return Reflect.construct(target, args, made);
+      return called(here, subject, args, () => Reflect.construct(target, args, made));
     },
   });
   subjects.set(proxy, subject);
   return proxy;
 }
 
-/** Trace the construction of a class and its own methods, which are replaced in place. */
+/**
+ * Trace the methods that a class itself has, in place. Its construction is not recorded: that would take another object
+ * in the place of the class, and one whose static methods could not get at their private fields.
+ */
 function tracedClass(body, place, options) {
   const name = options.name || body.name;
   for (const [home, skipped] of [
@@ -104,7 +108,7 @@ function tracedClass(body, place, options) {
       Object.defineProperty(home, key, { ...found, value: wrapped(found.value, subject) });
     }
   }
-  return wrapped(body, new Subject(body, name, place, options));
+  return body;
 }
 
 /** Return the file and line from which user code called. */

@@ -30,6 +30,8 @@ __all__ = ["Judging"]
 DEADLINE: Final = 30.0
 #: Seconds without a question after which the process ends.
 IDLE: Final = 60.0
+#: Characters of questions that are on their way at once: nobody reads while they are written, nor their answers.
+AT_ONCE: Final = 32 * 1024
 #: It has nothing to put in order.
 PATIENCE: Final = Patience(ask=0.2, term=0.2, kill=2.0)
 _decoder = decoder(RunnerInstruction)
@@ -69,24 +71,39 @@ class Judging:
     async def _attend(self, child: Child, link: Link[RunnerInstruction]) -> None:
         """Have one process answer until it fails, or nothing is asked for a while."""
         while await self._anything():
-            question, answer = self._queue[0]
             problem = ""
             try:
-                with anyio.fail_after(DEADLINE):
-                    await link.send(question)
-                    for message in await link.receive():
-                        if isinstance(message, Judged):
-                            answer(message)
+                await self._ask_some(link)
             except TimeoutError:
                 problem = f"the process that judges gave no answer for {DEADLINE:g} s"
             except (LinkClosed, ProtocolError, FrameError):
                 problem = "the process that judges ended"
                 with anyio.move_on_after(PATIENCE.ask):
                     problem += f" with exit status {await child.wait()}"
-            self._queue.popleft()
             if problem:
+                question, answer = self._queue.popleft()
                 answer(_mistake(question, "\n".join(filter(None, (problem, child.stderr.text)))))
                 return
+
+    async def _ask_some(self, link: Link[RunnerInstruction]) -> None:
+        """Ask as much as the kernel holds, and give out the answers. Raises TimeoutError, and what links do."""
+        asked = size = 0
+        for question, _ in self._queue:
+            size += len(question.document)
+            if asked and size > AT_ONCE:
+                break
+            asked += 1
+        with anyio.fail_after(DEADLINE):
+            for question, _ in list(self._queue)[:asked]:
+                await link.send(question)
+        while asked:
+            with anyio.fail_after(DEADLINE):
+                messages = await link.receive()
+            for message in messages:
+                if isinstance(message, Judged):
+                    _, answer = self._queue.popleft()
+                    answer(message)
+                    asked -= 1
 
     async def _anything(self) -> bool:
         """Wait for a question. False: none has come for a while."""

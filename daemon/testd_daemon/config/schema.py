@@ -127,7 +127,7 @@ def _cpus(value: float) -> float:
 
 def _functions(value: dict[str, str]) -> dict[str, str]:
     for name, place in value.items():
-        if not re.fullmatch(r"[\w.]+:[\w.]+", place):
+        if not re.fullmatch(r"[\w./@-]+:[\w.]+", place):
             raise ValueError(f"{name}: {place!r} is no function: write module:function")
     return value
 

@@ -69,6 +69,7 @@ class Supervisor:
         self._running = True
         self._last_work = 0.0
         self._burst_began = 0.0
+        self._answered = 0.0
         self._remote: Optional[Any] = None  # where the agent's disk is not shared
         self._silence = 0.0  # seconds without a word from the agent that are too long; 0: none are
         self._heard = time.monotonic()
@@ -80,7 +81,7 @@ class Supervisor:
             "StartWorker": self._workers.start,
             "RunJob": self._workers.pass_on,
             "FinishWorker": self._workers.pass_on,
-            "Judged": self._workers.pass_on,
+            "Judged": self._judged,
             "StopWorker": self._workers.stop,
             "StartCommand": self._commands.start,
             "Shutdown": self._shutdown,
@@ -151,7 +152,8 @@ class Supervisor:
         if not self._workers or now - self._last_work > 2 * _MOST_GATHER:
             self._burst_began = now
         pause = min(_MOST_GATHER, (now - self._burst_began) * _GATHER_PART)
-        if pause > _LEAST_GATHER and not self._intake.flooded:
+        waited_for = now - self._answered < _MOST_GATHER  # who asked will ask again, and waits for the answer
+        if pause > _LEAST_GATHER and not (self._intake.flooded or waited_for):
             time.sleep(pause)
         self._intake.flooded = False
         self._last_work = time.monotonic()
@@ -198,6 +200,10 @@ class Supervisor:
 
     def _pong(self, message: "Dict[str, Any]") -> None:
         self._agent.tell({"type": "Pong", "id": message["id"], "memory": memory.held(os.getpid())})
+
+    def _judged(self, message: "Dict[str, Any]") -> None:
+        self._answered = time.monotonic()
+        self._workers.pass_on(message)
 
     def _shutdown(self, message: "Dict[str, Any]") -> None:
         self.end()

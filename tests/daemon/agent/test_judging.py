@@ -77,3 +77,11 @@ async def test_a_process_that_cannot_be_started_costs_no_more_than_an_answer(mon
     async with anyio.create_task_group() as tasks:
         found = await answers(Judging(tasks), "() => true")
     assert "cannot be started" in found[0]["mistake"]
+
+
+async def test_many_questions_are_on_their_way_at_once_and_each_has_its_answer():
+    sources = [f"() => {{ throw new Error('{number}') }} // {'x' * 5000}" for number in range(50)]
+    async with anyio.create_task_group() as tasks:
+        found = await answers(Judging(tasks), *sources)
+        assert found == {number: {"failure": str(number)} for number in range(50)}
+        tasks.cancel_scope.cancel()

@@ -35,8 +35,12 @@ EXP = """
     export const cycle = () => { const made = { name: 'it' }; made.self = made; return made; };
     export const mutates = (xs) => { xs.push(1); return xs; };
     export const says = (text) => { console.log(text); throw new Error(text); };
+    export const prepare = (item) => { item.input_to_pass = [[7], {}]; };
     export const leaves = () => process.exit(3);
 """
+
+
+ACTIONS = 'actions = {prepare = "./exp.mjs:prepare", boom = "./exp.mjs:boom"}'
 
 
 def case(name, function, given, *assertions, module="./exp.mjs", **more):
@@ -53,7 +57,7 @@ def equals(value, **more):
 def project(request, cli):
     (cli.project / "exp.mjs").write_text(EXP)
     (cli.project / "exp.py").write_text("def double(x): return 2 * x\n")
-    (cli.project / "testd.toml").write_text(f'[targets.there]\nnode = "{nodes.found()[request.param]}"\n')
+    (cli.project / "testd.toml").write_text(f'{ACTIONS}\n[targets.there]\nnode = "{nodes.found()[request.param]}"\n')
     return cli
 
 
@@ -165,6 +169,8 @@ def test_a_run_file_of_javascript(project):
         {"execution_id": "ends", "function_meta": meta("leaves"), "input_to_pass": [{}]},
         {"execution_id": "missing", "function_meta": meta("nope"), "input_to_pass": [{}]},
         {"execution_id": "code", "code": code, "language": "javascript", "input_to_pass": [[5], {}]},
+        {"execution_id": "acts", "function_meta": meta("parent"), "input_to_pass": [[1], {}], "action": "prepare"},
+        {"execution_id": "cannot act", "function_meta": meta("parent"), "input_to_pass": [[1], {}], "action": "boom"},
         {"execution_id": "input", "function_meta": meta("parent"), "input_to_pass": [5]},
     ]
     (project.project / "run.json").write_text(json.dumps({"functions_to_run": items}))
@@ -183,4 +189,6 @@ def test_a_run_file_of_javascript(project):
     assert "does not export it" in found["missing"]["error"]
     assert "exit" in found["ends"]["error"]
     assert found["code"]["executed_function"]["output"] == [10], found["code"]
+    assert found["acts"]["executed_function"]["output"] == [14]
+    assert found["cannot act"]["error"] == "The callback of the action 'boom' failed: bad value 42"
     assert "it ends with a map of options" in found["input"]["error"]
