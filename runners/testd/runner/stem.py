@@ -18,7 +18,7 @@ import sys
 import threading
 from typing import Any, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
-from testd.runner import garbage, processes, suites
+from testd.runner import findings, forking, garbage, processes, suites
 from testd.runner.ahead import Ahead
 from testd.runner.callers import Callers, Line
 from testd.runner.channel import Channel, ChannelClosed, high
@@ -34,7 +34,6 @@ from testd.runner.worker import Worker, finish_process
 
 __all__ = ["Stem", "start"]
 
-_PAGE = 5000  # tests in one `Collected` message
 _IDLE = 0.2  # seconds without anything to do before a collected stem uses its leisure
 _BESIDE = 0.5  # the same while workers run
 
@@ -189,7 +188,7 @@ class Stem:
     def _spoil(self, module: str) -> "NoReturn":
         """End this process: a module was loaded ahead that must not be."""
         self.channel.send({"type": "Spoiled", "module": module})
-        _flush()
+        forking.flush()
         os._exit(0)
 
     def work_alone(self, stacks: int) -> None:
@@ -389,7 +388,7 @@ class Stem:
     def _fork_free(self, keep: "Optional[Prepared]" = None) -> int:
         """Fork a process that has nothing of this one but what it has loaded. Returns as `os.fork` does."""
         parent = os.getpid()
-        pid = _fork_into_group()
+        pid = forking.fork_into_group()
         if pid:
             return pid
         self._be_child(parent)
@@ -415,7 +414,7 @@ class Stem:
     def _fork(self, message: "Dict[str, Any]", descriptors: "List[int]", extra: int = -1) -> bool:
         """Fork. Returns False in this process, True in the child, which has its own channel and output by then."""
         parent = os.getpid()
-        pid = _fork_into_group()
+        pid = forking.fork_into_group()
         if pid:
             self._children[pid] = message
             _close(fd for fd in [*descriptors, extra] if fd >= 0)
@@ -442,15 +441,7 @@ class Stem:
 
     def _fork_unsafe(self) -> str:
         """Return why this process must not be forked, or nothing."""
-        if not self.settings.stem:
-            return "the configuration says fork = false"
-        threads = threading.enumerate()
-        if len(threads) > 1:
-            names = ", ".join(thread.name for thread in threads if thread is not threading.main_thread())
-            return f"threads run after the suite was loaded: {names}"
-        if processes.native_threads() > len(threads) and not _known_safe_threads():
-            return "a library started threads when it was loaded"
-        return ""
+        return forking.obstacle() if self.settings.stem else "the configuration says fork = false"
 
     def _select(self, message: "Dict[str, Any]") -> None:
         self._selecting = message["id"]
@@ -472,16 +463,8 @@ class Stem:
         return [list(file) for file in files], [list(found) for found in directories]
 
     def _tell_found(self, files: "List[Any]", directories: "List[Any]") -> None:
-        for start in range(0, max(len(files), 1), _PAGE):
-            self.channel.send(
-                {
-                    "type": "Dependencies",
-                    "checkpoint": self.checkpoint,
-                    "collection": self.collection,
-                    "files": files[start : start + _PAGE],
-                    "directories": directories if start == 0 else [],
-                }
-            )
+        for message in findings.dependencies(self.checkpoint, self.collection, files, directories):
+            self.channel.send(message)
 
     def _use_leisure(self) -> "Iterator[None]":
         self._tell_modules()
@@ -513,30 +496,9 @@ class Stem:
             self.channel.send(page)
 
     def _tell_collection(self, found: Collection) -> None:
-        reason = self._fork_unsafe()
         strangers = self._imports.outside()
-        items = found.items
-        for begin in range(0, max(len(items), 1), _PAGE):
-            done = begin + _PAGE >= len(items)
-            self.channel.send(
-                {
-                    "type": "Collected",
-                    "collection": self.collection,
-                    "items": [list(item) for item in items[begin : begin + _PAGE]],
-                    "done": done,
-                    "errors": [{"id": i, "detail": d, "verdict": v} for i, v, d in found.errors] if done else [],
-                    "deselected": found.deselected,
-                    "forkable": not reason,
-                    "reason": reason,
-                    "framework": self._suite.framework,
-                    "maxfail": found.maxfail,
-                    "notices": found.notices if done else [],
-                    "strangers": strangers if done else [],
-                    "kind": self._suite.kind,
-                    "patterns": found.patterns if done else [],
-                    "imported": found.imported if done else 0.0,
-                }
-            )
+        for message in findings.collected(self.collection, found, self._suite, self._fork_unsafe(), strangers):
+            self.channel.send(message)
 
     @contextlib.contextmanager
     def _telling_faults(self, number: int, *, exits: bool = True) -> "Iterator[None]":
@@ -544,65 +506,25 @@ class Stem:
         try:
             yield
         except SuiteFault as fault:
-            self._suite_fault(number, fault)
+            self.channel.send(findings.fault(number, fault))
         except ChannelClosed:
             raise
         except (SystemExit, KeyboardInterrupt) as error:
             from testd.runner.endings import ending_fault
 
-            self._suite_fault(number, ending_fault(error, self.settings.root))
+            self.channel.send(findings.fault(number, ending_fault(error, self.settings.root)))
         except BaseException as error:  # user code runs here: plugins, conftest files, test modules
             import traceback
 
-            self._fault(number, "internal", f"{type(error).__name__}: {error}", "", traceback.format_exc(), 3)
+            text, detail = f"{type(error).__name__}: {error}", traceback.format_exc()
+            self.channel.send(findings.fault(number, SuiteFault("internal", text, detail=detail, exit_code=3)))
         else:
             return
         if exits:
-            _flush()
+            forking.flush()
             os._exit(0)
-
-    def _suite_fault(self, number: int, fault: SuiteFault) -> None:
-        self._fault(number, fault.code, fault.message, fault.hint, fault.detail, fault.exit_code)
-
-    def _fault(self, number: int, code: str, message: str, hint: str, detail: str, exit_code: int) -> None:
-        self.channel.send(
-            {
-                "type": "Fault",
-                "code": code,
-                "message": message,
-                "hint": hint,
-                "detail": detail[-65536:],
-                "exit_code": exit_code,
-                "id": number,
-            }
-        )
-
-
-def _known_safe_threads() -> bool:
-    """Tell whether the threads that Python does not know of are those of a library that takes care of forks itself."""
-    try:
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-            return "openblas" in maps.read()
-    except OSError:
-        return False
 
 
 def _close(descriptors: "Iterable[int]") -> None:
     for fd in descriptors:
         os.close(fd)
-
-
-def _fork_into_group() -> int:
-    """Fork a process that leads a group of its own, nothing being left in the streams. Returns as `os.fork` does."""
-    _flush()
-    pid = os.fork()
-    if pid:
-        with contextlib.suppress(OSError):  # the child may have done it, and ended
-            os.setpgid(pid, pid)
-    return pid
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
