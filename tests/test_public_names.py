@@ -27,6 +27,7 @@ PUBLIC = {
         "Mocks",
         "Options",
         "armed",
+        "connect",
         "execute",
         "install",
         "record_roots",

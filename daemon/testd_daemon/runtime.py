@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 
+from testd.daemon_socket import SOCKET_NAME, runtime_folder
 from testd_daemon.errors import RuntimeFolderError
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "private_folders",
 ]
 
-SOCKET_NAME = "testd.sock"
 #: Bytes that a socket's path may have, without the closing zero.
 MAX_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 
@@ -75,7 +75,7 @@ def folders(environ: dict[str, str] | None = None) -> Folders:
     """Compute the folders from the environment: TESTD_RUNTIME_DIR, _STATE_DIR and _CACHE_DIR win, then XDG's."""
     env = environ if environ is not None else dict(os.environ)
     return Folders(
-        runtime=_absolute(env, "TESTD_RUNTIME_DIR") or _runtime(env),
+        runtime=_absolute(env, "TESTD_RUNTIME_DIR") or runtime_folder(env),
         state=_absolute(env, "TESTD_STATE_DIR") or _home(env, "XDG_STATE_HOME", ".local/state", "Application Support"),
         cache=_absolute(env, "TESTD_CACHE_DIR") or _home(env, "XDG_CACHE_HOME", ".cache", "Caches"),
     )
@@ -95,30 +95,12 @@ def _absolute(env: dict[str, str], name: str) -> str:
     return value.rstrip("/") or value
 
 
-def _runtime(env: dict[str, str]) -> str:
-    base = env.get("XDG_RUNTIME_DIR", "")
-    if base.startswith("/"):
-        return f"{base.rstrip('/')}/testd"
-    mine = f"/run/user/{os.getuid()}"
-    if sys.platform == "linux" and os.access(mine, os.W_OK) and _owner(mine) == os.getuid():
-        return f"{mine}/testd"
-    temporary = env.get("TMPDIR", "") if sys.platform == "darwin" else ""  # on macOS it is the user's own
-    return f"{(temporary or '/tmp').rstrip('/')}/testd-{os.getuid()}"  # noqa: S108  its owner and mode are checked
-
-
 def _home(env: dict[str, str], variable: str, default: str, library: str) -> str:
     base = env.get(variable, "")
     if base.startswith("/"):
         return f"{base.rstrip('/')}/testd"
     home = env.get("HOME", "") or os.path.expanduser("~")  # noqa: PTH111
     return f"{home}/Library/{library}/testd" if sys.platform == "darwin" else f"{home}/{default}/testd"
-
-
-def _owner(path: str) -> int:
-    try:
-        return os.lstat(path).st_uid
-    except OSError:
-        return -1
 
 
 def make_private(path: str) -> None:

@@ -9,11 +9,18 @@ import msgspec
 from testd_protocol.client import (
     Cancel,
     Command,
+    DropTraces,
     History,
     HistoryReport,
+    KeepTraces,
     List,
     Listed,
+    ReadTrace,
     Steer,
+    TraceRead,
+    Traces,
+    TracesKept,
+    TracesReport,
     Why,
     WhyReport,
 )
@@ -66,6 +73,10 @@ AgentInstruction = (
     | History
     | Why
     | List
+    | KeepTraces
+    | Traces
+    | ReadTrace
+    | DropTraces
     | Probe
     | Shutdown
     | Unsupported
@@ -108,4 +119,18 @@ class AgentReport(Message, frozen=True, kw_only=True):
     status: AgentStatus  # as `testd status` shows it
 
 
-AgentMessage = Ready | Report | AgentReport | HistoryReport | WhyReport | Listed | Fault | Unsupported | Ping | Pong
+AgentMessage = (
+    Ready
+    | Report
+    | AgentReport
+    | HistoryReport
+    | WhyReport
+    | Listed
+    | TracesKept
+    | TracesReport
+    | TraceRead
+    | Fault
+    | Unsupported
+    | Ping
+    | Pong
+)

@@ -10,7 +10,17 @@ from typing import Literal
 import msgspec
 
 from testd_protocol.common import Fault, Message, Ping, Pong, Shutdown, Unsupported
-from testd_protocol.documents import AgentStatus, Caller, HistoryEntry, RunRequest, RunStatus, Stream, WhyEntry
+from testd_protocol.documents import (
+    AgentStatus,
+    Caller,
+    HistoryEntry,
+    RunRequest,
+    RunStatus,
+    Stream,
+    TraceEntry,
+    TracePage,
+    WhyEntry,
+)
 from testd_protocol.version import PROTOCOL, __version__
 
 __all__ = [
@@ -19,17 +29,24 @@ __all__ = [
     "Cancel",
     "ClientMessage",
     "Command",
+    "DropTraces",
     "Event",
     "HandlerMessage",
     "Hello",
     "History",
     "HistoryReport",
+    "KeepTraces",
     "List",
     "Listed",
+    "ReadTrace",
     "Status",
     "StatusReport",
     "Steer",
     "Submit",
+    "TraceRead",
+    "Traces",
+    "TracesKept",
+    "TracesReport",
     "Welcome",
     "Why",
     "WhyReport",
@@ -41,7 +58,7 @@ class Hello(Message, frozen=True, kw_only=True):
 
     pid: int  # the client's process
     protocol: int = PROTOCOL  # the protocol that it speaks
-    version: str = __version__  # the testd that it is
+    version: str = __version__  # the testd that it is; empty: an application that has traces to keep
 
 
 class Submit(Message, frozen=True, kw_only=True):
@@ -133,6 +150,51 @@ class List(Message, frozen=True, kw_only=True):
     id: int = 0  # any number, comes back in the answer
 
 
+class KeepTraces(Message, frozen=True, kw_only=True):
+    """Keep traces, or pieces of them. Answered by `TracesKept`, or a `Fault`. Client → handler → agent.
+
+    Whoever sends waits for the answer before it sends more.
+    """
+
+    workspace: str  # its absolute path
+    pages: list[TracePage]  # those of one trace follow each other, also from message to message
+    recording: str = ""  # which `testd record` they belong to; empty: none
+    dropped: int = 0  # traces that this process has left out since the last message
+    id: int = 0  # any number, comes back in the answer
+
+
+class Traces(Message, frozen=True, kw_only=True):
+    """Ask for a `TracesReport`: the traces that match all that is given. Client → handler → agent."""
+
+    workspace: str  # its absolute path
+    trace: str = ""  # what the id begins with; empty: any
+    name: str = ""  # a part of the root's name
+    module: str = ""  # a part of its module's
+    file: str = ""  # a part of its file's path
+    recording: str = ""  # exactly
+    failed: bool = False  # only those whose root raised
+    limit: int = 20  # how many entries at most
+    id: int = 0  # any number, comes back in the report
+
+
+class ReadTrace(Message, frozen=True, kw_only=True):
+    """Ask for a piece of a trace: a `TraceRead`, or a `Fault`. Client → handler → agent."""
+
+    workspace: str  # its absolute path
+    trace: str  # its id, or as much of its beginning as no other one has
+    page: int = 0  # which piece
+    id: int = 0  # any number, comes back in the answer
+
+
+class DropTraces(Message, frozen=True, kw_only=True):
+    """Forget traces. Answered by a `TracesReport` of those, or a `Fault`. Client → handler → agent."""
+
+    workspace: str  # its absolute path
+    traces: list[str]  # their ids, or the beginnings; if one is not there, none is forgotten
+    everything: bool = False  # all of them
+    id: int = 0  # any number, comes back in the answer
+
+
 ClientMessage = (
     Hello
     | Submit
@@ -144,6 +206,10 @@ ClientMessage = (
     | History
     | Why
     | List
+    | KeepTraces
+    | Traces
+    | ReadTrace
+    | DropTraces
     | Shutdown
     | Unsupported
     | Ping
@@ -213,6 +279,32 @@ class Listed(Message, frozen=True, kw_only=True):
     exit_code: int = 0  # where done: what a command should exit with
 
 
+class TracesKept(Message, frozen=True, kw_only=True):
+    """Answer `KeepTraces`: what it had is kept."""
+
+    refused: dict[str, str] = {}  # traces that are not, and why
+    id: int = 0  # the one of the `KeepTraces`
+
+
+class TracesReport(Message, frozen=True, kw_only=True):
+    """Answer `Traces` and `DropTraces`, newest first."""
+
+    entries: list[TraceEntry]  # what was found
+    more: int = 0  # how many further ones match
+    dropped: int = 0  # traces that the applications left out, of this recording or of all
+    id: int = 0  # the one of the question
+
+
+class TraceRead(Message, frozen=True, kw_only=True):
+    """Answer `ReadTrace`."""
+
+    entry: TraceEntry  # whose piece it is
+    page: int  # which one
+    pages: int  # how many there are
+    data: bytes  # as in `TracePage`
+    id: int = 0  # the one of the `ReadTrace`
+
+
 HandlerMessage = (
     Welcome
     | Accepted
@@ -221,6 +313,9 @@ HandlerMessage = (
     | HistoryReport
     | WhyReport
     | Listed
+    | TracesKept
+    | TracesReport
+    | TraceRead
     | Fault
     | Unsupported
     | Ping

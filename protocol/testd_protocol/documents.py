@@ -35,6 +35,8 @@ __all__ = [
     "Stat",
     "Stranger",
     "Stream",
+    "TraceEntry",
+    "TracePage",
     "Use",
     "Verdict",
     "WhyEntry",
@@ -223,6 +225,39 @@ class WhyEntry(msgspec.Struct, frozen=True, kw_only=True):
     files: int = 0  # how many files it depends on
     functions: int = 0  # how many functions of the project it ran
     used: list[str] = []  # what that is, one line a file
+
+
+class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a trace without looking inside: of its root, and how much there is."""
+
+    trace: str  # its id, which is the root's: 32 hexadecimal digits
+    name: str  # of the root
+    module: str  # where it is defined
+    file: str  # where that is, as the application sees it
+    line: int  # where the function begins
+    at: float  # wall clock, when the call began
+    duration: float  # seconds
+    successful: bool  # it returned
+    error: str = ""  # the type of what it raised and its message, one line
+    calls: int = 1  # that are recorded, the root included
+    failures: int = 0  # how many of them raised
+    cut: int = 0  # calls that limits left out
+    pid: int = 0  # the process
+    recording: str = ""  # which `testd record` it belongs to; empty: none
+    size: int = 0  # bytes that are kept, told by the agent
+
+
+class TracePage(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of a trace: `[trace, page, data, entry]`. All pieces, joined, are a zlib stream of lines.
+
+    Each line is an executed function as JSON without its `children`; callers come before what they called, and
+    siblings in the order in which they began. `parent_id` says which is whose.
+    """
+
+    trace: str  # its id
+    page: int  # 0, 1, 2 …; 0 begins the trace anew
+    data: bytes  # of the stream
+    entry: TraceEntry | None = None  # with the last piece
 
 
 class CollectError(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,6 +69,23 @@ _REQUEST = m.RunRequest(
 _RUNNER_STATUS = m.RunnerStatus(
     target="py3.12", state="ready", pid=70001, python="3.12.1", tests=62000, memory=48000, age=12.0
 )
+_TRACE = m.TraceEntry(
+    trace="0a" * 16,
+    name="Cart.pay",
+    module="shop.cart",
+    file="/home/eve/project/shop/cart.py",
+    line=12,
+    at=1763500000.5,
+    duration=0.25,
+    successful=False,
+    error="ValueError: no ü",
+    calls=3,
+    failures=1,
+    cut=2,
+    pid=70000,
+    recording="5c0f",
+    size=300,
+)
 _AGENT_STATUS = m.AgentStatus(
     workspace="/home/eve/project", state="ready", pid=70000, restarts=1, memory=51200, runners=[_RUNNER_STATUS]
 )
@@ -144,6 +161,26 @@ EXAMPLES: dict[str, m.Message] = {
             m.History(workspace="/home/eve/project", test="test_it", limit=5, id=3, flaky=True),
             m.Why(workspace="/home/eve/project", test="test_it", target="py3.12", limit=5, id=5),
             m.List(request=_REQUEST, format="json", id=4),
+            m.KeepTraces(
+                workspace="/home/eve/project",
+                pages=[m.TracePage("0a" * 16, 0, b"\x78\x01"), m.TracePage("0a" * 16, 1, b"\x03\x00", _TRACE)],
+                recording="5c0f",
+                dropped=3,
+                id=6,
+            ),
+            m.Traces(
+                workspace="/home/eve/project",
+                trace="0a",
+                name="pay",
+                module="shop",
+                file="cart",
+                recording="5c0f",
+                failed=True,
+                limit=5,
+                id=7,
+            ),
+            m.ReadTrace(workspace="/home/eve/project", trace="0a0a", page=1, id=8),
+            m.DropTraces(workspace="/home/eve/project", traces=["0a0a"], everything=True, id=9),
             m.Welcome(pid=255, protocol=2, version="9.8.7"),
             m.Accepted(run="r-1f3a"),
             m.Event(run="r-1f3a", seq=2, body=msgspec.Raw(msgspec.msgpack.encode(_OUTCOMES))),
@@ -177,6 +214,9 @@ EXAMPLES: dict[str, m.Message] = {
                 id=5,
             ),
             m.Listed(id=4, text="tests/test_it.py::test_a[ü]\n", stream="stderr", done=True, exit_code=1),
+            m.TracesKept(refused={"0b" * 16: "too large"}, id=6),
+            m.TracesReport(entries=[_TRACE], more=2, dropped=3, id=7),
+            m.TraceRead(entry=_TRACE, page=1, pages=2, data=b"\x03\x00", id=8),
             # the events of a run
             m.TargetReady(
                 target="py3.12",

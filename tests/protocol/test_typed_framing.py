@@ -19,7 +19,7 @@ def test_a_type_of_another_version_is_unknown_not_an_error():
     unknown = decode(packed(type="Dance", steps=[1, {"left": None}]), CLIENT)
     assert isinstance(unknown, Unknown)
     assert unknown.type == "Dance"
-    assert "it has Attach, Cancel, Command, Hello" in unknown.reason
+    assert "it has Attach, Cancel, Command, DropTraces, Hello" in unknown.reason
 
 
 def test_a_message_of_another_direction_is_unknown():

@@ -27,6 +27,7 @@ from testd_daemon.agent.reporter import Reporter
 from testd_daemon.agent.run import RunTask
 from testd_daemon.agent.specs import Specs
 from testd_daemon.agent.target_task import Services
+from testd_daemon.agent.traces import Traces
 from testd_daemon.agent.verify import VerifyTask
 from testd_daemon.agent.watch import WatchTask
 from testd_daemon.errors import IllegalTransition, LinkClosed
@@ -40,12 +41,15 @@ from testd_protocol.messages import (
     Cancel,
     Command,
     Configure,
+    DropTraces,
     Fault,
     HistoryReport,
+    KeepTraces,
     List,
     Ping,
     Pong,
     Probe,
+    ReadTrace,
     Ready,
     Run,
     Shutdown,
@@ -56,6 +60,9 @@ from testd_protocol.messages import (
 )
 from testd_protocol.messages import (
     History as AskHistory,
+)
+from testd_protocol.messages import (
+    Traces as AskTraces,
 )
 
 __all__ = ["Agent", "serve"]
@@ -84,6 +91,7 @@ class Agent:
         self._workspace = ""
         self._services: Services | None = None
         self._commands: Commands | None = None
+        self._traces: Traces | None = None
         self._idle = anyio.Event()
 
     async def serve(self) -> None:
@@ -136,6 +144,9 @@ class Agent:
             case AskHistory():
                 self._machine.advance(AgentEvent.INSTRUCT)
                 tasks.start_soon(self._tell_history, message)
+            case KeepTraces() | AskTraces() | ReadTrace() | DropTraces():
+                self._machine.advance(AgentEvent.INSTRUCT)
+                tasks.start_soon(self._tell_of_traces, message)
             case List():
                 self._machine.advance(AgentEvent.INSTRUCT)
                 self._list(message, tasks)
@@ -162,6 +173,8 @@ class Agent:
             tasks.start_soon(specs.containers.ledger.recover)
         path = ":memory:" if message.ephemeral else os.path.join(message.state_dir, "affected.sqlite")
         affected = Affected(message.workspace, path, tasks)
+        path = ":memory:" if message.ephemeral else os.path.join(message.state_dir, "traces.sqlite")
+        self._traces = Traces(message.workspace, path)
         self._services = Services(message.workspace, pool, history, specs, affected)
         self._commands = Commands(message.workspace, pool, specs)
         await self._link.send(
@@ -228,6 +241,10 @@ class Agent:
         entries.sort(key=lambda entry: (entry.test != message.test, not entry.affected))
         await self._link.send(WhyReport(entries=entries[:limit], id=message.id))
 
+    async def _tell_of_traces(self, message: KeepTraces | AskTraces | ReadTrace | DropTraces) -> None:
+        assert self._traces is not None
+        await self._link.send(await self._traces.answer(message))
+
     def _status(self) -> AgentStatus:
         statuses = self._services.pool.statuses() if self._services is not None else []
         working = any(task.at_work for task in self._runs.values())
@@ -254,4 +271,6 @@ class Agent:
         services.specs.containers.ledger.close()
         await services.history.close()
         await services.affected.close()
+        if self._traces is not None:
+            await self._traces.close()
 

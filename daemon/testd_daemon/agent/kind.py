@@ -21,7 +21,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from testd_daemon.workspace import pytest_configuration
+from testd.workspace import pytest_configuration
 
 __all__ = ["Detection", "Detector", "detect"]
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from testd.workspace import existing
 from testd_daemon.errors import UsageError
-from testd_daemon.workspace import existing
 
 __all__ = ["Argument", "FileIndex", "concerns", "covers", "parse", "select"]
 

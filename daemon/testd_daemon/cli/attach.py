@@ -5,7 +5,7 @@ Runs in the client.
 
 from __future__ import annotations
 
-from testd_daemon import workspace
+from testd import workspace
 from testd_daemon.cli.arguments import Operands, at_least, one_of
 from testd_daemon.cli.follow import Follower
 from testd_daemon.cli.here import here

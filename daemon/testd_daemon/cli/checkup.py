@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testd_daemon import runtime, workspace
+from testd import workspace
+from testd_daemon import runtime
 from testd_daemon.agent import interpreter, kind
 from testd_daemon.cli.running import running_daemon
 from testd_daemon.config import Resolved, explain, read, resolve

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from testd_daemon import workspace
+from testd import workspace
 from testd_daemon.cli.arguments import Operands
 from testd_daemon.cli.entries import add_arguments, write_json
 from testd_daemon.cli.here import here

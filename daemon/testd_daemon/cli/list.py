@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from testd_daemon import workspace
+from testd import workspace
 from testd_daemon.cli.arguments import Operands, one_of
 from testd_daemon.cli.here import here
 from testd_daemon.cli.run import kind_of

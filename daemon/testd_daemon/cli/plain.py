@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from testd_daemon import workspace
+from testd import workspace
 from testd_daemon.agent.commands import program_of
 from testd_daemon.agent.interpreter import choose
 from testd_daemon.config import resolve

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from testd_daemon import workspace
+from testd import workspace
 from testd_daemon.cli.arguments import Operands, at_least, duration, one_of, seed
 from testd_daemon.cli.follow import Follower, as_fault
 from testd_daemon.cli.here import here

@@ -5,7 +5,7 @@ Runs in the client, on the quick path: the work is that of `testd run`, of which
 
 from __future__ import annotations
 
-from testd_daemon import workspace
+from testd import workspace
 from testd_daemon.cli.arguments import Operands
 from testd_daemon.cli.here import here
 from testd_daemon.cli.run import carry_out, shared

@@ -45,7 +45,8 @@ def main(options: Options) -> int:
     """Look at everything and show it. Returns 1 where a configured target is not usable."""
     import anyio
 
-    from testd_daemon import runtime, survey, workspace
+    from testd import workspace
+    from testd_daemon import runtime, survey
 
     root, _ = workspace.find(here())
     environment = dict(os.environ)

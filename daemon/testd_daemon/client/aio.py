@@ -18,7 +18,7 @@ import anyio.to_thread
 import msgspec
 
 from testd_daemon.client.reach import RECONNECT_DEADLINE, RECONNECTS, reach
-from testd_daemon.client.sync import HISTORY_DEADLINE
+from testd_daemon.client.sync import ANSWER_DEADLINE
 from testd_daemon.client.wire import GREETING
 from testd_daemon.errors import DeadlineExpired, FaultError, HandlerUnavailable, LinkClosed
 from testd_daemon.link import Link
@@ -52,7 +52,7 @@ class AsyncClient:
     async def history(self, workspace: str, test: str = "", limit: int = 20) -> m.HistoryReport:
         """Ask for the history of a test (a node id or a part of one) or, with an empty one, of the runs."""
         question = m.History(workspace=workspace, test=test, limit=limit, id=1)
-        return await self._ask(question, m.HistoryReport, HISTORY_DEADLINE)
+        return await self._ask(question, m.HistoryReport, ANSWER_DEADLINE)
 
     async def cancel(self, run: str, reason: str = "") -> None:
         """Ask for a run to end early. Raises FaultError where there is no such run."""

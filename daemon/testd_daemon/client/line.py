@@ -11,9 +11,9 @@ import resource
 import select
 import sys
 
+from testd import workspace
 from testd.framing import FrameBuffer, FrameError, frame
 from testd.msgpack import UnpackError, packb, unpackb
-from testd_daemon import workspace
 from testd_daemon.client.reach import reach
 from testd_daemon.errors import LinkClosed
 from testd_daemon.runtime import folders

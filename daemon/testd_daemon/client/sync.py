@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Following"]
 
-#: Seconds for the agent to answer about history; it may have to be started.
-HISTORY_DEADLINE = 45.0
+#: Seconds for the agent to answer about what it keeps; it may have to be started.
+ANSWER_DEADLINE = 45.0
 _NO_PROGRESS = "the daemon died again and again, and the run did not go on"
 
 
@@ -127,14 +127,20 @@ class Client:
     def history(self, workspace: str, test: str = "", limit: int = 20, *, flaky: bool = False) -> dict[str, Any]:
         """Ask for a `HistoryReport` of a test (a node id or a part of one), of flaky ones, or else of the runs."""
         question = {"type": "History", "workspace": workspace, "test": test, "limit": limit, "id": 1, "flaky": flaky}
-        self._wire.send(question)
-        return self._expect("HistoryReport", HISTORY_DEADLINE)
+        return self.ask(question, "HistoryReport")
 
     def why(self, workspace: str, test: str, target: str = "", limit: int = 20) -> dict[str, Any]:
         """Ask for a `WhyReport` of a test (a node id or a part of one), on one target or on all."""
         question = {"type": "Why", "workspace": workspace, "test": test, "target": target, "limit": limit, "id": 1}
+        return self.ask(question, "WhyReport")
+
+    def ask(self, question: dict[str, Any], answer: str) -> dict[str, Any]:
+        """Send what the workspace's agent answers with one message, and return that, which is of the type `answer`.
+
+        Raises FaultError where it cannot.
+        """
         self._wire.send(question)
-        return self._expect("WhyReport", HISTORY_DEADLINE)
+        return self._expect(answer, ANSWER_DEADLINE)
 
     def listing(self, request: dict[str, Any], form: str) -> Iterator[dict[str, Any]]:
         """Ask which tests there are (a `RunRequest`), as `text` or `json`, and yield the `Listed` pages to the last.

@@ -62,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_targets: tuple[str, ...] = ()
     require: bool = False
     clear: bool = True
+    keep_traces: int = 1000
+    keep_traces_for: float = 30 * 86400.0
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -116,6 +118,12 @@ def _limit(value: int | str) -> int:
 def _count(value: int) -> int:
     if not 0 <= value <= 16:
         raise ValueError(f"{value} is not between 0 and 16")
+    return value
+
+
+def _number(value: int) -> int:
+    if value < 0:
+        raise ValueError(f"{value} is less than 0")
     return value
 
 
@@ -226,6 +234,10 @@ KEYS: dict[str, Key] = {
         Key("clear", bool | str, "true or false",
             "whether `testd watch` clears the terminal when something has changed", True, _flag,
             variable="TESTD_CLEAR", flag="--no-clear", whole=True),
+        Key("keep_traces", int, "a number; 0 is no limit", "how many traces of applications are kept", 1000, _number,
+            whole=True),
+        Key("keep_traces_for", float | str, _DURATION, "for how long a trace is kept", "720h", units.duration,
+            whole=True),
         Key("idle_runners", int, "a number from 0 to 16", "how many runners a target keeps warm between runs", 2,
             _count, whole=True),
         Key("runner_age", float | str, _DURATION, "after how long a runner is replaced", "6h", units.duration,

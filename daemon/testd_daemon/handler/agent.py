@@ -29,9 +29,12 @@ from testd_daemon.runtime import child_environment
 from testd_protocol import messages as m
 from testd_protocol.framing import FrameError, ProtocolError, Unknown, decoder, encode
 
-__all__ = ["Agent", "Answer", "Work"]
+__all__ = ["Agent", "Answer", "Question", "Reply", "Work"]
 
-Answer = m.AgentReport | m.HistoryReport | m.WhyReport | m.Listed | m.Fault
+#: What one message answers, and what these are.
+Question = m.History | m.Why | m.KeepTraces | m.Traces | m.ReadTrace | m.DropTraces
+Reply = m.HistoryReport | m.WhyReport | m.TracesKept | m.TracesReport | m.TraceRead | m.Fault
+Answer = m.AgentReport | m.Listed | Reply
 
 #: Seconds between two reads of an agent that floods: also between two commits, which are what a flood costs most.
 COALESCE: Final = 0.03
@@ -336,16 +339,16 @@ class Agent:
             return False
         return (self._last.state == "running") == self._work.needed(self.workspace)
 
-    async def history(self, question: m.History | m.Why) -> m.HistoryReport | m.WhyReport | m.Fault:
+    async def answer(self, question: Question) -> Reply:
         """Put a question about what it remembers to a ready agent."""
-        deadline = self._settings.deadlines.history
+        deadline = self._settings.deadlines.answer
         with anyio.move_on_after(deadline):
             await self._settled.wait()
             if self._core.state is not s.AgentState.READY:
                 text = f"the agent of {self.workspace} {self._last_death}"
                 return m.Fault(code="crash", message=text, id=question.id)
             answer = await self._ask(lambda number: msgspec.structs.replace(question, id=number))
-            assert isinstance(answer, (m.HistoryReport, m.WhyReport, m.Fault))
+            assert isinstance(answer, Reply)
             return msgspec.structs.replace(answer, id=question.id)
         return m.Fault(
             code="deadline", message=f"the agent of {self.workspace} gave no answer in {deadline:g} s", id=question.id

@@ -9,7 +9,7 @@ import anyio
 import anyio.abc
 
 from testd_daemon.handler import supervision as s
-from testd_daemon.handler.agent import Agent, Work
+from testd_daemon.handler.agent import Agent, Question, Reply, Work
 from testd_daemon.handler.log import Log
 from testd_daemon.handler.settings import Settings
 from testd_protocol import messages as m
@@ -61,10 +61,10 @@ class Agents:
                 tasks.start_soon(ask, agent)
         return [found[workspace] for workspace in self._agents]
 
-    async def history(self, question: m.History | m.Why) -> m.HistoryReport | m.WhyReport | m.Fault:
+    async def answer(self, question: Question) -> Reply:
         """Put a question to the workspace's agent, which is started for it if need be."""
         self.wanted(question.workspace)
-        return await self._agent(question.workspace).history(question)
+        return await self._agent(question.workspace).answer(question)
 
     async def listing(self, question: m.List) -> AsyncGenerator[m.Listed | m.Fault]:
         """Have the workspace's agent list tests; it is started for it if need be."""

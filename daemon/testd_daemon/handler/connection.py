@@ -14,6 +14,7 @@ import anyio.abc
 import msgspec
 
 from testd_daemon.errors import JournalError, LinkClosed, TestdError, UsageError
+from testd_daemon.handler.agent import Question, Reply
 from testd_daemon.handler.log import Log
 from testd_daemon.handler.peer import peer_uid
 from testd_daemon.handler.run import Run
@@ -40,7 +41,7 @@ class Services:
     runs: Runs
     command: Callable[[m.Command, tuple[int, ...]], None]
     report: Callable[[], Awaitable[m.StatusReport]]
-    history: Callable[[m.History | m.Why], Awaitable[m.HistoryReport | m.WhyReport | m.Fault]]
+    answer: Callable[[Question], Awaitable[Reply]]
     listing: Callable[[m.List], AsyncGenerator[m.Listed | m.Fault]]
     stop: Callable[[str], None]
 
@@ -115,7 +116,7 @@ class _Connection:
         if not isinstance(message, m.Hello):
             await self._link.send(m.Fault(code="protocol", message="the first message of a client must be Hello"))
             return False
-        if (message.protocol, message.version) != (PROTOCOL, __version__):
+        if message.protocol != PROTOCOL or message.version not in ("", __version__):
             await self._link.send(_version_fault(message))
             return False
         await self._link.send(m.Welcome(pid=os.getpid()))
@@ -162,8 +163,10 @@ class _Connection:
             services.command(message, link.take_descriptors(message.descriptors))
         elif isinstance(message, m.Status):
             await link.send(await services.report())
-        elif isinstance(message, m.History | m.Why):
-            tasks.start_soon(self._history, message)
+        elif isinstance(message, m.KeepTraces):
+            await self._keep(message)
+        elif isinstance(message, Question):
+            await self._ask(message, tasks)
         elif isinstance(message, m.List):
             await self._list(message, tasks)
         elif isinstance(message, m.Shutdown):
@@ -177,16 +180,16 @@ class _Connection:
             await link.send(m.Welcome(pid=os.getpid()))
 
     async def _submit(self, message: m.Submit, tasks: anyio.abc.TaskGroup) -> None:
-        if not await self._placed(message.request):
+        if not await self._placed(message.request.workspace):
             return
         run = await self._services.runs.submit(message)
         await tasks.start(self._stream, run, 0)
 
-    async def _placed(self, request: m.RunRequest) -> bool:
+    async def _placed(self, workspace: str) -> bool:
         """Tell whether a request says where its workspace is; refuse it where it does not."""
-        if request.workspace.startswith("/"):
+        if workspace.startswith("/"):
             return True
-        text = f"the workspace of a request must be an absolute path, and {request.workspace!r} is not"
+        text = f"the workspace of a request must be an absolute path, and {workspace!r} is not"
         await self._link.send(m.Fault(code="usage", message=text, exit_code=4))
         return False
 
@@ -231,12 +234,20 @@ class _Connection:
             return
         await self._link.send(_no_run(message.run))
 
-    async def _history(self, message: m.History | m.Why) -> None:
-        await _last_word(self._link, await self._services.history(message))
+    async def _ask(self, question: Question, tasks: anyio.abc.TaskGroup) -> None:
+        if await self._placed(question.workspace):
+            tasks.start_soon(self._reply, question)
 
+    async def _keep(self, message: m.KeepTraces) -> None:
+        """Read no more of an application until what it has sent is kept: so it cannot fill our memory."""
+        if await self._placed(message.workspace):
+            await self._reply(message)
+
+    async def _reply(self, question: Question) -> None:
+        await _last_word(self._link, await self._services.answer(question))
 
     async def _list(self, message: m.List, tasks: anyio.abc.TaskGroup) -> None:
-        if await self._placed(message.request):
+        if await self._placed(message.request.workspace):
             tasks.start_soon(self._pages, message)
 
     async def _pages(self, message: m.List) -> None:

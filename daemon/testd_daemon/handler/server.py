@@ -61,7 +61,7 @@ class _Server:
         self._runs = Runs(settings, log, self._agents.wanted, self._agents.tell, self._touch)
         self._agents.work = self._runs
         self._services = Services(
-            settings, log, self._runs, self._agents.command, self._report, self._agents.history, self._agents.listing,
+            settings, log, self._runs, self._agents.command, self._report, self._agents.answer, self._agents.listing,
             self._stop,
         )  # fmt: skip
         self._clients = 0

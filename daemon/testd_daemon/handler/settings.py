@@ -19,7 +19,7 @@ class Deadlines:
     send: float = 600.0  # one chunk to a client: it may be stopped at a terminal, but not for ever
     probe: float = 0.005  # an agent's own account for `testd status`, which must be quick: else the last one is shown
     account: float = 0.25  # for which an agent's account stands before it is asked for another
-    history: float = 10.0  # an agent's answer to a question about history
+    answer: float = 10.0  # an agent's answer to a question about what it keeps
     ready: float = 30.0  # a started agent, until it takes instructions
     heartbeat: float = 5.0  # between two pings, and only while there is a run
     pong: float = 15.0  # silence of an agent that has a run, before it is held to hang

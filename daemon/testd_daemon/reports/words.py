@@ -33,6 +33,11 @@ def seconds(value: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def brief(value: float) -> str:
+    """Say a duration that may be very short: `0.07 ms`, else as `seconds` does."""
+    return f"{value * 1000:.2f} ms" if value < 0.9995 else seconds(value)
+
+
 def clock(value: float) -> str:
     """Say a time that runs while it is read: `3.9 s`, `2 min 05 s`."""
     return f"{value:.1f} s" if value < 59.95 else seconds(value)
@@ -78,4 +83,4 @@ def _plural(verdict: str) -> str:
     return "errors" if verdict == "error" else verdict
 
 
-__all__ = ["ago", "clock", "counts", "memory", "number", "seconds", "style"]
+__all__ = ["ago", "brief", "clock", "counts", "memory", "number", "seconds", "style"]

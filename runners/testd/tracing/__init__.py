@@ -10,9 +10,21 @@ if TYPE_CHECKING:
     from testd.tracing.mocks import MockError, Mocks
     from testd.tracing.options import Options
     from testd.tracing.registry import armed
+    from testd.tracing.sending import connect
     from testd.tracing.sinks import install
 
-__all__ = ["Execution", "MockError", "Mocks", "Options", "armed", "execute", "install", "record_roots", "traced"]
+__all__ = [
+    "Execution",
+    "MockError",
+    "Mocks",
+    "Options",
+    "armed",
+    "connect",
+    "execute",
+    "install",
+    "record_roots",
+    "traced",
+]
 
 _MODULES = {
     "Execution": "execution",
@@ -20,6 +32,7 @@ _MODULES = {
     "Mocks": "mocks",
     "Options": "options",
     "armed": "registry",
+    "connect": "sending",
     "execute": "execution",
     "install": "sinks",
     "record_roots": "execution",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import FunctionType
 from typing import overload
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["constructor_of", "settings_of", "traced", "traced_parts"]
 
 _CONSTRUCTORS = ("__init__", "__new__")
+_unasked = bool(os.environ.get("TESTD_TRACE"))  # whether what is recorded goes to the daemon
 
 
 @overload
@@ -63,7 +65,13 @@ def settings_of(settings: dict[str, Any]) -> Settings:
 
 
 def _trace(traceable: Any, settings: Settings) -> Any:
-    """Trace a function or a class, and return it."""
+    """Trace a function or a class, and return it. The first one in a process may connect it to the daemon."""
+    global _unasked
+    if _unasked:
+        _unasked = False
+        from testd.tracing.sending import connect_by_environment
+
+        connect_by_environment()
     found = False
     for function, subject in traced_parts(traceable, settings):
         register(function, subject)

@@ -6,11 +6,12 @@ from testd.tracing.identifiers import identifiers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from testd.tracing.calls import Call
 
-__all__ = ["document"]
+__all__ = ["document", "flat"]
 
 
 def document(root: Call) -> dict[str, Any]:
@@ -27,6 +28,17 @@ def document(root: Call) -> dict[str, Any]:
             executed["children"].append(inner)
             pending.append((child, inner))
     return made
+
+
+def flat(root: Call) -> Iterator[dict[str, Any]]:
+    """Give the executed function of each call without its `children`: callers first, siblings as they began."""
+    pending = [root]
+    while pending:
+        call = pending.pop()
+        executed = _alone(call)
+        del executed["children"]
+        yield executed
+        pending += reversed(list(call.children))
 
 
 def _alone(call: Call) -> dict[str, Any]:

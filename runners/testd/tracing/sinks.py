@@ -20,12 +20,12 @@ __all__ = ["Installed", "install"]
 
 
 class Installed:
-    """What `install` has begun, until `close`. A sink that fails costs that root, and no call of the program."""
+    """What takes roots, until `close`. If it fails, that costs the root, and no call of the program."""
 
-    def __init__(self, sink: Callable[[dict[str, Any]], object], options: Options) -> None:
-        """Begin to record roots for the sink."""
-        self.lost = 0  #: roots with which the sink failed
-        self._sink = sink
+    def __init__(self, take: Callable[[Call], object], options: Options) -> None:
+        """Begin to record roots for `take`."""
+        self.lost = 0  #: roots with which it failed
+        self._take = take
         self._stack = ExitStack()
         self._stack.enter_context(armed())
         self._stack.enter_context(Recording(options, ended=self._hand_on).opened())
@@ -36,7 +36,7 @@ class Installed:
 
     def _hand_on(self, call: Call) -> None:
         try:
-            self._sink(document(call))
+            self._take(call)
         except Exception:
             self.lost += 1
 
@@ -47,4 +47,4 @@ def install(sink: Callable[[dict[str, Any]], object], options: Options = Options
     The sink decides what it does with it, and returns soon: the program waits meanwhile. Calls that a root has started
     and that end after it are told as unfinished.
     """
-    return Installed(sink, options)
+    return Installed(lambda root: sink(document(root)), options)

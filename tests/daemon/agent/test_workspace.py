@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testd_daemon.workspace import existing, find
+from testd.workspace import existing, find
 
 
 def make(root: Path, *files: str, **texts: str) -> Path:
@@ -98,6 +98,6 @@ def test_a_path_that_exists_is_not_split(tmp_path: Path, argument: str, parts: t
 
 
 def test_the_quick_client_pays_for_nothing_but_os() -> None:
-    code = "import sys; before = set(sys.modules); import testd_daemon.workspace; print(set(sys.modules) - before)"
+    code = "import sys; before = set(sys.modules); import testd.workspace; print(set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert eval(done.stdout) <= {"testd_daemon", "testd_daemon.workspace", "__future__"}
+    assert eval(done.stdout) <= {"testd", "testd.workspace", "__future__"}
