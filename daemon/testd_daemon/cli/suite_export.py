@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from testd import workspace
 from testd.functions import documents
-from testd_daemon import workspace
 from testd_daemon.cli.arguments import Operands
 from testd_daemon.cli.here import here
 from testd_daemon.cli.run import SUITE
