@@ -129,13 +129,15 @@ class Sender:
                 self._load = self._outbox.take(0.0 if self._until is not None else _IDLE if self._wire else None)
                 if not self._load and self._until is None:
                     self._hang_up()
-            elif self._deliver():
+                continue
+            connected = self._wire is not None
+            if self._deliver():
                 pause = _SOON
-            elif self._until is not None:
-                break
-            else:
+            elif self._until is None:
                 self._rest(pause)
                 pause = min(_LATE, 2 * pause)
+            elif not connected:  # there is no daemon; one whose connection was lost may be there again
+                break
         if self._until is not None:
             self._tell_drops()
         self._hang_up()
