@@ -33,6 +33,8 @@ _MESSAGE = 256 * 1024
 _IDLE = 5.0
 #: Seconds between two looks for a daemon, at first and at last.
 _SOON, _LATE = 0.1, 5.0
+#: How often a daemon is looked for at the end.
+_TRIES = 3
 #: How often the daemon may refuse the same roots before they are dropped.
 _REFUSALS = 3
 #: Seconds that a fork waits for the thread to stand back; what is recorded is never lost by that.
@@ -123,21 +125,22 @@ class Sender:
             self._gone.release()
 
     def _work(self) -> None:
-        pause = _SOON
+        pause, tries = _SOON, _TRIES
         while self._wanted() and (self._until is None or self._outbox):
             if not self._load:
                 self._load = self._outbox.take(0.0 if self._until is not None else _IDLE if self._wire else None)
                 if not self._load and self._until is None:
                     self._hang_up()
                 continue
-            connected = self._wire is not None
             if self._deliver():
-                pause = _SOON
+                pause, tries = _SOON, _TRIES
             elif self._until is None:
                 self._rest(pause)
                 pause = min(_LATE, 2 * pause)
-            elif not connected:  # there is no daemon; one whose connection was lost may be there again
-                break
+            else:  # the end, and no daemon; but one whose connection was lost may be there again
+                tries -= 1
+                if not tries:
+                    break
         if self._until is not None:
             self._tell_drops()
         self._hang_up()

@@ -45,17 +45,17 @@ class Wire:
         self._wanted = wanted
         self._buffer = FrameBuffer()
         self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        self._inode = os.fstat(self._socket.fileno()).st_ino
         try:
             _check_owner(os.path.dirname(path))
             self._socket.settimeout(_LOOK)
             self._socket.connect(path)
-            self._inode = os.fstat(self._socket.fileno()).st_ino
             self.ask({"type": "Hello", "pid": os.getpid(), "protocol": PROTOCOL, "version": ""}, "Welcome")
         except OSError as error:
-            self._socket.close()
+            self.close()
             raise LostError(str(error)) from error
         except BaseException:
-            self._socket.close()
+            self.close()
             raise
 
     def ask(self, message: dict[str, Any], answer: str) -> dict[str, Any]:
