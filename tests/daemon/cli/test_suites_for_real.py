@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import psutil
 import pytest
+from fake_handler import DEADLINE
 
 import interpreters
 
@@ -99,6 +104,23 @@ def receiver():
 def verdicts(done):
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return {each["test"]: each["verdict"] for each in events if each["event"] == "outcome"}
+
+
+def agents(project):
+    """Return the agents of the test's own daemon."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            ours = process.environ().get("TESTD_STATE_DIR", "").startswith(str(project.home))
+            if ours and "testd_daemon.agent" in process.cmdline():
+                found.append(process)
+    return found
+
+
+def wait_for(path):
+    """Wait until a running test has made a file; the test's own deadline ends a wait that never does."""
+    look = "import sys, time, pathlib\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)"
+    subprocess.run([sys.executable, "-c", look, str(path)], timeout=DEADLINE * 2, check=True)
 
 
 def run_file(project, *items, **more):
@@ -209,6 +231,31 @@ def test_a_run_file_gets_what_came_of_each_item(project, receiver):
     assert items["nothing"]["error"].startswith("Invalid function config")
     assert [each["run_file_id"] for each in receiver.taken] == ["items"] * 6
     assert sorted(each["execution_id"] for each in receiver.taken) == sorted(items)
+
+def test_what_is_written_stays_when_the_agent_is_killed(project, ended):
+    """An item that was told of is in the file, whatever is killed; the others run in the next agent."""
+    (project.project / "waits.py").write_text(
+        "import pathlib, time\n"
+        "def wait():\n"
+        "    again = pathlib.Path('waiting').exists()\n"
+        "    pathlib.Path('waiting').touch()\n"
+        "    while not again: time.sleep(0.01)\n"
+        "    return 'again'\n"
+    )
+    waits = {**item("two", "wait", [{}]), "function_meta": meta("wait", "waits")}
+    path = run_file(project, item("one", "parent", [[1], {}]), waits, item("three", "parent", [[2], {}]))
+    client = project.start("run-file", "items.json", "-j", "1", "--format", "json")
+    ended(client)
+    assert any('"test":"items.json::one"' in line for line in iter(client.stdout.readline, ""))
+    wait_for(project.project / "waiting")
+    before = {each["execution_id"]: each for each in json.loads(path.read_text())["functions_to_run"]}
+    assert before["one"]["executed_function"]["output"] == [2]
+    agents(project)[0].kill()
+    out, _ = client.communicate(timeout=DEADLINE)
+    assert client.returncode == 0, out
+    after = {each["execution_id"]: each for each in json.loads(path.read_text())["functions_to_run"]}
+    assert after["one"] == before["one"]
+    assert [after[name]["executed_function"]["output"] for name in ("two", "three")] == ["again", [4]]
 
 
 def test_an_endpoint_that_is_not_there_is_told_in_the_item(project):
