@@ -32,7 +32,6 @@ class SuiteResults:
         self._place = place
         self._url = url
         self._suites: dict[_Key, _Suite] = {}
-        self._done: list[dict[str, Any]] = []
         self._to_post: list[dict[str, Any]] = []
 
     def plan(self, target: str, ids: Sequence[str]) -> list[str]:
@@ -55,7 +54,7 @@ class SuiteResults:
                 suite.several = bool(outcome.order)
                 if len(suite.took) == len(suite.expected):
                     told += self._give_out(suite)
-                    self._to_post.append(self._done[-1])
+                    self._to_post.append(suite.given)
         return told
 
     def tell(self, outcomes: Sequence[Filed]) -> list[str]:
@@ -69,7 +68,7 @@ class SuiteResults:
         """Write what an interrupted run has of its suites."""
         begun = [suite for suite in self._suites.values() if suite.took and len(suite.took) < len(suite.expected)]
         told = [text for suite in begun for text in self._give_out(suite)]
-        if self._place and not self._in_folder and not self._done:
+        if self._place and not self._in_folder and not self._given:
             told += self._write(self._place, [])
         return told
 
@@ -77,16 +76,20 @@ class SuiteResults:
     def _in_folder(self) -> bool:
         return self._place.endswith(os.sep) or os.path.isdir(self._place)
 
+    @property
+    def _given(self) -> list[dict[str, Any]]:
+        """The results that there are, in the order of the suites."""
+        return [suite.given for suite in self._suites.values() if suite.given]
+
     def _give_out(self, suite: _Suite) -> list[str]:
-        result = suite.result()
-        self._done.append(result)
+        result = suite.given = suite.result()
         told = []
         if self._place and self._in_folder:
             below = [suite.target] if suite.several else []
             name = suite.file.removesuffix(documents.SUFFIX) + ".result.json"
             told += self._write(os.path.join(self._place, *below, name), result)
         elif self._place:
-            told += self._write(self._place, self._done)
+            told += self._write(self._place, self._given)
         return told
 
     def _write(self, path: str, value: Any) -> list[str]:
@@ -108,6 +111,7 @@ class _Suite:
         self.several = False  # it runs on other targets, too
         self.expected: dict[str, None] = {}
         self.took: dict[str, Filed] = {}
+        self.given: dict[str, Any] = {}  # its result, once that was given out
         self._path = os.path.join(workspace, file)
 
     def result(self) -> dict[str, Any]:
