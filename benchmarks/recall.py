@@ -31,7 +31,7 @@ import anyio
 import suites
 from house import House, find_testd
 from sides import Project, run_pytest
-from verdicts import FidelityError, Verdicts, flaky, outcomes
+from verdicts import FidelityError, Verdicts, flaky, moving, outcomes, shape
 
 __all__ = ["Mutation", "main", "mutations"]
 
@@ -138,6 +138,10 @@ def _short(node: ast.AST) -> str:
     return text if len(text) < 50 else text[:47] + "..."
 
 
+class Unloadable(Exception):
+    """The project's conftest file cannot be imported: no test can run."""
+
+
 class Tally:
     """What came of one suite."""
 
@@ -178,8 +182,9 @@ class _Suite:
         self._files = sorted(path for path in source.rglob("*.py") if not _is_test(path.relative_to(project.folder)))
 
     async def measure(self) -> Tally:
-        base = await run_pytest(self._project)
-        unsteady = flaky([base, await run_pytest(self._project)])
+        runs = [await run_pytest(self._project) for _ in range(2)]
+        unsteady, shapes = flaky(runs), moving(runs)
+        base = {test: found for test, found in runs[0].items() if test not in unsteady and shape(test) not in shapes}
         await self._settle()
         tally = Tally()
         chosen = mutations(self._files, self._options.seed)
@@ -188,7 +193,7 @@ class _Suite:
             before = mutation.path.read_bytes()
             mutation.path.write_bytes(mutation.text)
             try:
-                await self._one(mutation, base, unsteady, tally)
+                await self._one(mutation, base, tally)
             finally:
                 mutation.path.write_bytes(before)
             await self._settle()
@@ -199,9 +204,12 @@ class _Suite:
         await self._affected()
         await self._affected()
 
-    async def _one(self, mutation: Mutation, base: Verdicts, unsteady: set[str], tally: Tally) -> None:
+    async def _one(self, mutation: Mutation, base: Verdicts, tally: Tally) -> None:
         where = f"{mutation.path.relative_to(self._project.folder)}:{mutation.line} {mutation.what}"
-        ran = await self._affected()
+        try:
+            ran = await self._affected()
+        except Unloadable:
+            ran = base  # and so it says of every test
         fresh: Verdicts | None = None
         with anyio.move_on_after(RUN_DEADLINE):
             try:
@@ -212,7 +220,7 @@ class _Suite:
             print(f"  left out, it never ends: {where}", flush=True)
             return
         files = {test for test in ran if "::" not in test}
-        changed = {test for test in base if base[test] != fresh.get(test) and test not in unsteady}
+        changed = {test for test in base if base[test] != fresh.get(test)}
         missed = sorted(test for test in changed if test not in ran and test.partition("::")[0] not in files)
         tally.mutations += 1
         tally.changed += len(changed)
@@ -229,6 +237,8 @@ class _Suite:
             command, cwd=self._project.folder, env=dict(self._project.environment), check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
+        if done.returncode == 4 and b"every test below it needs it" in done.stdout:
+            raise Unloadable
         if done.returncode not in (0, 1):
             raise FidelityError(f"testd: exit {done.returncode}\n{done.stdout[-2000:].decode()}{done.stderr.decode()}")
         return outcomes(done.stdout.decode().splitlines())

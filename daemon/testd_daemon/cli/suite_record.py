@@ -6,17 +6,23 @@ Runs in the client. The cases are run twice: what differs from run to run is not
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from testd import workspace
 from testd_daemon.cli.arguments import Operands
 from testd_daemon.cli.case_results import results_of
+from testd_daemon.cli.here import here
 from testd_daemon.cli.run import SUITE, make_request, shared
+from testd_daemon.client import traces
+from testd_daemon.client.sync import Client
 from testd_daemon.errors import UsageError
 from testd_daemon.expectations.accepted import settle
 from testd_daemon.expectations.recorded import key_of, suite_of
+from testd_daemon.reports import executed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EPILOG", "OPERANDS", "arguments", "main"]
 
-OPERANDS = Operands("TRACE", 1, None, "files with executed functions (also run files after a run, and results of "
-                                      "suites); - is standard input")  # fmt: skip
+OPERANDS = Operands("TRACE", 1, None, "traces, by as much of their ids as no other one begins with; or files with "
+                                      "executed functions (also run files after a run, and results of suites); "
+                                      "- is standard input")  # fmt: skip
+_ID = re.compile(r"[0-9a-f]{4,}")
 EPILOG = "Exit status: 0 the suite is there and its cases pass, 1 some do not, 4 usage."
 
 
@@ -44,13 +52,13 @@ def arguments(parser: Parser) -> None:
 
 def main(options: Options) -> int:
     """Write the suite, and see that it passes. Returns the exit status."""
-    traces = _chosen([trace for word in options.operands for trace in _traces(word)], options.function)
-    path = Path(options.output or traces[0]["name"].rpartition(".")[2] + SUITE)
+    chosen = _chosen([trace for word in options.operands for trace in _traces(word)], options.function)
+    path = Path(options.output or chosen[0]["name"].rpartition(".")[2] + SUITE)
     if not path.name.endswith(SUITE):
         raise UsageError(f"{path}: the name of a suite's file ends with {SUITE}", hint=f"Write -o {path.stem}{SUITE}")
     if path.exists() and not options.force:
         raise UsageError(f"{path} is there already", hint="Give another one with -o, or --force to replace it.")
-    suite = suite_of(traces, options.mock, options.name or path.name[: -len(SUITE)])
+    suite = suite_of(chosen, options.mock, options.name or path.name[: -len(SUITE)])
     draft = path.with_name(f".{path.name[: -len(SUITE)]}.draft{SUITE}")
     try:
         passed, told = _settled(options, suite, draft)
@@ -90,19 +98,21 @@ def _write(path: Path, suite: dict[str, Any]) -> None:
     path.write_text(json.dumps(suite, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _chosen(traces: list[dict[str, Any]], function: str | None) -> list[dict[str, Any]]:
+def _chosen(calls: list[dict[str, Any]], function: str | None) -> list[dict[str, Any]]:
     """Return the calls of a function, all where none is named. Raises UsageError."""
     if function is None:
-        return traces
-    found = [trace for trace in traces if key_of(trace) == function]
+        return calls
+    found = [call for call in calls if key_of(call) == function]
     if not found:
-        there = ", ".join(dict.fromkeys(map(key_of, traces)))
+        there = ", ".join(dict.fromkeys(map(key_of, calls)))
         raise UsageError(f"--function {function}: there is no recorded call of it", hint=f"There are calls of {there}.")
     return found
 
 
 def _traces(word: str) -> list[dict[str, Any]]:
-    """Return the executed functions that an operand means. Raises UsageError."""
+    """Return the executed functions that an operand means. Raises UsageError, and FaultError for an id that is none."""
+    if _ID.fullmatch(word) and not Path(word).exists():
+        return [_kept(word)]
     try:
         text = sys.stdin.read() if word == "-" else Path(word).read_text(encoding="utf-8")
         found = list(_executed(json.loads(text)))
@@ -116,6 +126,15 @@ def _traces(word: str) -> list[dict[str, Any]]:
             hint="`testd run-file FILE` writes them into its items, `testd suite run --results FILE` into results.",
         )
     return found
+
+
+def _kept(name: str) -> dict[str, Any]:
+    """Return a trace that the daemon keeps."""
+    root, _ = workspace.find(here())
+    with Client.connect(start=True) as client:
+        entry = traces.entry(client, root, name)
+        found: dict[str, Any] = json.loads("".join(executed.document(traces.calls(client, root, entry["trace"]))))
+        return found
 
 
 def _executed(value: Any) -> Iterator[dict[str, Any]]:

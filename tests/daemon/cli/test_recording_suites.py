@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typist import Typist
+
+import interpreters
 
 SHOP = Path(__file__).resolve().parents[3] / "examples" / "shop"
 MOCKS = [word for name in ("stock:price_of", "stock:take", "payments:charge") for word in ("--mock", f"shop.{name}")]
@@ -100,6 +103,22 @@ def test_what_cannot_be_recorded_is_told_and_nothing_is_written(shop):
         assert said in done.stderr
         assert (shop.project / "there.suite.json").read_text() == "mine"
         assert sorted(path.name for path in shop.project.iterdir()) == before
+
+
+def test_what_a_program_did_becomes_a_suite_that_passes_on_another_version_too(shop):
+    program = shop.run("record", sys.executable, "demo.py")
+    assert program.returncode == 0, program.stderr
+    listed = json.loads(shop.run("traces", "--name", "place", "--format", "json").stdout.splitlines()[0])
+    failed, placed = (listed["trace"], shop.run("traces", "--name", "place").stdout.splitlines()[1].split()[0])
+    recorded = shop.run("suite", "record", failed[:8], placed, *MOCKS)
+    assert (recorded.returncode, recorded.stdout) == (0, "place.suite.json: 2 cases\n"), recorded.stderr
+    oldest = interpreters.found()
+    done = shop.run("suite", "run", "--target", next(iter(oldest)), "--target", list(oldest)[-1])
+    assert done.returncode == 0
+    assert "4 passed" in done.stdout
+    unknown = shop.run("suite", "record", "abcdef0123")
+    assert (unknown.returncode, unknown.stdout) == (4, "")
+    assert "there is no trace abcdef0123" in unknown.stderr
 
 
 def test_executed_functions_come_from_standard_input_too(shop):
