@@ -19,7 +19,6 @@ __all__ = ["SuiteResults"]
 
 _Key = tuple[str, str]  # target, file
 _HEAD = ("id", "name", "description")
-_HEAD = ("id", "name", "description")
 
 
 class SuiteResults:
