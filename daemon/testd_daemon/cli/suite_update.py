@@ -10,6 +10,7 @@ from typing import Any
 from testd_daemon.cli.case_results import results_of
 from testd_daemon.cli.run import make_request, shared
 from testd_daemon.expectations.accepted import Acceptance, accept
+from testd_daemon.writing import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _update(options: Options, path: Path, name: str, failed: list[dict[str, Any]
         else:
             left += 1
     if changed:
-        _replace(path, json.dumps(suite, indent=2, ensure_ascii=False) + "\n")
+        write(str(path), json.dumps(suite, indent=2, ensure_ascii=False) + "\n")
     return left
 
 
@@ -74,11 +75,3 @@ def _agreed(options: Options) -> bool:
     if options.yes or not sys.stdin.isatty():
         return bool(options.yes)
     return input("    expect this from now on? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put a text in the place of a file, as a whole."""
-    draft = path.with_name(f".{path.name}.draft~")
-    draft.write_text(text, encoding="utf-8")
-    draft.chmod(path.stat().st_mode & 0o777)
-    draft.replace(path)

@@ -18,7 +18,7 @@ from testd.runner import failures
 from testd.runner.capture import Capture, flush, shorten
 from testd.runner.exports import files
 from testd.runner.leaks import Leaks
-from testd.runner.settings import Collection, SuiteFault
+from testd.runner.settings import Collection
 from testd.tracing.configured import configured
 
 TYPE_CHECKING = False
@@ -140,12 +140,7 @@ class CasesSuite:
         """
         from testd.runner.exports import keywords
 
-        try:
-            matches = keywords.compile_keyword(keyword)
-        except keywords.KeywordError as exc:
-            raise SuiteFault(
-                "usage", f"-k {keyword!r}: {exc}", "names joined by and, or, not and parentheses: 'cart and not slow'"
-            ) from None
+        matches = keywords.matcher(keyword)
         names = [[*test.id.partition("::")[0].split("/"), test.id.partition("::")[2]] for test in self._tests]
         return [index for index, found in enumerate(names) if matches(found)]
 

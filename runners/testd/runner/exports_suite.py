@@ -124,12 +124,7 @@ class ExportsSuite:
         """
         from testd.runner.exports import keywords
 
-        try:
-            matches = keywords.compile_keyword(keyword)
-        except keywords.KeywordError as exc:
-            raise SuiteFault(
-                "usage", f"-k {keyword!r}: {exc}", "names joined by and, or, not and parentheses: 'cart and not slow'"
-            ) from None
+        matches = keywords.matcher(keyword)
         return [
             index
             for index, test in enumerate(self._tests)

@@ -16,7 +16,7 @@ from testd_daemon.agent.filing.keeper import Filed
 from testd_daemon.agent.filing.posting import post
 from testd_daemon.agent.filing.results import SuiteResults
 from testd_daemon.agent.filing.run_files import RunFiles
-from testd_daemon.agent.filing.writing import write
+from testd_daemon.writing import write
 from testd_protocol.messages import Detail, Notice, Planned, Row, RunEvent
 
 EXECUTED = {"executed_function": {"name": "f", "output": 1}}

@@ -2,8 +2,7 @@
 
 `filing.py` stands between a run and whoever it reports to, takes documents out of outcomes, and has them kept in order
 by what `keeper.py` describes: `results.py` (suites, into files and posted) or `run_files.py` (items, back into their
-files, and told to an endpoint). `writing.py` makes a file appear whole or not at all, `posting.py` is one request that
-must not hold up anything.
+files, and told to an endpoint). `posting.py` is one request that must not hold up anything.
 """
 
 from testd_daemon.agent.filing.filing import Filing, filing_of

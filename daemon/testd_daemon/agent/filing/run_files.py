@@ -14,7 +14,7 @@ from typing import Any
 from testd.functions import documents
 from testd_daemon.agent.filing.keeper import Filed
 from testd_daemon.agent.filing.posting import post
-from testd_daemon.agent.filing.writing import write
+from testd_daemon.writing import write
 
 __all__ = ["RunFiles"]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+from testd.runner.settings import SuiteFault
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Matcher = Callable[[Iterable[str]], bool]
 
-__all__ = ["KeywordError", "compile_keyword"]
+__all__ = ["KeywordError", "compile_keyword", "matcher"]
 
 _TOKEN = re.compile(r"\s*(?:([()])|((?:\w|[:+\-.\[\]\\/])+))")
 _DEPTH = 100
@@ -36,6 +38,21 @@ def compile_keyword(expression: str) -> Matcher:
     tree = parser.read_or(0)
     parser.expect_end()
     return lambda names: _holds(tree, [name.lower() for name in names])
+
+
+def matcher(expression: str) -> Matcher:
+    """Return what `compile_keyword` does, for a suite.
+
+    Raises:
+        SuiteFault: it is no expression.
+
+    """
+    try:
+        return compile_keyword(expression)
+    except KeywordError as error:
+        raise SuiteFault(
+            "usage", f"-k {expression!r}: {error}", "names joined by and, or, not and parentheses: 'cart and not slow'"
+        ) from None
 
 
 class _Parser:
