@@ -173,7 +173,7 @@ def _comparisons(options: argparse.Namespace) -> Iterable[Comparison]:
         return
     for suite in sorted(suites.choose(options.names, options.all), key=lambda suite: not suite.long):
         found = suites.prepare(suite, options.root.resolve())
-        project = Project(folder=found.project, python=found.python, environment=found.environ())
+        project = Project(folder=found.project, python=found.python, environment=found.environ(), jobs=suite.jobs)
         yield Comparison(suite.name, project, options, MODES[:1] if suite.long else MODES)
 
 

@@ -27,12 +27,16 @@ RECORDER = Path(__file__).with_name("verdict_recorder.py")
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What is compared: the folder, its interpreter, the variables, and what both sides are given to run."""
+    """What is compared: the folder, its interpreter, the variables, and what both sides are given to run.
+
+    `jobs` limits testd's workers, where tests cannot run beside each other: plain pytest has only one.
+    """
 
     folder: Path
     python: Path
     environment: Mapping[str, str]
     paths: Sequence[str] = ()
+    jobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ async def run_pytest(project: Project) -> Verdicts:
 
 async def run_testd(project: Project, testd: Path, mode: str) -> Verdicts:
     """Run testd, in the daemon that the project's environment names. Raises FidelityError."""
-    command = [str(testd), "run", "--format", "json", "--mode", mode, *project.paths]
+    jobs = ["--jobs", str(project.jobs)] if project.jobs else []
+    command = [str(testd), "run", "--format", "json", "--mode", mode, *jobs, *project.paths]
     done = await _call("testd", command, project)
     if done.status not in {0, 1}:
         raise FidelityError(f"testd: exit {done.status}: {shlex.join(command)}\n{done.tail}")

@@ -66,6 +66,7 @@ class Suite:
     requirements: tuple[str, ...] = (PYTEST,)
     environment: dict[str, str] = field(default_factory=dict)
     long: bool = False  # its tests take longer than those of all others together: what uses it begins with it
+    jobs: int | None = None  # at most so many workers at once: some tests cannot run beside each other
     peers: bool = False  # with the runners that testd is measured against; they would load into plain pytest too
 
     def with_peers(self) -> Suite:
@@ -116,7 +117,8 @@ SEVEN = (
         long=True,
         requirements=(PYTEST, "hypothesis==6.170.15", "pretend==1.0.9", "tomli_w==1.2.0"),
     ),
-    Suite(name="tomlkit", version="0.15.2", requirements=(PYTEST, "PyYAML==6.0.3")),
+    # One test writes a file of the project that another one reads: beside each other, either may find it empty.
+    Suite(name="tomlkit", version="0.15.2", requirements=(PYTEST, "PyYAML==6.0.3"), jobs=1),
 )
 
 #: With their traps: a test server that never ends, hypothesis in every test, a release that needs an older pytest, a
