@@ -127,12 +127,16 @@ class Watched:
 
     def time(self, edit: Making) -> Answer:
         """Make an edit and wait for the answer."""
+        self.rest()
         time.sleep(SETTLE)
         while not self._lines.empty():
             self._lines.get()
         began = time.perf_counter()
         edit.make()
         return self.answer(began, ANSWER_DEADLINE)
+
+    def rest(self) -> None:
+        """Wait until it can hear of a change."""
 
     def answer(self, began: float, deadline: float) -> Answer:
         """Wait for the summary of a run. Raises MeasureError."""
@@ -165,6 +169,12 @@ class Watcher(Watched):
     def __init__(self, python: Path, cwd: Path, environment: Mapping[str, str], paths: Sequence[str] = ()) -> None:
         command = [str(python), "-m", "pytest_watcher", ".", "--now", *paths, "-q"]
         super().__init__("pytest-watcher", command, cwd, environment)
+
+    def rest(self) -> None:
+        """Wait until its pytest has left: a change before that is lost to it. Raises MeasureError."""
+        _, still = psutil.wait_procs(psutil.Process(self._process.pid).children(), timeout=ANSWER_DEADLINE)
+        if still:
+            raise MeasureError(f"{self.name}: pytest printed its summary and did not end")
 
 
 class Testd(Watched):
