@@ -23,6 +23,7 @@ __all__ = [
     "FileEntry",
     "Frame",
     "HistoryEntry",
+    "Invocation",
     "Item",
     "Kind",
     "Mode",
@@ -45,7 +46,7 @@ __all__ = [
 
 Verdict = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "timed out", "cancelled"]
 Mode = Literal["worker", "bin"]
-Kind = Literal["pytest", "exports", "cases"]
+Kind = Literal["pytest", "exports", "cases", "workflow"]
 Stream = Literal["stdout", "stderr"]
 #: Why a watch runs something: it began, files changed, or somebody asked for it.
 Cause = Literal["start", "change", "all", "failed", "filter", "snapshots"]
@@ -154,6 +155,23 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     results: str = ""  # cases: the absolute path of a file or a folder for their results; empty: none are written
     report_url: str = ""  # cases: where each suite's result is posted to; empty: nowhere
     run_file: bool = False  # what comes of the items goes back into the run files
+    store: str = ""  # workflow: s3://BUCKET?endpoint=URL, embedded, or empty: the document's own data stores
+    isolation: Literal["none", "prefix", "bucket"] = "none"  # workflow: what keeps its files apart from other runs'
+    join: Literal["documented", "faasr"] = "documented"  # workflow: which predecessors a function waits for
+    input: str = ""  # workflow: the absolute path of a folder whose files are in the store before it begins
+    overrides: dict[str, str] = {}  # workflow: keys of its document that have another value in this run
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    """What one function of a workflow is called with."""
+
+    function: str  # which one, with its rank where it has several: resize(3)
+    id: str  # of the workflow's invocation
+    arguments: str = "{}"  # JSON: an object of keyword arguments
+    rank: int = 1  # from 1
+    max_rank: int = 1  # how many there are
+    environment: dict[str, str] = {}  # variables that it has beside its process's
+    folder: str = ""  # its working directory; empty: a new one, which goes with it
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):

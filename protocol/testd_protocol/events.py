@@ -12,6 +12,8 @@ from testd_protocol.documents import Cause, Failing, Kind, Mode, Row, Stream, Ve
 
 __all__ = [
     "Difference",
+    "FunctionChanged",
+    "FunctionMeasured",
     "GenerationStarted",
     "Notice",
     "Outcomes",
@@ -23,8 +25,10 @@ __all__ = [
     "RunEvent",
     "Standing",
     "Started",
+    "StoreChanged",
     "TargetReady",
     "TargetUnavailable",
+    "WorkflowPlanned",
 ]
 
 
@@ -162,6 +166,69 @@ class Profile(Message, frozen=True, kw_only=True):
     targets: dict[str, dict[str, float]]  # of each target: span → seconds
 
 
+class WorkflowPlanned(Message, frozen=True, kw_only=True):
+    """A workflow is taken up, or again after a process was killed: what it is, and where what it does can be seen."""
+
+    name: str  # of the workflow
+    invocation: str  # its id
+    timestamp: str  # of the invocation
+    folder: str  # of logs and completions in the store
+    file: str  # the document, relative to the workspace
+    isolation: Literal["none", "prefix", "bucket"]  # what keeps its files apart
+    join: Literal["documented", "faasr"]  # which predecessors a function waits for
+    functions: list[str]  # all of them, each rank of one
+    graph: dict[str, list[str]]  # action → those that it may trigger
+    ranks: dict[str, int]  # action → how many ranks
+    store: dict[str, str] = {}  # endpoint, bucket, region, anonymous; of the embedded one: access_key, secret_key
+    prefix: str = ""  # of the keys of functions' files
+    state: str = ""  # the folder on this machine with what is kept of the run
+
+
+class FunctionChanged(Message, frozen=True, kw_only=True):
+    """A function of a workflow has another status."""
+
+    function: str  # which one, with its rank where it has several
+    status: Literal["pending", "invoked", "not_invoked", "running", "completed", "failed", "skipped", "timeout"]  # new
+    at: float  # wall clock
+    why: str = ""  # one line: who triggered it, or what went wrong
+    sequence: int = 0  # how many changes of the store had been made by then
+    target: str = ""  # where it runs
+
+
+class FunctionMeasured(Message, frozen=True, kw_only=True):
+    """What a function of a workflow took. Seconds, KiB and bytes; 0: nothing, or not known."""
+
+    function: str  # which one
+    target: str  # where it ran
+    triggered: float  # wall clock
+    started: float  # wall clock, when its process was asked for
+    ended: float  # wall clock, when it was told as ended
+    done: float = 0.0  # wall clock, when its completion was in the store
+    queued: float = 0.0  # from its trigger until its process was asked for
+    install: float = 0.0  # until its packages were there
+    start: float = 0.0  # until its code ran
+    user: float = 0.0  # its own time, calls of the store included
+    cpu: float = 0.0  # processor time
+    memory: int = 0  # peak of its process
+    store_calls: int = 0  # that it made
+    store_seconds: float = 0.0  # in which it waited for them
+    bytes_in: int = 0  # that it got
+    bytes_out: int = 0  # that it put
+
+
+class StoreChanged(Message, frozen=True, kw_only=True):
+    """A function put or deleted an object."""
+
+    sequence: int  # 1, 2, 3 … in this run
+    function: str  # which one
+    verb: Literal["put", "delete"]  # what it did
+    store: str  # the data store's name
+    bucket: str  # where that is
+    key: str  # of the object
+    size: int = 0  # bytes of the new content
+    kept: str = ""  # the file with the content that was there before; empty: there was none
+
+
 RunEvent = (
     TargetReady
     | Planned
@@ -176,4 +243,8 @@ RunEvent = (
     | Standing
     | Difference
     | Profile
+    | WorkflowPlanned
+    | FunctionChanged
+    | FunctionMeasured
+    | StoreChanged
 )

@@ -17,6 +17,7 @@ from testd_protocol.documents import (
     Detail,
     Directory,
     FileEntry,
+    Invocation,
     Item,
     Kind,
     Mode,
@@ -29,6 +30,8 @@ from testd_protocol.documents import (
 from testd_protocol.events import Output, Started
 
 __all__ = [
+    "ApiAnswered",
+    "CallApi",
     "Collect",
     "Collected",
     "CommandEnded",
@@ -39,6 +42,7 @@ __all__ = [
     "FilesSynced",
     "FilesWanted",
     "FinishWorker",
+    "FunctionEnded",
     "JobCompleted",
     "Judge",
     "Judged",
@@ -130,6 +134,7 @@ class RunJob(Message, frozen=True, kw_only=True):
     worker: int  # its number
     tests: list[int]  # in the order to run them in
     ids: list[str] = []  # empty where there is a stem
+    invocation: Invocation | None = None  # workflow: what the function, the job's only test, is called with
 
 
 class FinishWorker(Message, frozen=True, kw_only=True):
@@ -155,6 +160,18 @@ class Judged(Message, frozen=True, kw_only=True):
     id: int  # the one of the `Judge`
     worker: int  # who asked
     document: str  # what came of it, as JSON
+
+
+class ApiAnswered(Message, frozen=True, kw_only=True):
+    """Answer `CallApi`. With an `error` nothing was done."""
+
+    id: int  # the one of the `CallApi`
+    worker: int  # who asked
+    error: str = ""  # one line: what went wrong
+    data: bytes = b""  # get: a piece of the object
+    more: bool = False  # get: there is more of it; ask with `more`
+    keys: list[str] = []  # list: what there is
+    values: dict[str, str] = {}  # secret: `value`; credentials: what a client of the store needs
 
 
 class SyncFiles(Message, frozen=True, kw_only=True):
@@ -199,6 +216,7 @@ RunnerInstruction = (
     | StopWorker
     | StartCommand
     | Judged
+    | ApiAnswered
     | SyncFiles
     | WriteFiles
     | Shutdown
@@ -291,6 +309,35 @@ class Judge(Message, frozen=True, kw_only=True):
     document: str  # what, as JSON: `testd_daemon.judge.questions` says which there are
 
 
+class CallApi(Message, frozen=True, kw_only=True):
+    """Workflow: a function uses its API. Answered by `ApiAnswered`, but for `log` and `note`.
+
+    A worker asks one thing at a time. Pieces of an object that is put share an id; only the last is answered.
+    """
+
+    id: int  # any number
+    worker: int  # whose function it is, and which waits for the answer
+    procedure: Literal["put", "get", "more", "delete", "list", "secret", "credentials", "log", "note"]  # what is wanted
+    store: str = ""  # the data store's name; empty: the document's default
+    folder: str = ""  # of the object, as the function gave it
+    name: str = ""  # of the object, a prefix, or a secret
+    data: bytes = b""  # put: a piece of the object
+    done: bool = True  # put: the last piece
+    text: str = ""  # log, note: what is written
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"  # note
+
+
+class FunctionEnded(Message, frozen=True, kw_only=True):
+    """Workflow: what a function returned, and what it took. Before its `Outcome`."""
+
+    job: int  # its number
+    worker: int  # its number
+    value: bool | None  # what it returned; nil: nothing, or it failed
+    seconds: float  # of the function itself
+    cpu: float = 0.0  # seconds of processor time, of child processes as well
+    loading: float = 0.0  # seconds in which its code was loaded in this process; 0: it was loaded already
+
+
 class JobCompleted(Message, frozen=True, kw_only=True):
     """Step 9: every test of the job has its outcome."""
 
@@ -356,6 +403,8 @@ RunnerMessage = (
     | Output
     | Outcome
     | Judge
+    | CallApi
+    | FunctionEnded
     | JobCompleted
     | WorkerExited
     | CommandEnded

@@ -7,7 +7,9 @@ from testd_protocol import directions, framing, messages
 MESSAGES = [
     "Accepted",
     "AgentReport",
+    "ApiAnswered",
     "Attach",
+    "CallApi",
     "Cancel",
     "Collect",
     "Collected",
@@ -27,6 +29,9 @@ MESSAGES = [
     "FilesSynced",
     "FilesWanted",
     "FinishWorker",
+    "FunctionChanged",
+    "FunctionEnded",
+    "FunctionMeasured",
     "GenerationStarted",
     "Hello",
     "History",
@@ -67,6 +72,7 @@ MESSAGES = [
     "StatusReport",
     "Steer",
     "StopWorker",
+    "StoreChanged",
     "Submit",
     "SyncFiles",
     "TargetReady",
@@ -81,6 +87,7 @@ MESSAGES = [
     "Why",
     "WhyReport",
     "WorkerExited",
+    "WorkflowPlanned",
     "WriteFiles",
 ]
 DOCUMENTS = [
@@ -97,6 +104,7 @@ DOCUMENTS = [
     "FileEntry",
     "Frame",
     "HistoryEntry",
+    "Invocation",
     "Item",
     "Kind",
     "Mode",

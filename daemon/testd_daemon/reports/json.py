@@ -38,6 +38,10 @@ _NAMES = {
     "Profile": "profile",
     "GenerationStarted": "generation",
     "Standing": "standing",
+    "WorkflowPlanned": "workflow",
+    "FunctionChanged": "function",
+    "FunctionMeasured": "measured",
+    "StoreChanged": "store",
 }
 _ROW = ("test", "target", "verdict", "duration", "memory", "worker", "detail")
 _FAILING = ("test", "target", "verdict", "message")
