@@ -60,18 +60,29 @@ class Record:
         self._entries = 0
 
     def add(self, message: Dependencies, began_ns: int) -> None:
-        """Take what a runner told. `began_ns` is when (wall clock) the checkpoint began to load."""
+        """Take what a runner told. `began_ns` is when (wall clock) the checkpoint began to load.
+
+        A checkpoint may be reached more than once, and what was forked from the first one stay: what was not the same
+        each time counts as changed.
+        """
         self._entries += len(message.files) + len(message.directories)
         for file in message.files:
             if file.path.startswith(self._within):
                 self._add_file(file, began_ns)
         for directory in message.directories:
             if (directory.path + os.sep).startswith(self._within):
-                self._directories[directory.path] = directory
+                self._add_directory(directory)
 
     def _add_file(self, file: Stat, began_ns: int) -> None:
         suspect = file.mtime_ns != _MISSING and not 0 <= file.mtime_ns < began_ns - GRANULARITY_NS
-        self._files[file.path] = (_SUSPECT if suspect else file.mtime_ns, file.size, file.mode)
+        found = (_SUSPECT if suspect else file.mtime_ns, file.size, file.mode)
+        if self._files.setdefault(file.path, found) != found:
+            self._files[file.path] = (_SUSPECT, file.size, file.mode)
+
+    def _add_directory(self, directory: Directory) -> None:
+        known = self._directories.get(directory.path)
+        if known is None or known.names == directory.names or known.everything != directory.everything:
+            self._directories[directory.path] = directory
 
     def __len__(self) -> int:
         """How many files and directories were told."""

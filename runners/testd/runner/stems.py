@@ -127,6 +127,7 @@ class Stems:
             stem = self._stems.pop(name, None)
             if stem is not None:
                 self._kill(stem)
+        self._clear()
 
     def _kill(self, stem: StemChild) -> None:
         stem.dropped = True
@@ -159,16 +160,39 @@ class Stems:
             self._load_ahead()
             return
         self._preloading.forget()
-        above = [stem] if stem.collection else [found for found in self._stems.values() if found.parent is stem]
-        configured = self._stems.pop("configured", None)
-        if configured is not None and configured is not stem:  # other collections have been forked from it
-            configured.name = f"configured until {self._next_id}"
-            self._stems[configured.name] = configured
+        above = [stem] if stem.collection else self._above(stem)
+        if self._stems.get("configured") is stem:
+            del self._stems["configured"]
+        self._set_aside()
         for found in (stem, *above):
             self._stems.pop(found.name, None)
             self._kill(found)
         for found in above:
             self.collect(found.order)
+
+    def _go_over(self) -> None:
+        """Have what is collected from now on forked from a stem that has modules loaded ahead."""
+        if "configured" in self._stems:
+            self._set_aside()
+            self._ensure(checkpoints(self.settings["kind"]))
+
+    def _set_aside(self) -> None:
+        """Have nothing more forked from *configured*, which stays for as long as there is anything above it."""
+        configured = self._stems.pop("configured", None)
+        if configured is not None:
+            configured.name = f"configured until {self._next_id}"
+            self._stems[configured.name] = configured
+            self._clear()
+
+    def _clear(self) -> None:
+        """End the stems that have been set aside and are of no use any more."""
+        for name, stem in list(self._stems.items()):
+            if name.startswith("configured until") and not self._above(stem):
+                del self._stems[name]
+                self._kill(stem)
+
+    def _above(self, stem: StemChild) -> "List[StemChild]":
+        return [found for found in self._stems.values() if found.parent is stem]
 
     # ── forks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -212,6 +236,7 @@ class Stems:
             self._load_ahead()
         elif kind == "Loaded":
             self._preloading.loaded()
+            self._go_over()
         elif kind == "Spoiled" and isinstance(stem, StemChild):
             self._spoiled(stem, unpackb(payload)["module"])
         else:
@@ -253,7 +278,7 @@ class Stems:
         stem.ended = how
         if stem.fault is None and stem.parent is not None and not stem.pid:  # never forked, because that one failed
             stem.fault = stem.parent.fault
-        for above in [found for found in self._stems.values() if found.parent is stem]:
+        for above in self._above(stem):
             if above.fault is None:
                 above.fault = stem.fault
             self._intake.drain(above)

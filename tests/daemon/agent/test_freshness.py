@@ -149,3 +149,27 @@ def test_pages_add_up(file: Path, tmp_path: Path) -> None:
     assert len(known) == 2
     other.write_text("x")
     assert known.change() == str(other)
+
+
+def again(known: Record, *files: Stat, directories: tuple[Directory, ...] = ()) -> Record:
+    """Let the same checkpoint be reached once more."""
+    message = Dependencies(checkpoint="configured", collection=0, files=list(files), directories=list(directories))
+    known.add(message, time.time_ns())
+    return known
+
+
+def test_a_file_that_was_another_one_the_second_time_counts_as_changed(file: Path) -> None:
+    """What was forked from the first load is still there, and has the old content."""
+    known = record(stat(file))
+    assert again(known, stat(file)).change() is None
+    file.write_text("another one, of the same age")
+    age(file)
+    assert again(known, stat(file)).change() == str(file)
+
+
+def test_a_folder_that_had_other_files_the_second_time_counts_as_changed(file: Path, tmp_path: Path) -> None:
+    known = record(directories=(directory(tmp_path),))
+    assert again(known, directories=(directory(tmp_path),)).change() is None
+    (tmp_path / "test_b.py").write_text("")
+    age(tmp_path)
+    assert again(known, directories=(directory(tmp_path),)).change() == str(tmp_path)

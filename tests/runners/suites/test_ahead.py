@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runners.driver import Driver, runner, write
@@ -56,6 +57,10 @@ def verdicts(driver: Driver) -> "list[str]":
     return [f"{name}: {found['detail']['message']}" for name, found in outcomes.items() if found["verdict"] != "passed"]
 
 
+def stems(driver: Driver) -> "list[psutil.Process]":
+    return psutil.Process(driver.process.pid).children(recursive=True)
+
+
 def reconfigure(driver: Driver) -> None:
     driver.send("DropCollection", collection=0, configured=True)
 
@@ -96,6 +101,36 @@ def test_what_is_seen():
             reconfigure(driver)
             assert verdicts(driver) == []
         assert [outside.loaded(name) for name in ("package", "package.inner", "package.other")] == [2, 2, 2]
+
+
+def test_an_edit_of_a_source_file_finds_them_loaded(outside: Outside) -> None:
+    """Only an edit of a conftest file did: all others went on from a stem that was older than what was loaded."""
+    outside.module("tool")
+    write(outside.project, conftest="", test_a="import tool\ndef test_a(): pass\n")
+    with outside.runner() as driver:
+        assert verdicts(driver) == []
+        assert "tool.py" in prepared(driver)
+        assert outside.loaded("tool") == 2
+        for number in (1, 2):
+            driver.send("DropCollection", collection=number)
+            assert verdicts(driver) == []
+        assert outside.loaded("tool") == 2
+
+
+def test_the_stem_that_was_left_ends_with_what_was_forked_from_it(outside: Outside) -> None:
+    outside.module("tool")
+    write(outside.project, conftest="", test_a="import tool\ndef test_a(): pass\n")
+    with outside.runner() as driver:
+        first = driver.collect()["collection"]
+        prepared(driver)
+        driver.collect()
+        assert driver.run([0], collection=first).verdicts() == {0: "passed"}
+        there = stems(driver)
+        driver.send("DropCollection", collection=first)
+        gone: list[psutil.Process] = []
+        while len(gone) < 2:  # the collection, and the stem below it
+            gone += psutil.wait_procs([stem for stem in there if stem not in gone], timeout=0.1)[0]
+        assert driver.run([0]).verdicts() == {0: "passed"}
 
 
 @pytest.mark.parametrize("where", ["conftest", "test_a"])
