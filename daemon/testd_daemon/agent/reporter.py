@@ -1,10 +1,12 @@
 """A run's events on their way to the handler, outcomes in batches. Runs in the agent.
 
 Adding an event costs no await. The first after a pause goes at once; under load whatever came in 10 ms goes together.
+The end of a run, or of a generation of a watch, waits for nothing.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Final, Literal, Protocol
 
 import anyio
@@ -28,8 +30,8 @@ from testd_protocol.messages import (
 
 __all__ = ["Reporter", "Sink"]
 
-#: Seconds between two sends under load: at first, at most, and as a part of how long the run has lasted. Each event
-#: costs the handler a commit; a progress line is not read faster than this.
+#: Seconds between two sends under load: at first, at most, and as a part of how long the run, or the generation, has
+#: lasted. Each event costs the handler a commit; a progress line is not read faster than this.
 INTERVAL: Final = 0.01
 LONGEST_INTERVAL: Final = 0.1
 INTERVAL_PART: Final = 0.2
@@ -62,7 +64,9 @@ class Reporter:
         self._frames: list[bytes] = []
         self._rows: list[Row] = []
         self._wanted = anyio.Event()
-        self._final = anyio.Event()
+        self._ended = anyio.Event()  # the run, or a generation of a watch
+        self._final = False
+        self._began = time.monotonic()
 
     def row(self, row: Row) -> None:
         """Add an outcome."""
@@ -76,32 +80,35 @@ class Reporter:
         match event:
             case RunCompleted(generation=0):
                 report = Report(run=self._run, body=body, final=True, counts={}, exit_code=event.exit_code)
-                self._final.set()
+                self._final = True
             case Planned():
                 report = Report(run=self._run, body=body, tests=event.tests)
             case _:
                 report = Report(run=self._run, body=body, mark=_mark(event))
+        if isinstance(event, GenerationStarted):
+            self._began = time.monotonic()
+        elif isinstance(event, RunCompleted):
+            self._ended.set()
         self._frames.append(encode(report))
         self._wanted.set()
 
     async def serve(self) -> None:
         """Send until `RunCompleted` is out, or the handler is gone."""
-        began = anyio.current_time()
         while True:
             await self._wanted.wait()
-            self._wanted = anyio.Event()
+            self._wanted, self._ended = anyio.Event(), anyio.Event()
             self._close_batch()
             frames, self._frames = b"".join(self._frames), []
-            final = self._final.is_set()
+            final = self._final
             try:
                 await self._link.send_frames(frames)
             except LinkClosed:
                 return
             if final:
                 return
-            interval = min(LONGEST_INTERVAL, max(INTERVAL, (anyio.current_time() - began) * INTERVAL_PART))
-            with anyio.move_on_after(interval):  # the end of a run does not wait
-                await self._final.wait()
+            interval = min(LONGEST_INTERVAL, max(INTERVAL, (time.monotonic() - self._began) * INTERVAL_PART))
+            with anyio.move_on_after(interval):
+                await self._ended.wait()
 
     def _close_batch(self) -> None:
         rows, self._rows = self._rows, []

@@ -86,6 +86,25 @@ def test_an_outcome_that_no_frame_can_carry_is_cut() -> None:
     assert "characters are left out" in detail.text
 
 
+def test_the_end_of_a_generation_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the end of the whole watch did: each answer to an edit was a tenth of a second late."""
+    monkeypatch.setattr("testd_daemon.agent.reporter.INTERVAL", 3600.0)
+    monkeypatch.setattr("testd_daemon.agent.reporter.LONGEST_INTERVAL", 3600.0)
+
+    async def body() -> None:
+        ours, theirs = socket.socketpair()
+        async with Link(ours, decoder(AgentInstruction)) as link, Link(theirs, decoder(AgentMessage)) as handler:
+            reporter = Reporter("r", link)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(reporter.serve)
+                with anyio.fail_after(30):
+                    for generation in (1, 2, 0):
+                        reporter.event(RunCompleted(exit_code=0, counts={}, duration=1.0, generation=generation))
+                        assert len(await handler.receive()) == 1
+
+    anyio.run(body)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_handler_that_is_gone_ends_it(when: str) -> None:
     async def body() -> None:
