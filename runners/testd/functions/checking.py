@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from testd.functions import schemas
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterator, List
+    from typing import Any, Dict, Iterator, List, Tuple
 
-__all__ = ["problems"]
+    Problems = Iterator[Tuple[str, str]]
+    Schema = Dict[str, Any]
+
+__all__ = ["Checker", "problems"]
 
 #: Mistakes that are told of one part.
 _MOST = 10
@@ -16,7 +21,7 @@ _WORDS = {
     "object": "a map", "array": "a list", "string": "text", "boolean": "true or false", "number": "a number",
     "integer": "a whole number", "null": "null",
 }  # fmt: skip
-_loaded: Dict[str, Any] = {}
+_own: List[Checker] = []
 
 
 def problems(value: Any, name: str, path: str = "") -> List[str]:
@@ -24,59 +29,87 @@ def problems(value: Any, name: str, path: str = "") -> List[str]:
 
     Each line says where, below `path`: `assertions[0].operator: "equal" is none of equals, contains …`.
     """
-    if not _loaded:
-        _loaded.update(schemas.load())
+    if not _own:
+        _own.append(Checker(schemas.load()))
     found: List[str] = []
-    for problem in _check(value, _loaded[name], path):
+    for place, problem in _own[0].check(value, name, path):
         if len(found) == _MOST:
             found.append("... and more")
             break
-        found.append(problem)
+        found.append(f"{place}: {problem}")
     return found
 
 
-def _check(value: Any, schema: Dict[str, Any], path: str) -> Iterator[str]:
-    if "$ref" in schema:
-        schema = _loaded[schema["$ref"]]
-    if "anyOf" in schema:
-        yield from _check_any(value, schema["anyOf"], path)
-    elif "enum" in schema:
-        if value not in schema["enum"] or type(value) is not str:
-            yield f"{path}: {_shown(value)} is none of {', '.join(schema['enum'])}{_near(value, schema['enum'])}"
-    elif "type" in schema and not _is(value, schema["type"]):
-        yield f"{path}: {_shown(value)} is not {_WORDS[schema['type']]}"
-    elif isinstance(value, dict):
-        yield from _check_map(value, schema, path)
-    elif isinstance(value, list) and "items" in schema:
-        for index, item in enumerate(value):
-            yield from _check(item, schema["items"], f"{path}[{index}]")
+class Checker:
+    """Checks values against the parts of one document's schema."""
+
+    def __init__(self, parts: Dict[str, Schema]) -> None:
+        """Take the schema of each part, by the name under which others refer to it."""
+        self._parts = parts
+
+    def check(self, value: Any, name: str, path: str = "") -> Problems:
+        """Give each mistake in a value that is to be the part `name`: its place, and what is wrong there."""
+        return self._check(value, self._parts[name], path)
+
+    def _check(self, value: Any, schema: Schema, path: str) -> Problems:
+        schema = self._resolved(schema)
+        if "anyOf" in schema:
+            yield from self._check_any(value, schema["anyOf"], path)
+        elif "enum" in schema:
+            if value not in schema["enum"] or type(value) is not str:
+                yield path, f"{_shown(value)} is none of {', '.join(schema['enum'])}{_near(value, schema['enum'])}"
+        elif "type" in schema and not _is(value, schema["type"]):
+            yield path, f"{_shown(value)} is not {_WORDS[schema['type']]}"
+        elif isinstance(value, dict):
+            yield from self._check_map(value, schema, path)
+        elif isinstance(value, list):
+            for index, item in enumerate(value if "items" in schema else ()):
+                yield from self._check(item, schema["items"], f"{path}[{index}]")
+        else:
+            yield from _check_scalar(value, schema, path)
+
+    def _check_map(self, value: Dict[str, Any], schema: Schema, path: str) -> Problems:
+        known = schema.get("properties", {})
+        others = schema.get("additionalProperties", True)
+        if len(value) < schema.get("minProperties", 0):
+            yield path, "is empty"
+        for name in schema.get("required", ()):
+            if name not in value:
+                yield _below(path, name), "missing"
+        for name, inner in value.items():
+            if "propertyNames" in schema:
+                yield from _check_scalar(name, schema["propertyNames"], _below(path, name))
+            if name in known:
+                yield from self._check(inner, known[name], _below(path, name))
+            elif isinstance(others, dict):
+                yield from self._check(inner, others, _below(path, name))
+            elif not others:
+                near = _near(name, known) or "; there are " + ", ".join(known)
+                yield _below(path, name), f"there is no such key{near}"
+
+    def _check_any(self, value: Any, choices: List[Schema], path: str) -> Problems:
+        """Check against alternatives; where the value can only be meant as one of them, its mistakes are told."""
+        left = [choice for choice in map(self._resolved, choices) if choice.get("type") != "null"]
+        if value is None and len(left) < len(choices):
+            return
+        alike = [choice for choice in left if "type" in choice and _is(value, choice["type"])]
+        if len(left) == 1 or len(alike) == 1:
+            yield from self._check(value, (alike or left)[0], path)
+        elif all(any(True for _ in self._check(value, choice, path)) for choice in left):
+            words = " or ".join(_WORDS[choice["type"]] for choice in left)
+            yield path, f"{_shown(value)} is not {words}"
+
+    def _resolved(self, schema: Schema) -> Schema:
+        return self._parts[schema["$ref"]] if "$ref" in schema else schema
 
 
-def _check_map(value: Dict[str, Any], schema: Dict[str, Any], path: str) -> Iterator[str]:
-    known = schema.get("properties", {})
-    others = schema.get("additionalProperties", True)
-    for name in schema.get("required", ()):
-        if name not in value:
-            yield f"{_below(path, name)}: missing"
-    for name, inner in value.items():
-        if name in known:
-            yield from _check(inner, known[name], _below(path, name))
-        elif isinstance(others, dict):
-            yield from _check(inner, others, _below(path, name))
-        elif not others:
-            yield f"{_below(path, name)}: there is no such key{_near(name, known) or '; there are ' + ', '.join(known)}"
-
-
-def _check_any(value: Any, choices: List[Dict[str, Any]], path: str) -> Iterator[str]:
-    """Check against alternatives; where the value can only be meant as one of them, what is wrong is told by it."""
-    left = [choice for choice in choices if choice.get("type") != "null"]
-    if value is None and len(left) < len(choices):
-        return
-    if len(left) == 1:
-        yield from _check(value, left[0], path)
-    elif all(any(True for _ in _check(value, choice, path)) for choice in left):
-        words = " or ".join(_WORDS[choice["type"]] for choice in left)
-        yield f"{path}: {_shown(value)} is not {words}"
+def _check_scalar(value: Any, schema: Schema, path: str) -> Problems:
+    if "pattern" in schema and not re.fullmatch(schema["pattern"], value):
+        yield path, f"{_shown(value)} is not {schema.get('description') or schema['pattern']}"
+    elif "minLength" in schema and len(value) < schema["minLength"]:
+        yield path, "is empty"
+    elif "minimum" in schema and value < schema["minimum"]:
+        yield path, f"{_shown(value)} is less than {schema['minimum']}"
 
 
 def _is(value: Any, kind: str) -> bool:

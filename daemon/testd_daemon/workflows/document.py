@@ -1,0 +1,110 @@
+"""A workflow's file: read, checked as a whole, and taken apart. Reads one file."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testd.functions.checking import Checker
+from testd_daemon.workflows.errors import Violation, WorkflowError
+from testd_daemon.workflows.graph import Graph
+from testd_daemon.workflows.lines import line_of, lines
+from testd_daemon.workflows.validation import violations
+from testd_protocol.workflows import WorkflowFile
+
+__all__ = ["Workflow", "decode", "load"]
+
+#: Bytes of a file above which it is not read.
+MOST_BYTES = 16 * 1024 * 1024
+#: Stands in for what is missing, so that the rest can be checked.
+_BLANK: dict[str, Any] = {
+    "WorkflowName": "x",
+    "FunctionInvoke": "x",
+    "ActionList": {"x": {"FaaSServer": "x", "FunctionName": "x"}},
+    "ComputeServers": {"x": {}},
+    "DataStores": {"x": {"Bucket": "x"}},
+    "DefaultDataStore": "x",
+}
+
+
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow whose file is right.
+
+    Attributes:
+        path: of the file, as it was given.
+        data: the document as it was written.
+        file: the document, typed.
+        graph: of its actions.
+    """
+
+    path: str
+    data: dict[str, Any]
+    file: WorkflowFile
+    graph: Graph
+
+    @property
+    def name(self) -> str:
+        """The workflow's name."""
+        return self.file.workflow_name
+
+
+def load(path: str | Path) -> Workflow:
+    """Return the workflow in a file. Raises WorkflowError with all that is wrong with it."""
+    name = str(path)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise WorkflowError(name, [Violation("", f"cannot be read: {error.strerror or error}")]) from error
+    return decode(data, name)
+
+
+def decode(data: bytes, name: str) -> Workflow:
+    """Return the workflow that bytes hold; `name` is the file's in errors. Raises WorkflowError."""
+    text, value = _read(data, name)
+    wrong = [Violation(place, text) for place, text in _checker().check(value, WorkflowFile.__name__)]
+    unsound = {each.place.partition(".")[0].partition("[")[0] for each in wrong}
+    file = msgspec.convert({**_BLANK, **{key: value[key] for key in value if key not in unsound}}, WorkflowFile)
+    wrong += violations(file, value, lambda key: key not in unsound)
+    if wrong:
+        places = lines(text)
+        raise WorkflowError(name, [each._replace(line=line_of(places, each.place)) for each in wrong])
+    return Workflow(path=name, data=value, file=file, graph=Graph(file.function_invoke, file.action_list))
+
+
+def _read(data: bytes, name: str) -> tuple[str, dict[str, Any]]:
+    try:
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"is larger than {MOST_BYTES // 1024**2} MiB")
+        text = data.decode("utf-8-sig")
+        value = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise WorkflowError(name, [Violation("", f"no valid JSON: {error.msg}", error.lineno)]) from error
+    except UnicodeDecodeError as error:
+        raise WorkflowError(name, [Violation("", f"is not UTF-8: {error.reason} at byte {error.start}")]) from error
+    except RecursionError as error:
+        raise WorkflowError(name, [Violation("", "is nested too deeply to be read")]) from error
+    except ValueError as error:
+        raise WorkflowError(name, [Violation("", str(error))]) from error
+    if not isinstance(value, dict):
+        raise WorkflowError(name, [Violation("", "is not a map; a workflow begins with {", 1)])
+    return text, value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a map. The second of two equal keys would silently take the place of the first: raises ValueError."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        raise ValueError(f'the key "{twice}" stands twice in one map; each of them once')
+    return found
+
+
+@cache
+def _checker() -> Checker:
+    _, parts = msgspec.json.schema_components([WorkflowFile], ref_template="{name}")
+    return Checker(parts)
