@@ -54,7 +54,7 @@ class WorkerSettings:
         "collection", "documents", "maxfail", "paths", "place", "run", "stream", "update_snapshots", "worker",
         "workers",
     )  # fmt: skip
-    __slots__ = (*_told, "judge", "recorder", "stopping")
+    __slots__ = (*_told, "exchange", "invocation", "job", "judge", "recorder", "stopping", "tell")
 
     def __init__(
         self,
@@ -88,6 +88,12 @@ class WorkerSettings:
         self.stopping: Callable[[], bool] = lambda: False
         #: Has a question answered that cannot be answered on the target: JSON to JSON (`Judge`).
         self.judge: Optional[Callable[[str], str]] = None
+        #: Sends a message with an id and returns the answer to it; sends one that has none.
+        self.exchange: Callable[[Dict[str, Any]], Dict[str, Any]] = lambda message: {}
+        self.tell: Callable[[Dict[str, Any]], None] = lambda message: None
+        #: What the function of the job at hand is called with, and the job's number.
+        self.invocation: Dict[str, Any] = {}
+        self.job = 0
         #: The record of what tests use, for a suite that shares fixtures between them; None where nothing is recorded.
         self.recorder: Any = None
 

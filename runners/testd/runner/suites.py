@@ -32,4 +32,8 @@ def choose(settings: Settings) -> Any:
         from testd.runner.cases_suite import CasesSuite
 
         return CasesSuite(settings)
-    raise SuiteFault("config", f"unknown kind of suite {kind!r}", "use pytest, exports or cases")
+    if kind == "workflow":
+        from testd.invocation.suite import FunctionsSuite
+
+        return FunctionsSuite(settings)
+    raise SuiteFault("config", f"unknown kind of suite {kind!r}", "use pytest, exports, cases or workflow")

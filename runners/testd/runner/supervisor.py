@@ -81,7 +81,8 @@ class Supervisor:
             "StartWorker": self._workers.start,
             "RunJob": self._workers.pass_on,
             "FinishWorker": self._workers.pass_on,
-            "Judged": self._judged,
+            "Judged": self._answer,
+            "ApiAnswered": self._answer,
             "StopWorker": self._workers.stop,
             "StartCommand": self._commands.start,
             "Shutdown": self._shutdown,
@@ -201,7 +202,7 @@ class Supervisor:
     def _pong(self, message: "Dict[str, Any]") -> None:
         self._agent.tell({"type": "Pong", "id": message["id"], "memory": memory.held(os.getpid())})
 
-    def _judged(self, message: "Dict[str, Any]") -> None:
+    def _answer(self, message: "Dict[str, Any]") -> None:
         self._answered = time.monotonic()
         self._workers.pass_on(message)
 

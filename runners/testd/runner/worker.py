@@ -32,6 +32,8 @@ _SELF = resource.RUSAGE_SELF
 #: ru_maxrss is in KiB, on macOS in bytes.
 _KIB = 1024 if sys.platform == "darwin" else 1
 
+#: What answers a question of a worker.
+_ANSWERS = ("Judged", "ApiAnswered")
 #: Tests whose use is worth a message while others wait.
 _PAGE = 200
 
@@ -74,6 +76,7 @@ class Worker:
         self._imports.forget()
         self._settings.stopping = lambda: self._slot.stopping
         self._settings.judge = self._judge
+        self._settings.exchange, self._settings.tell = self._exchange, self._tell
         self._settings.recorder = self._recorder if self._recorder.on else None
         self._recorder.open()
         self._suite.open(self._settings)
@@ -114,14 +117,20 @@ class Worker:
         self._channel.send({"type": "JobCompleted", "job": job, "worker": self._settings.worker})
 
     def _judge(self, document: str) -> str:
-        """Have the agent judge something, and wait for what it says; what else it says meanwhile is taken."""
+        """Have the agent judge something, and wait for what it says."""
         self._questions += 1
-        question = {"type": "Judge", "id": self._questions, "worker": self._settings.worker, "document": document}
-        self._channel.send(question)
+        return str(self._exchange({"type": "Judge", "id": self._questions, "worker": 0, "document": document})["document"])
+
+    def _exchange(self, question: "Dict[str, Any]") -> "Dict[str, Any]":
+        """Ask the agent, and wait for the answer; what else it says meanwhile is taken."""
+        self._tell(question)
         while True:
             message = self._receive()
-            if message["type"] == "Judged" and message["id"] == self._questions:
-                return str(message["document"])
+            if message["type"] in _ANSWERS and message["id"] == question["id"]:
+                return message
+
+    def _tell(self, message: "Dict[str, Any]") -> None:
+        self._channel.send(dict(message, worker=self._settings.worker))
 
     def _receive(self) -> "Dict[str, Any]":
         """Wait for a message, and take what it brings."""
@@ -131,6 +140,7 @@ class Worker:
             tests = self._indexes(message)
             last = len(tests) - 1
             self._queue.extend((message["job"], test, n == last) for n, test in enumerate(tests))
+            self._settings.invocation, self._settings.job = message.get("invocation") or {}, message["job"]
             if not tests:
                 self._job_completed(message["job"])
         elif kind == "FinishWorker":

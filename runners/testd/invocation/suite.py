@@ -1,0 +1,236 @@
+"""The suite of a workflow's functions: each function of a folder is an item, and one invocation of it is a job.
+
+Runs in stems and workers; standard library only. The interface is the one of every suite (docs/architecture.md). A path
+is `FOLDER::FUNCTION`, the folder absolute or relative to the workspace; `+FOLDER` is one of installed packages, which come first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import sys
+import tempfile
+from time import perf_counter  # a reference: functions may replace the attribute
+
+from testd.invocation import session as sessions
+from testd.invocation import shim
+from testd.invocation.finding import Finder, Found, NotFound
+from testd.invocation.returning import BadReturn, truth
+from testd.invocation.session import Session
+from testd.runner import failures
+from testd.runner.capture import flush, shorten
+from testd.runner.settings import Collection, SuiteFault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from testd.runner.settings import Settings, WorkerSettings
+
+    Report = Callable[[str, float, "dict[str, Any] | None"], None]
+
+__all__ = ["FunctionsSuite"]
+
+_getpid = os.getpid  # a reference: functions may replace the attribute
+_getrusage = resource.getrusage
+
+
+class Failed(Exception):
+    """A function is to fail, and this is why."""
+
+
+class FunctionsSuite:
+    """Imports what defines the functions in the stem, and calls one of them in each worker."""
+
+    kind = "workflow"
+    framework = "testd functions"
+
+    def __init__(self, settings: Settings) -> None:
+        """Keep the settings; nothing of the user's is touched yet."""
+        self._settings = settings
+        self._root = os.path.abspath(settings.root)
+        self.items: list[tuple[str, int]] = []
+        self.errors: list[tuple[str, str, dict[str, Any]]] = []
+        self._finder: Finder | None = None
+        self._names: list[str] = []
+        self._found: dict[str, Found] = {}
+        self._worker: WorkerSettings | None = None
+        self._loading = 0.0
+
+    def start(self) -> None:
+        """Load what every failure needs, and the API, once, below all that is forked."""
+        import linecache  # noqa: F401
+        import traceback  # noqa: F401
+
+        shim.install()
+
+    def configure(self, pause: Callable[[], None]) -> None:
+        """Do nothing: there is no configuration, and no moment to `pause`."""
+
+    def sought(self) -> list[str]:
+        """Return the files that `configure` would have read if they were there: none."""
+        return []
+
+    def collect(self, paths: list[str]) -> Collection:
+        """Import what defines the functions. What fails is told by their invocations.
+
+        Raises:
+            SuiteFault: the paths name no function, or more than one folder.
+
+        """
+        packages = [path[1:] for path in paths if path.startswith("+")]
+        pairs = [path.rpartition("::") for path in paths if not path.startswith("+")]
+        folders = list(dict.fromkeys(folder for folder, _, _ in pairs))
+        if len(folders) != 1:
+            raise SuiteFault("usage", f"functions of one folder are collected at once, not of {folders}")
+        self._names = [name for _, _, name in pairs]
+        self._finder = Finder(os.path.join(self._root, folders[0]), packages)
+        self._found = self._finder.find(self._names)
+        self.items = [(path, _line(self._found[path.rpartition("::")[2]])) for path in paths if not path.startswith("+")]
+        return Collection(self.items)
+
+    def prepare(self) -> Iterator[None]:
+        """Do what can wait until nothing else is asked for: here there is nothing."""
+        return iter(())
+
+    def select(self, keyword: str) -> list[int]:
+        """Return all: functions are not selected by expressions."""
+        return list(range(len(self.items)))
+
+    def open(self, worker: WorkerSettings) -> None:
+        """Get a worker ready: what functions print goes out line by line."""
+        self._worker = worker
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+    def within(self, body: Callable[[], None]) -> None:
+        """Run the loop; nothing is wrapped around it here."""
+        body()
+
+    def run(self, index: int, following: int | None, report: Report) -> None:
+        """Call one function and report its outcome."""
+        worker, pid = self._worker, _getpid()
+        assert worker is not None
+        session = Session(worker.invocation, worker.exchange, worker.tell)
+        sessions.begin(session)
+        began, used, value, error = perf_counter(), _used(), None, None  # type: ignore[var-annotated]
+        try:
+            with _folder(session.invocation["folder"]), _environment(session.invocation["environment"]):
+                function = self._function(self._names[index], session)
+                began, used = perf_counter(), _used()
+                value = self._call(function, session)
+        except KeyboardInterrupt as interrupt:
+            if worker.stopping():
+                raise
+            error = interrupt
+        except BaseException as caught:  # whatever it raises is its outcome
+            error = caught
+        finally:
+            if _getpid() != pid:
+                _leave_fork()
+        seconds, cpu = perf_counter() - began, _used() - used
+        sessions.end()
+        for stream in (sys.stdout, sys.stderr):
+            flush(stream)
+        worker.tell({"type": "FunctionEnded", "job": worker.job, "worker": worker.worker, "value": value,
+                     "seconds": seconds, "cpu": cpu, "loading": self._loading})  # fmt: skip
+        report("passed" if error is None else "failed", seconds, self._told(error, index) if error is not None else None)
+
+    def close(self) -> None:
+        """End the worker's session: nothing is open."""
+
+    # ── one invocation ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _function(self, name: str, session: Session) -> Any:
+        """Return the function. Raises what its file did, or NotFound."""
+        assert self._finder is not None
+        if self._finder.deferred:
+            began = perf_counter()
+            self._finder.forget()
+            self._found = self._finder.find(self._names)
+            self._loading = perf_counter() - began
+        found = self._found[name]
+        for warning in found.warnings:
+            session.write("note", warning, "WARNING")
+        if found.error is not None:
+            raise found.error
+        shim.inject(found.function)
+        return found.function
+
+    @staticmethod
+    def _call(function: Any, session: Session) -> bool | None:
+        """Call it, and return its value. Raises Failed, BadReturn, and whatever the function does."""
+        try:
+            returned = function(**json.loads(session.invocation["arguments"]))
+        except SystemExit as error:  # its own end; the status says how it went
+            returned = None
+            if error.code not in (None, 0, False):
+                raise Failed(f"the function exited with status {error.code}") from error
+        if session.failure:
+            raise Failed(session.failure)
+        return truth(session.returned[0] if session.returned else returned)
+
+    def _told(self, error: BaseException, index: int) -> dict[str, Any]:
+        """Return what is told of a function that failed: the text is what Python would print, causes and all."""
+        import traceback
+
+        test_file = self._found[self._names[index]].file or self._root
+        told = failures.describe(error, root=self._root, test_file=test_file)
+        if isinstance(error, (Failed, NotFound, BadReturn)):
+            told.update(kind="usage", message=str(error).splitlines()[0])
+        text = "".join(traceback.format_exception(type(error), error, _own(error)))
+        if isinstance(error, (NotFound, BadReturn)):
+            text = str(error)
+        return {**told, "text": shorten(text, failures.TEXT_LIMIT)}
+
+
+@contextlib.contextmanager
+def _folder(given: str) -> Iterator[None]:
+    """Be in a folder of the invocation's own: what it leaves there is of no use to others, and goes."""
+    if given:
+        os.makedirs(given, exist_ok=True)
+        os.chdir(given)
+        yield
+        return
+    import shutil
+
+    folder = tempfile.mkdtemp(prefix="testd-function-")
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir("/")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    os.environ.update(variables)
+    yield
+
+
+def _own(error: BaseException) -> Any:
+    """Return an exception's traceback without the frames above the function."""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
+        tb = tb.tb_next
+    return tb or error.__traceback__
+
+
+def _line(found: Found) -> int:
+    code = getattr(found.function, "__code__", None)
+    return int(code.co_firstlineno) if code is not None else 0
+
+
+def _used() -> float:
+    """Return the seconds of processor time of this process and of its children."""
+    own, children = _getrusage(resource.RUSAGE_SELF), _getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _leave_fork() -> None:
+    """End a process that a function forked and let return: it is not the worker, and has nothing to report."""
+    os._exit(0)
