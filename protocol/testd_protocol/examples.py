@@ -393,6 +393,7 @@ EXAMPLES: dict[str, m.Message] = {
                 maxfail=1,
                 place=1,
                 documents=True,
+                memory_limit=1048576,
             ),
             m.RunJob(
                 job=12,

@@ -125,6 +125,7 @@ class StartWorker(Message, frozen=True, kw_only=True):
     maxfail: int = 0  # end after this many failures; 0: no limit
     place: int = 0  # among the workers that share the run, from 0; free again when one has ended
     documents: bool = False  # cases: outcomes carry what was recorded
+    memory_limit: int = 0  # KiB of this worker; 0: the runner's
 
 
 class RunJob(Message, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.reporter import Reporter
 from testd_daemon.agent.run import RunTask
 from testd_daemon.agent.specs import Specs
-from testd_daemon.agent.target_task import Services
+from testd_daemon.agent.target_task import Folders, Services
 from testd_daemon.agent.traces import Traces
 from testd_daemon.agent.verify import VerifyTask
 from testd_daemon.agent.watch import WatchTask
@@ -175,7 +175,8 @@ class Agent:
         affected = Affected(message.workspace, path, tasks)
         path = ":memory:" if message.ephemeral else os.path.join(message.state_dir, "traces.sqlite")
         self._traces = Traces(message.workspace, path)
-        self._services = Services(message.workspace, pool, history, specs, affected)
+        folders = Folders("" if message.ephemeral else message.state_dir, message.cache_dir)
+        self._services = Services(message.workspace, pool, history, specs, affected, folders)
         self._commands = Commands(message.workspace, pool, specs)
         await self._link.send(
             Ready(

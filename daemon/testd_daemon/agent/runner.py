@@ -25,6 +25,7 @@ from testd_daemon.errors import DeadlineExpired, ProcessCrashed, TestdError
 from testd_daemon.link import close_all
 from testd_protocol.framing import Unknown
 from testd_protocol.messages import (
+    CallApi,
     Collect,
     Collected,
     CommandEnded,
@@ -34,6 +35,7 @@ from testd_protocol.messages import (
     FilesReceived,
     FilesSynced,
     FilesWanted,
+    FunctionEnded,
     JobCompleted,
     Judge,
     Judged,
@@ -56,7 +58,7 @@ from testd_protocol.messages import (
 )
 from testd_runners.launcher import Command
 
-__all__ = ["Owner", "Runner"]
+__all__ = ["FunctionOwner", "Owner", "Runner"]
 
 #: Takes a question, and what is to be called with the answer.
 Asked = Callable[[Judge, Callable[[Judged], None]], None]
@@ -92,6 +94,16 @@ class Owner(Protocol):
         """The runner is gone, and every worker with it."""
 
 
+class FunctionOwner(Owner, Protocol):
+    """What has a worker that calls a function of a workflow."""
+
+    def called(self, message: CallApi) -> None:
+        """The function asks for something."""
+
+    def function_ended(self, message: FunctionEnded) -> None:
+        """The function has returned, or failed."""
+
+
 class Runner:
     """A runner from its start to its end. `serve` is its life; everything else may be called while that runs."""
 
@@ -123,6 +135,7 @@ class Runner:
         self._began_ns = time.time_ns()
         self._workers: dict[int, Owner] = {}
         self._jobs: dict[int, Owner] = {}
+        self._functions: dict[int, FunctionOwner] = {}
         self._commands: dict[int, anyio.Event] = {}
         self._answers: dict[int, Callable[[Message | TestdError], None]] = {}
 
@@ -171,6 +184,7 @@ class Runner:
                 owner.runner_lost(self.lost)
         self._workers.clear()
         self._jobs.clear()
+        self._functions.clear()
         for ended in self._commands.values():
             ended.set()
         for collection in self.collections.values():
@@ -221,6 +235,12 @@ class Runner:
     def own_job(self, number: int, owner: Owner) -> None:
         """Deliver the outcomes of this job to its owner."""
         self._jobs[number] = owner
+
+    def own_function(self, worker: int, job: int, owner: FunctionOwner) -> None:
+        """Deliver what comes of this worker, whose one job is to call a function, to its owner."""
+        self._functions[worker] = owner
+        self.own_job(job, owner)
+        self.own_worker(worker, owner)
 
     async def command(self, start: StartCommand, descriptors: tuple[int, ...]) -> None:
         """Have a command's process started, and wait for its end or the runner's. The descriptors are closed."""
@@ -370,9 +390,16 @@ class Runner:
                     owner.job_completed(message)
             case WorkerExited():
                 owner = self._workers.pop(message.worker, None)
+                self._functions.pop(message.worker, None)
                 if owner is not None:
                     owner.worker_exited(message)
                 self._update()
+            case CallApi():
+                if message.worker in self._functions:
+                    self._functions[message.worker].called(message)
+            case FunctionEnded():
+                if message.worker in self._functions:
+                    self._functions[message.worker].function_ended(message)
             case Judge():
                 if self._judge is not None:
                     self._judge(message, self.send)

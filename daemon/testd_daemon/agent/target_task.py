@@ -46,7 +46,7 @@ from testd_daemon.config import Settings, Target
 from testd_daemon.errors import Bug, TestdError, Unreachable
 from testd_protocol.messages import CollectError, Notice, Preparing, Row, RunRequest, TargetReady
 
-__all__ = ["Forecast", "Orders", "Result", "Services", "TargetTask"]
+__all__ = ["Folders", "Forecast", "Orders", "Result", "Services", "TargetTask"]
 
 #: Seconds for workers to end that were told to; after that their runner is killed.
 STOP_DEADLINE: Final = 5.0
@@ -54,16 +54,26 @@ STOP_DEADLINE: Final = 5.0
 RECONNECT_PAUSES: Final = (1.0, 2.0, 4.0)
 
 
+class Folders(msgspec.Struct, frozen=True):
+    """Where an agent may keep what it needs."""
+
+    state: str  # of this workspace: what is to outlast the agent; empty where nothing is
+    cache: str  # what can be made again
+
+
 class Services:
     """What the runs of an agent share."""
 
-    def __init__(self, workspace: str, pool: Pool, history: History, specs: Specs, affected: Affected) -> None:
+    def __init__(
+        self, workspace: str, pool: Pool, history: History, specs: Specs, affected: Affected, folders: Folders
+    ) -> None:
         """Serve the runs of one workspace."""
         self.workspace = workspace
         self.pool = pool
         self.history = history
         self.affected = affected
         self.specs = specs
+        self.folders = folders
         self.shares = Shares()
 
 

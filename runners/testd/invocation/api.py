@@ -101,7 +101,9 @@ def faasr_get_s3_creds(server_name: str = "") -> dict[str, Any]:
 
 def faasr_arrow_s3_bucket(server_name: str = "", faasr_prefix: str = "") -> Any:
     """Return a data store, or what is below a prefix in it, as a file system of pyarrow."""
-    from pyarrow import fs
+    import importlib
+
+    fs = importlib.import_module("pyarrow.fs")  # of the user's environment, where it is
 
     creds = faasr_get_s3_creds(server_name)
     access = {"anonymous": True}
@@ -119,7 +121,7 @@ def faasr_return(return_value: object = None) -> NoReturn:
     raise Ended(0)
 
 
-def faasr_exit(message: str | None = None, error: bool = True, traceback: str | None = None) -> NoReturn:  # noqa: FBT001, FBT002
+def faasr_exit(message: str | None = None, error: bool = True, traceback: str | None = None) -> NoReturn:
     """End the function here: as failed, unless `error` is false."""
     session = current()
     if error:

@@ -57,7 +57,9 @@ class Finder:
     def find(self, names: Iterable[str]) -> dict[str, Found]:
         """Return what came of each name."""
         self._prepare_path()
-        wanted, found, warnings = list(names), {}, []  # type: tuple[list[str], dict[str, Found], list[str]]
+        wanted = list(names)
+        warnings: list[str] = []
+        found: dict[str, Found] = {}
         self.deferred = False
         try:
             files = list(self._files())

@@ -35,9 +35,9 @@ def install() -> None:
 
 def inject(function: Any) -> None:
     """Give a function's module the API under its usual names, unless it has something of the name itself."""
-    spaces = [getattr(found, "__globals__", None) for found in (function, inspect.unwrap(function))]
-    for space in spaces:
-        for name in api.__all__ if space is not None else ():
+    for found in (function, inspect.unwrap(function)):
+        space: dict[str, Any] = getattr(found, "__globals__", {})
+        for name in api.__all__:
             space.setdefault(name, getattr(api, name))
 
 

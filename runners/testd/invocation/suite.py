@@ -1,7 +1,8 @@
 """The suite of a workflow's functions: each function of a folder is an item, and one invocation of it is a job.
 
-Runs in stems and workers; standard library only. The interface is the one of every suite (docs/architecture.md). A path
-is `FOLDER::FUNCTION`, the folder absolute or relative to the workspace; `+FOLDER` is one of installed packages, which come first.
+Runs in stems and workers; standard library only. The interface is the one of every suite (docs/architecture.md). A
+path is `FOLDER::FUNCTION`, the folder absolute or relative to the workspace; `+FOLDER` is one of installed packages,
+which come first.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ class FunctionsSuite:
         if len(folders) != 1:
             raise SuiteFault("usage", f"functions of one folder are collected at once, not of {folders}")
         self._names = [name for _, _, name in pairs]
-        self._finder = Finder(os.path.join(self._root, folders[0]), packages)
+        self._finder = Finder(os.path.normpath(os.path.join(self._root, folders[0])), packages)
         self._found = self._finder.find(self._names)
-        self.items = [(path, _line(self._found[path.rpartition("::")[2]])) for path in paths if not path.startswith("+")]
+        self.items = [("".join(pair), _line(self._found[pair[2]])) for pair in pairs]
         return Collection(self.items)
 
     def prepare(self) -> Iterator[None]:
@@ -116,7 +117,9 @@ class FunctionsSuite:
         assert worker is not None
         session = Session(worker.invocation, worker.exchange, worker.tell)
         sessions.begin(session)
-        began, used, value, error = perf_counter(), _used(), None, None  # type: ignore[var-annotated]
+        began, used = perf_counter(), _used()
+        value: bool | None = None
+        error: BaseException | None = None
         try:
             with _folder(session.invocation["folder"]), _environment(session.invocation["environment"]):
                 function = self._function(self._names[index], session)
@@ -137,7 +140,10 @@ class FunctionsSuite:
             flush(stream)
         worker.tell({"type": "FunctionEnded", "job": worker.job, "worker": worker.worker, "value": value,
                      "seconds": seconds, "cpu": cpu, "loading": self._loading})  # fmt: skip
-        report("passed" if error is None else "failed", seconds, self._told(error, index) if error is not None else None)
+        if error is None:
+            report("passed", seconds, None)
+        else:
+            report("failed", seconds, self._told(error, index))
 
     def close(self) -> None:
         """End the worker's session: nothing is open."""

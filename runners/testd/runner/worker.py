@@ -119,7 +119,8 @@ class Worker:
     def _judge(self, document: str) -> str:
         """Have the agent judge something, and wait for what it says."""
         self._questions += 1
-        return str(self._exchange({"type": "Judge", "id": self._questions, "worker": 0, "document": document})["document"])
+        question = {"type": "Judge", "id": self._questions, "worker": 0, "document": document}
+        return str(self._exchange(question)["document"])
 
     def _exchange(self, question: "Dict[str, Any]") -> "Dict[str, Any]":
         """Ask the agent, and wait for the answer; what else it says meanwhile is taken."""

@@ -45,7 +45,7 @@ class WorkerChild(Child):
         self.stacks = scratch("testd-stacks")
         self._timeout: float = order.get("timeout", 0.0)
         self._job_timeout: float = order.get("job_timeout", 0.0)
-        self._memory_limit: int = settings.get("memory_limit", 0)
+        self._memory_limit: int = order.get("memory_limit") or settings.get("memory_limit", 0)
         self._output_limit: int = settings.get("output_limit", 8 * 1024 * 1024)
         self._output: Dict[int, int] = {}
         self._cause = ""

@@ -60,7 +60,7 @@ class Agent:
         if name in self.secrets:
             answer["values"] = {"value": self.secrets[name]}
         else:
-            answer["error"] = "faasr_secret: Secret %r not found in environment variables" % name
+            answer["error"] = f"faasr_secret: Secret {name!r} not found in environment variables"
 
     def do_credentials(self, message, answer):
         answer["values"] = {"bucket": "b", "region": "r", "endpoint": "http://e", "access_key": "a",

@@ -187,8 +187,8 @@ def test_files_import_each_other_and_one_that_lacks_an_import_is_passed_over(fun
     functions.write("00_broken.py", "import no_such_module_at_all")
     told = functions.call("create_input")
     assert (told.verdicts, told.values) == (["passed"], [True]), told.texts
-    assert told.log == [["note", "WARNING", "Skipping 00_broken.py due to import error: No module named "
-                         "'no_such_module_at_all'"]]  # fmt: skip
+    warning = "Skipping 00_broken.py due to import error: No module named 'no_such_module_at_all'"
+    assert told.log == [["note", "WARNING", warning]]
 
 
 def test_a_file_that_cannot_be_compiled_makes_the_function_fail(functions):
