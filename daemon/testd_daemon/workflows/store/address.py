@@ -1,0 +1,76 @@
+"""Where a store is and who we are there. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from testd_daemon.errors import UsageError
+
+__all__ = ["EMBEDDED_KEY", "Address", "parse"]
+
+#: What the embedded store takes as access key and secret key.
+EMBEDDED_KEY: Final = "testd"
+_KNOWN: Final = ("endpoint", "region", "anonymous")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """One bucket of one store.
+
+    Attributes:
+        name: of the store in the workflow's document.
+        endpoint: http://host:port; empty: that of AWS.
+        region: empty: us-east-1.
+        access_key, secret_key: both empty: what boto3 finds by itself.
+        anonymous: requests are not signed.
+        writable: functions may put and delete.
+    """
+
+    name: str
+    bucket: str
+    endpoint: str = ""
+    region: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+    anonymous: bool = False
+    writable: bool = True
+
+    @property
+    def where(self) -> str:
+        """The place as told to people."""
+        return self.endpoint or "AWS"
+
+    def of(self, bucket: str) -> Address:
+        """Return another bucket of the same store."""
+        return replace(self, bucket=bucket)
+
+
+def parse(url: str, name: str, access_key: str = "", secret_key: str = "") -> Address:
+    """Return what `s3://BUCKET?endpoint=URL&region=R&anonymous=true` says. Raises UsageError."""
+    parts = urlsplit(url)
+    values = dict(parse_qsl(parts.query, keep_blank_values=True))
+    wrong = ""
+    if parts.scheme != "s3":
+        wrong = f"begins with {parts.scheme or 'no scheme'}"
+    elif not parts.netloc or parts.path.strip("/"):
+        wrong = "has no bucket" if not parts.netloc else f"has a path, {parts.path}, behind its bucket"
+    elif unknown := sorted(set(values) - set(_KNOWN)):
+        wrong = f"has {unknown[0]}, which is not known"
+    elif values.get("endpoint") and not values["endpoint"].startswith(("http://", "https://")):
+        wrong = f"has the endpoint {values['endpoint']}, which is no URL"
+    if wrong:
+        raise UsageError(
+            f"store {url}: {wrong}",
+            hint="right would be embedded, or s3://BUCKET?endpoint=http://HOST:PORT (and &region=, &anonymous=true)",
+        )
+    return Address(
+        name=name,
+        bucket=parts.netloc,
+        endpoint=values.get("endpoint", ""),
+        region=values.get("region", ""),
+        access_key=access_key,
+        secret_key=secret_key,
+        anonymous=values.get("anonymous", "").lower() in ("true", "1", "yes"),
+    )

@@ -1,0 +1,276 @@
+"""The embedded store as a process: its start, its end, what it keeps, and what its death costs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from io import BytesIO
+
+import pytest
+from boto3.s3.transfer import TransferConfig
+
+from conftest import end_server, start_server
+from testd_daemon.errors import ProcessCrashed
+from testd_daemon.workflows.store import embedded as module
+from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
+from testd_daemon.workflows.store.bucket import Bucket
+from testd_daemon.workflows.store.client import Store
+from testd_daemon.workflows.store.embedded import JOURNAL, embedded
+from testd_daemon.workflows.store.errors import ExtraMissing, StoreVanished
+
+pytestmark = pytest.mark.anyio
+
+
+def opened(endpoint, name="bucket"):
+    return Bucket(
+        Address(name="S3", bucket=name, endpoint=endpoint, access_key=EMBEDDED_KEY, secret_key=EMBEDDED_KEY)
+    )
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_it_serves_for_the_length_of_a_block(tmp_path):
+    async with embedded(tmp_path / "run") as store:
+        client = Store(store.address("bucket"))
+        await client.make()
+        await client.put("k", b"v")
+        pid = store.pid
+        assert alive(pid)
+        client.close()
+    assert not alive(pid)
+    async with embedded(tmp_path / "run") as store:
+        client = Store(store.address("bucket"))
+        assert await client.get("k") == b"v"
+        client.close()
+
+
+async def test_when_it_dies_another_one_takes_its_place(tmp_path):
+    """Killed in the middle: requests meanwhile are tried again, and all objects are there."""
+    async with embedded(tmp_path) as store:
+        client = Store(store.address("bucket"))
+        await client.make()
+        await client.put("k", b"v")
+        first, endpoint = store.pid, store.endpoint
+        os.kill(first, signal.SIGKILL)
+        assert await client.get("k") == b"v"
+        assert store.endpoint == endpoint
+        assert store.pid != first
+        client.close()
+
+
+async def test_when_it_cannot_come_back(tmp_path, monkeypatch):
+    """Whoever uses it is told; the block goes on."""
+    async with embedded(tmp_path) as store:
+        client = Store(store.address("bucket"), module_patience())
+        await client.make()
+        monkeypatch.setattr(module, "_PROGRAM", "testd_daemon.there_is_no_such_program")
+        os.kill(store.pid, signal.SIGKILL)
+        with pytest.raises(StoreVanished, match="cannot put s3://bucket/k: Connection refused"):
+            await client.put("k", b"v")
+        client.close()
+
+
+def module_patience():
+    from conftest import SHORT
+
+    return SHORT
+
+
+async def test_what_hinders_its_start(tmp_path):
+    (tmp_path / JOURNAL).write_bytes(b"this is no database" * 100)
+    with pytest.raises(ProcessCrashed) as caught:
+        async with embedded(tmp_path):
+            pass
+    assert "file is not a database" in caught.value.stderr
+
+
+async def test_a_failure_of_the_block_is_its_own(tmp_path):
+    with pytest.raises(KeyError):
+        async with embedded(tmp_path):
+            raise KeyError
+
+
+async def test_a_missing_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_MODULES", ("boto3", "there_is_no_such_module"))
+    with pytest.raises(ExtraMissing, match=r"(?s)there_is_no_such_module, which is not installed.*'testd\[workflows\]'"):
+        async with embedded(tmp_path):
+            pass
+
+
+PARENT = """
+import sys, anyio
+from pathlib import Path
+from testd_daemon.workflows.store.embedded import embedded
+async def main():
+    async with embedded(Path(sys.argv[1])) as store:
+        print(store.pid, flush=True)
+        await anyio.sleep(1000)
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_when_its_parent_is_killed(tmp_path, number):
+    """No orphan for more than two seconds, however the parent dies."""
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE)
+    pid = int(parent.stdout.readline())
+    os.kill(parent.pid, number)
+    parent.wait()
+    parent.stdout.close()
+    descriptor = None
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    import select
+
+    assert select.select([descriptor], [], [], 2.0)[0], "it lives on"
+    os.close(descriptor)
+
+
+def test_it_ends_while_it_starts(tmp_path):
+    """The parent may die before the store serves."""
+    argv = [sys.executable, "-m", "testd_daemon.workflows.store.server", str(tmp_path / JOURNAL), "0"]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdin.close()
+    assert process.wait(20) == 0
+    process.stdout.close()
+
+
+def test_it_listens_on_this_machine_alone(endpoint):
+    port = int(endpoint.rpartition(":")[2])
+    with pytest.raises(OSError, match=r"refused|unreachable"), socket.create_connection((other_address(), port), 1):
+        pass
+
+
+def other_address():
+    """An address of this machine that is not 127.0.0.1."""
+    return "127.0.0.2"
+
+
+# --- what it keeps -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def life(tmp_path):
+    """Call with what to do: it is done with a store, which is killed; what is left is looked at in the next one."""
+
+    def live(do):
+        process, endpoint = start_server(tmp_path / JOURNAL)
+        bucket = opened(endpoint)
+        try:
+            return do(bucket)
+        finally:
+            bucket.close()
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+
+    return live
+
+
+def all_of(bucket):
+    return {entry.key: bucket.get(entry.key) for entry in bucket.listing()}
+
+
+def test_what_was_put_and_deleted(life):
+    def do(bucket):
+        bucket.make()
+        bucket.put("log", b"one")
+        bucket.put("log", b"one, two")
+        bucket.put("gone", b"x")
+        bucket.delete("gone")
+        bucket.put("back", b"x")
+        bucket.delete("back")
+        bucket.put("back", b"y")
+        bucket.put_if_absent("won", b"1")
+        bucket.put("ü +/%20&?=#", b"named")
+        bucket.client.put_object(Bucket="bucket", Key="marked", Body=b"", Metadata={"my_key": "v"})
+        return all_of(bucket)
+
+    before = life(do)
+    assert before["log"] == b"one, two"
+    assert life(all_of) == before
+    assert life(all_of) == before
+    found = life(lambda bucket: bucket.client.head_object(Bucket="bucket", Key="marked"))
+    assert found["Metadata"] == {"my_key": "v"}
+
+
+def test_when_it_was_put(life):
+    def do(bucket):
+        bucket.make()
+        bucket.put("k", b"v")
+        return bucket.listing()
+
+    before = life(do)
+    time.sleep(1.1)  # times of objects are told in whole seconds
+    assert life(Bucket.listing) == before
+
+
+def test_copies_keep_what_was_copied(life):
+    """What is put over the source of a copy must not take its place in the journal."""
+
+    def do(bucket):
+        bucket.make()
+        bucket.put("a", b"1")
+        bucket.client.copy_object(Bucket="bucket", Key="b", CopySource="bucket/a")
+        bucket.put("a", b"2")
+        bucket.put("a", b"3")
+
+    life(do)
+    assert life(all_of) == {"a": b"3", "b": b"1"}
+
+
+def test_uploads_in_parts(life):
+    """An upload has another number in the next life: its parts find it, also those that are still to come."""
+    part = b"p" * 5 * 1024 * 1024
+
+    def begin(bucket):
+        bucket.make()
+        settings = TransferConfig(multipart_threshold=1, multipart_chunksize=len(part), use_threads=False)
+        bucket.client.upload_fileobj(BytesIO(part + b"end"), "bucket", "whole", Config=settings)
+
+    life(begin)
+    assert life(all_of) == {"whole": part + b"end"}
+
+
+def test_what_failed_is_not_kept(life):
+    def do(bucket):
+        bucket.make()
+        bucket.put("k", b"v")
+        assert not bucket.put_if_absent("k", b"other")
+
+    life(do)
+    assert life(all_of) == {"k": b"v"}
+
+
+def test_a_log_that_grows_is_kept_once(life, tmp_path):
+    def do(bucket):
+        bucket.make()
+        for number in range(50):
+            bucket.put("log", b"x" * number * 4096)
+
+    life(do)
+    life(all_of)  # SQLite takes its own journal in
+    assert (tmp_path / JOURNAL).stat().st_size < 30 * 4096 * 50
+
+
+def test_what_aws_would_mean(tmp_path, monkeypatch):
+    """Variables for AWS, or for tests with moto, are the user's and not its own."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    process, endpoint = start_server(tmp_path / JOURNAL)
+    bucket = opened(endpoint)
+    bucket.make()
+    bucket.close()
+    end_server(process)
