@@ -39,7 +39,7 @@ def test_folder_of_an_invocation(root):
 
 
 def test_timestamp():
-    assert layout.timestamp(datetime(2026, 11, 21, 20, 56, 38)) == "2026-11-21T20-56-38"
+    assert layout.timestamp(datetime.fromisoformat("2026-11-21T20:56:38")) == "2026-11-21T20-56-38"
 
 
 def test_id_from_the_date():

@@ -30,19 +30,20 @@ _making = threading.Lock()
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a store is waited for, in seconds; `pause` doubles after each try."""
+    """How long a store is waited for, in seconds; `pause` doubles after each try, up to `longest`."""
 
     connect: float = 5.0
     read: float = 60.0
-    tries: int = 6
+    tries: int = 12  # a store that is started again may take its time: 15 s of pauses
     pause: float = 0.1
+    longest: float = 2.0
     deadline: float = 120.0  # no try begins after it
 
     def pauses(self) -> Iterator[float]:
         """Yield the pause before each further try."""
         end = time.monotonic() + self.deadline
         for number in range(self.tries - 1):
-            pause = self.pause * 2**number
+            pause = min(self.pause * 2**number, self.longest)
             if time.monotonic() + pause > end:
                 return
             yield pause

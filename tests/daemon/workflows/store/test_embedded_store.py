@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from io import BytesIO
 import pytest
 from boto3.s3.transfer import TransferConfig
 
-from conftest import end_server, start_server
+from conftest import SHORT, end_server, start_server
 from testd_daemon.errors import ProcessCrashed
 from testd_daemon.workflows.store import embedded as module
 from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
@@ -71,19 +72,13 @@ async def test_when_it_dies_another_one_takes_its_place(tmp_path):
 async def test_when_it_cannot_come_back(tmp_path, monkeypatch):
     """Whoever uses it is told; the block goes on."""
     async with embedded(tmp_path) as store:
-        client = Store(store.address("bucket"), module_patience())
+        client = Store(store.address("bucket"), SHORT)
         await client.make()
         monkeypatch.setattr(module, "_PROGRAM", "testd_daemon.there_is_no_such_program")
         os.kill(store.pid, signal.SIGKILL)
         with pytest.raises(StoreVanished, match="cannot put s3://bucket/k: Connection refused"):
             await client.put("k", b"v")
         client.close()
-
-
-def module_patience():
-    from conftest import SHORT
-
-    return SHORT
 
 
 async def test_what_hinders_its_start(tmp_path):
@@ -102,7 +97,7 @@ async def test_a_failure_of_the_block_is_its_own(tmp_path):
 
 async def test_a_missing_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_MODULES", ("boto3", "there_is_no_such_module"))
-    with pytest.raises(ExtraMissing, match=r"(?s)there_is_no_such_module, which is not installed.*'testd\[workflows\]'"):
+    with pytest.raises(ExtraMissing, match=r"there_is_no_such_module, which is not installed\npip install"):
         async with embedded(tmp_path):
             pass
 
@@ -132,8 +127,6 @@ def test_it_ends_when_its_parent_is_killed(tmp_path, number):
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    import select
-
     assert select.select([descriptor], [], [], 2.0)[0], "it lives on"
     os.close(descriptor)
 
