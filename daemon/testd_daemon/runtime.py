@@ -16,6 +16,7 @@ from testd_daemon.errors import RuntimeFolderError
 
 __all__ = [
     "MAX_SOCKET_PATH",
+    "RUN_FILES_MARK",
     "SOCKET_NAME",
     "Folders",
     "child_environment",
@@ -24,6 +25,8 @@ __all__ = [
     "private_folders",
 ]
 
+#: A file in the folder of a workspace whose agent watches for run files. The workspace's path is in it.
+RUN_FILES_MARK = "run-files"
 #: Bytes that a socket's path may have, without the closing zero.
 MAX_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 

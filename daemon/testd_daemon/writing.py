@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["write"]
 
 
-def write(path: str, text: str) -> None:
-    """Put a text in the place of a file, whose permissions stay. Makes its folder. Raises OSError."""
+def write(path: str, text: str, before: Callable[[os.stat_result], None] | None = None) -> None:
+    """Put a text in the place of a file, whose permissions stay. Makes its folder. Raises OSError.
+
+    `before` gets what the file is going to be, and may raise: then the file stays as it is.
+    """
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
     # No watch looks at such a name.
@@ -20,6 +24,8 @@ def write(path: str, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         draft.chmod(_mode(place))
+        if before is not None:
+            before(draft.stat())
         draft.replace(place)
     finally:
         draft.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from testd_protocol.client import (
     Listed,
     ReadTrace,
     Steer,
+    Submit,
     TraceRead,
     Traces,
     TracesKept,
@@ -121,6 +122,7 @@ class AgentReport(Message, frozen=True, kw_only=True):
 
 AgentMessage = (
     Ready
+    | Submit
     | Report
     | AgentReport
     | HistoryReport

@@ -65,7 +65,8 @@ class Submit(Message, frozen=True, kw_only=True):
     """Ask for a run. Answered by `Accepted` once the journal has it; then `Event`s follow.
 
     `key` is made up by the client: a key that the journal knows is the same run again, so that a client whose handler
-    died before it answered can ask once more.
+    died before it answered can ask once more. An agent submits what it finds in its folder for run files; that comes
+    back to it as `Run`, or as a `Cancel` of the key where the journal could not take it.
     """
 
     request: RunRequest  # what to run

@@ -160,6 +160,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     join: Literal["documented", "faasr"] = "documented"  # workflow: which predecessors a function waits for
     input: str = ""  # workflow: the absolute path of a folder whose files are in the store before it begins
     overrides: dict[str, str] = {}  # workflow: keys of its document that have another value in this run
+    spooled: bool = False  # an agent asks for it: what the end of that agent leaves undone is asked for again
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,6 +70,7 @@ _REQUEST = m.RunRequest(
     join="faasr",
     input="/home/eve/project/input",
     overrides={"InvocationID": "7f"},
+    spooled=True,
 )
 _RUNNER_STATUS = m.RunnerStatus(
     target="py3.12", state="ready", pid=70001, python="3.12.1", tests=62000, memory=48000, age=12.0

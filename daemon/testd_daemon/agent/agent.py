@@ -26,6 +26,7 @@ from testd_daemon.agent.pool import Pool
 from testd_daemon.agent.reporter import Reporter
 from testd_daemon.agent.run import RunTask
 from testd_daemon.agent.specs import Specs
+from testd_daemon.agent.spool import Spool
 from testd_daemon.agent.target_task import Folders, Services
 from testd_daemon.agent.traces import Traces
 from testd_daemon.agent.verify import VerifyTask
@@ -69,6 +70,8 @@ __all__ = ["Agent", "serve"]
 
 #: Seconds for runs to be cancelled and for the history to be written when the agent is asked to end.
 END_DEADLINE: Final = 3.0
+#: The number of a ping that comes back behind all runs which a new agent has to go on with.
+KNOWN: Final = 1
 #: Seconds, at the end, for what the last runs used to be told and written.
 LEARN_DEADLINE: Final = 2.0
 _decoder = decoder(AgentInstruction)
@@ -92,6 +95,7 @@ class Agent:
         self._services: Services | None = None
         self._commands: Commands | None = None
         self._traces: Traces | None = None
+        self._spool: Spool | None = None
         self._idle = anyio.Event()
 
     async def serve(self) -> None:
@@ -128,6 +132,8 @@ class Agent:
                 self._machine.advance(AgentEvent.INSTRUCT)
                 if message.run in self._runs:
                     self._runs[message.run].cancel(message.reason)
+                elif self._spool is not None:
+                    self._spool.refused(message.run, message.reason)
             case Steer():
                 self._machine.advance(AgentEvent.INSTRUCT)
                 watch = self._runs.get(message.run)
@@ -158,6 +164,8 @@ class Agent:
                 await self._link.send(Pong(id=message.id))
             case Unknown():
                 await self._link.send(Unsupported(of=message.type))
+            case Pong(id=number) if number == KNOWN and self._spool is not None:
+                tasks.start_soon(self._spool.serve)
             case Pong() | Unsupported():
                 pass
 
@@ -186,6 +194,10 @@ class Agent:
                 executable=sys.executable,
             )
         )
+        if not message.ephemeral:
+            services = self._services
+            self._spool = Spool(message.workspace, message.state_dir, services.run_files, self._link.send)
+            await self._link.send(Ping(id=KNOWN))
 
     def _start(self, message: Run, tasks: TaskGroup) -> None:
         assert self._services is not None
@@ -194,6 +206,8 @@ class Agent:
         if message.request.verify:
             kind = VerifyTask
         task = self._runs[message.run] = kind(self._services, message, reporter)
+        if self._spool is not None and isinstance(task, RunTask):
+            self._spool.began(message.run, message.request, task)
         tasks.start_soon(self._run, task, reporter)
 
     async def _run(self, task: RunTask | WatchTask | VerifyTask, reporter: Reporter) -> None:
@@ -222,8 +236,14 @@ class Agent:
 
     def _done(self, task: RunTask | WatchTask | VerifyTask | Listing) -> None:
         del self._runs[task.run]
-        if not self._runs:
+        if self._spool is not None:
+            self._spool.ended(task.run)
+        if not self._ending():
             self._idle.set()
+
+    def _ending(self) -> list[RunTask | WatchTask | VerifyTask | Listing]:
+        """List what somebody waits for; what is spooled may end anywhere."""
+        return [task for task in self._runs.values() if not (isinstance(task, RunTask) and task.spooled)]
 
     async def _tell_history(self, message: AskHistory) -> None:
         assert self._services is not None
@@ -260,9 +280,9 @@ class Agent:
         services = self._services
         if services is None:
             return
-        if orderly and self._runs:
+        if orderly and self._ending():
             with anyio.move_on_after(END_DEADLINE):
-                for task in self._runs.values():
+                for task in self._ending():
                     task.cancel("the daemon ends")
                 await self._idle.wait()
         if orderly:

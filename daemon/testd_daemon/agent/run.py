@@ -54,7 +54,10 @@ class RunTask:
         self._finished = set(run.finished)
         self._owed = owed or {}
         self._earlier = dict(run.counts)
-        self._filing = filing_of(run.request, services.workspace, reporter, services.affected.produced)
+        self._filing = filing_of(
+            run.request, services.workspace, reporter, services.affected.produced,
+            services.run_files,
+        )
         self._reporter: Sink = self._filing or reporter
         self._require = run.request.require
         self._cancelled = ""
@@ -70,6 +73,11 @@ class RunTask:
     def at_work(self) -> bool:
         """Whether it needs an agent that answers: always."""
         return True
+
+    @property
+    def spooled(self) -> bool:
+        """Whether the next agent asks for what is left of it."""
+        return self._request.spooled
 
     @property
     def targets(self) -> list[TargetTask]:

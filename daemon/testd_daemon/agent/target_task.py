@@ -25,7 +25,7 @@ from testd_daemon.agent import jobs
 from testd_daemon.agent.affected import Affected, Facts
 from testd_daemon.agent.chooser import Chooser, narrowed
 from testd_daemon.agent.collection import Collection
-from testd_daemon.agent.filing import Filing
+from testd_daemon.agent.filing import Filing, Identities
 from testd_daemon.agent.generations import Stamping
 from testd_daemon.agent.history import History, Known, RunRecord, TestRecord
 from testd_daemon.agent.order import shuffled
@@ -75,6 +75,7 @@ class Services:
         self.specs = specs
         self.folders = folders
         self.shares = Shares()
+        self.run_files = Identities()
 
 
 class Forecast(msgspec.Struct, frozen=True):

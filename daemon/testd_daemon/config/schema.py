@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     actions: dict[str, str] = {}
+    run_files: str = ""
     trace: dict[str, Any] = {}
     pytest_args: tuple[str, ...] = ()
     fork: bool = True
@@ -185,6 +186,8 @@ KEYS: dict[str, Key] = {
             "where suites of cases are looked for", [], tuple),
         Key("actions", dict[str, str], 'a table of actions and functions such as "tools.hooks:prepare"',
             "what is called before an item of a run file that has the action", {}, _functions),
+        Key("run_files", str, "a folder, relative to the workspace; empty: none",
+            "where run files are carried out that somebody puts there", "", whole=True),
         Key("trace", dict[str, Any], "a table of modules, include, exclude, redact, and limits of a record",
             "which functions are traced, and how much of a call is recorded", {}, _trace),
         Key("pytest_args", list[str], "a list of pytest's options", "what pytest is given in front of the paths", [],

@@ -13,19 +13,20 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
 import anyio.abc
 import msgspec
 
-from testd_daemon.errors import LinkClosed, TestdError, describe_status
+from testd_daemon.errors import LinkClosed, TestdError, UsageError, describe_status
 from testd_daemon.handler import supervision as s
 from testd_daemon.handler.log import Log
 from testd_daemon.handler.settings import Settings
 from testd_daemon.link import Link, Parcel, close_all
 from testd_daemon.process import Child, owned, start
-from testd_daemon.runtime import child_environment
+from testd_daemon.runtime import RUN_FILES_MARK, child_environment
 from testd_protocol import messages as m
 from testd_protocol.framing import FrameError, ProtocolError, Unknown, decoder, encode
 
@@ -57,6 +58,10 @@ class Work(Protocol):
 
     async def report(self, workspace: str, reports: list[m.Report]) -> None:
         """Take what an agent reports."""
+        ...
+
+    async def submit(self, message: m.Submit) -> object:
+        """Store a run that an agent asks for. Raises JournalError."""
         ...
 
     def lost(self, workspace: str, reason: str) -> None:
@@ -186,7 +191,16 @@ class Agent:
         for answer in list(self._answers.values()):
             answer(m.Fault(code="crash", message=f"the agent of {self.workspace} {reason}", detail=detail))
         self._work.lost(self.workspace, reason)
-        return s.Died(reason, self._work.needed(self.workspace), detail)
+        needed = self._work.needed(self.workspace) or Path(self._state_dir, RUN_FILES_MARK).exists()
+        return s.Died(reason, needed, detail)
+
+    @property
+    def _state_dir(self) -> str:
+        """The folder in which the process keeps what outlives it."""
+        import hashlib  # it loads a cryptographic library, while the agent starts anyway
+
+        name = hashlib.sha256(os.fsencode(self.workspace)).hexdigest()[:16]
+        return f"{self._settings.folders.workspaces}/{name}"
 
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncIterator[tuple[Child, Link[m.AgentMessage]]]:
@@ -222,14 +236,15 @@ class Agent:
         why = "ended"
         async with anyio.create_task_group() as tasks:
             try:
-                await self._configure(link)
+                rest = await self._configure(link)
                 tasks.start_soon(self._send, link)
                 tasks.start_soon(self._watch, link)
                 if self._core.handle(s.Ready()):
                     self._settled.set()
                     await self.deliver()
                 while True:
-                    await self._receive(link)
+                    await self._heed(rest)
+                    rest = await link.receive()
             except LinkClosed:
                 why = "closed its link"
             except (ProtocolError, FrameError) as error:
@@ -239,26 +254,24 @@ class Agent:
             tasks.cancel_scope.cancel()
         return why
 
-    async def _configure(self, link: Link[m.AgentMessage]) -> None:
-        import hashlib  # it loads a cryptographic library, while the agent starts anyway
-
+    async def _configure(self, link: Link[m.AgentMessage]) -> list[m.AgentMessage | Unknown]:
+        """Tell the process what it serves, and return what it has said behind `Ready`."""
         folders = self._settings.folders
-        name = hashlib.sha256(os.fsencode(self.workspace)).hexdigest()[:16]
         await link.send(
             m.Configure(
                 workspace=self.workspace,
-                state_dir=f"{folders.workspaces}/{name}",
+                state_dir=self._state_dir,
                 cache_dir=folders.cache,
                 ephemeral=folders.ephemeral,
             )
         )
         deadline = self._settings.deadlines.ready
         with anyio.move_on_after(deadline):
-            for message in await link.receive():
-                if isinstance(message, m.Ready):
-                    return
-                if isinstance(message, m.Fault):
-                    raise TestdError(message.message, hint=message.hint, detail=message.detail)
+            message, *rest = await link.receive()
+            if isinstance(message, m.Ready):
+                return rest
+            if isinstance(message, m.Fault):
+                raise TestdError(message.message, hint=message.hint, detail=message.detail)
             raise TestdError("its first message was not Ready")
         raise TestdError(f"it was not ready after {deadline:g} s")
 
@@ -270,11 +283,13 @@ class Agent:
                 parcels, self._outbox = self._outbox, []
                 await link.send_parcels(parcels)
 
-    async def _receive(self, link: Link[m.AgentMessage]) -> None:
+    async def _heed(self, messages: list[m.AgentMessage | Unknown]) -> None:
         reports: list[m.Report] = []
-        for message in await link.receive():
+        for message in messages:
             if isinstance(message, m.Report):
                 reports.append(message)
+            elif isinstance(message, m.Submit):
+                await self._submit(message)
             else:
                 self._take(message)
         self._heard = time.monotonic()
@@ -282,6 +297,16 @@ class Agent:
             if any(report.counts for report in reports):
                 self._core.handle(s.Progressed())
             await self._work.report(self.workspace, reports)
+
+    async def _submit(self, message: m.Submit) -> None:
+        """Have a run carried out that the agent asks for; it is told where that cannot be."""
+        try:
+            if message.request.workspace != self.workspace:
+                raise UsageError(f"the agent of {self.workspace} cannot ask for a run in {message.request.workspace}")
+            await self._work.submit(message)
+        except TestdError as error:
+            self._log.error("a run of the agent was refused", workspace=self.workspace, reason=error.message)
+            self.tell(m.Cancel(run=message.key, reason=error.message))
 
     def _take(self, message: m.AgentMessage | Unknown) -> None:
         if isinstance(message, m.Ping):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import anyio
 import anyio.abc
@@ -12,6 +14,7 @@ from testd_daemon.handler import supervision as s
 from testd_daemon.handler.agent import Agent, Question, Reply, Work
 from testd_daemon.handler.log import Log
 from testd_daemon.handler.settings import Settings
+from testd_daemon.runtime import RUN_FILES_MARK
 from testd_protocol import messages as m
 
 __all__ = ["Agents"]
@@ -73,6 +76,18 @@ class Agents:
         async with contextlib.aclosing(self._agent(workspace).listing(question)) as pages:
             async for page in pages:
                 yield page
+
+    def waiting(self) -> list[str]:
+        """List the workspaces whose agents watch for run files; who they are has been left by these agents."""
+        found = []
+        for mark in Path(self._settings.folders.workspaces).glob(f"*/{RUN_FILES_MARK}"):
+            with contextlib.suppress(OSError):
+                workspace = os.fsdecode(mark.read_bytes())
+                if workspace.startswith("/") and Path(workspace).is_dir():
+                    found.append(workspace)
+                else:
+                    mark.unlink()
+        return found
 
     def pids(self) -> set[int]:
         """List the processes that are ours."""

@@ -88,6 +88,7 @@ class Run:
         self.exit_code = row.exit_code
         self.followers = 0
         self.watch = False  # it goes on by itself, one generation after another
+        self.spooled = False  # its agent asks for what is left of it once more
         self.resting = False  # a watch: nothing is at work, it waits for a change
         self.mark = 0  # a watch: the number of the event with which its newest generation begins
         self.cancel_reason = ""

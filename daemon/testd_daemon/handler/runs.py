@@ -83,12 +83,15 @@ class Runs:
         """How many clients have not yet seen the end of what they follow."""
         return sum(run.followers for run in self._live.values())
 
-    def unfinished(self) -> list[Run]:
-        """List the runs that have no end, of all workspaces."""
-        return [run for run in self._live.values() if not run.finished]
+    def ending(self) -> list[Run]:
+        """List the runs that have no end yet."""
+        return [run for run in self._live.values() if not run.complete]
 
     async def restore(self) -> list[Run]:
-        """Take up what the last handler left: each such run is suspended until somebody comes back for it."""
+        """Take up what the last handler left: each such run is suspended until somebody comes back for it.
+
+        What is spooled ends here: its agent looks what there is to do.
+        """
         if self.journal.notice:
             self._log.warning("journal replaced", text=self.journal.notice)
             self._notices.append(self.journal.notice)
@@ -99,11 +102,15 @@ class Runs:
             cancelled = row.state in (RunState.CANCELLING.value, RunState.STOPPING.value)
             state = RunState.STOPPING if cancelled else RunState.SUSPENDED if row.events else RunState.ACCEPTED
             restored.append(self._adopt(replace(row, state=state.value)))
-        return restored
+        for run in restored:
+            if run.spooled:
+                self.leave(run, "the daemon ended")
+        return [run for run in restored if not run.spooled]
 
     def _adopt(self, row: RunRow) -> Run:
         run = Run(row, self._settings.window)
-        run.watch = _requests.decode(row.request).watch
+        request = _requests.decode(row.request)
+        run.watch, run.spooled = request.watch, request.spooled
         self._live[run.id] = run
         self._by_number[run.number] = run
         self._changed[run.id] = anyio.Event()
@@ -328,7 +335,9 @@ class Runs:
     def lost(self, workspace: str, reason: str) -> None:
         """Take note that the agent died; what it had goes to the next one."""
         for run in self.of(workspace):
-            if run.machine.allows(Step.LOSE):
+            if run.spooled:
+                self.leave(run, f"the agent {reason}")
+            elif run.machine.allows(Step.LOSE):
                 run.machine.advance(Step.LOSE)
                 run.resting = False
                 self._warn(run, f"the agent {reason}; another one goes on with what is not finished")
@@ -347,6 +356,10 @@ class Runs:
             hint=hint, detail=detail,
         )  # fmt: skip
         self._complete(run, completion)
+
+    def leave(self, run: Run, reason: str) -> None:
+        """End a spooled run where it is: nothing is cancelled, and what is left of it comes in another one."""
+        self.fail(run, f"{reason}; what is left comes in another run", "", exit_code=2)
 
     def _complete(self, run: Run, completion: m.RunCompleted) -> None:
         run.machine.advance(Step.FAIL)

@@ -82,6 +82,8 @@ class _Server:
                 tasks.start_soon(self._watch_idle)
                 for run in await self._runs.restore():
                     self._resume(run, tasks)
+                for workspace in self._agents.waiting():
+                    self._agents.wanted(workspace)
                 tasks.start_soon(self._accept, tasks)
                 self._log.info("listening", socket=self._settings.folders.socket, pid=os.getpid(), version=__version__)
                 _tell_ready(self._settings, self._notifier)
@@ -102,11 +104,14 @@ class _Server:
         self._instance.stop_listening()
         reason = f"the daemon was stopped: {self._why}"
         with anyio.move_on_after(self._settings.deadlines.drain):
-            for run in self._runs.unfinished():
-                self._runs.cancel(run, reason)
-            while self._runs.active:
+            for run in self._runs.ending():
+                if run.spooled:
+                    self._runs.leave(run, reason)
+                else:
+                    self._runs.cancel(run, reason)
+            while self._runs.ending():
                 await self._movement()
-        for run in self._runs.unfinished():
+        for run in self._runs.ending():
             self._runs.fail(run, reason, "run it again", exit_code=2)
         with anyio.move_on_after(self._settings.deadlines.drain):
             while self._runs.watched:
@@ -127,6 +132,8 @@ class _Server:
                 continue
             with anyio.move_on_after(limit):
                 await self._movement()
+                continue
+            if self._agents.waiting():
                 continue
             self._stop("it was private, and its client is gone" if self._settings.folders.ephemeral else "idle")
             return

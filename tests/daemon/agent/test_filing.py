@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from testd_daemon.agent.filing import Filing
+from testd_daemon.agent.filing import Filing, Identities, Identity
 from testd_daemon.agent.filing.keeper import Filed
 from testd_daemon.agent.filing.posting import post
 from testd_daemon.agent.filing.results import SuiteResults
@@ -131,7 +131,7 @@ def test_a_run_file_is_written_as_outcomes_come(tmp_path: Path) -> None:
     a, b = ({"execution_id": name, "error": "old", "targets": {}} for name in "ab")
     path = run_file(tmp_path, a, b, 5)
     produced: list[str] = []
-    keeper = RunFiles(str(tmp_path), produced.append)
+    keeper = RunFiles(str(tmp_path), produced.append, Identities())
     assert keeper.plan("py3", ["items.json::a", "items.json::#3"]) == []
     assert produced == [str(path)]
     assert items_of(path) == [{"execution_id": "a"}, b, 5]
@@ -146,7 +146,7 @@ def test_a_run_file_is_written_as_outcomes_come(tmp_path: Path) -> None:
 
 def test_an_item_holds_what_the_first_target_gave(tmp_path: Path) -> None:
     path = run_file(tmp_path, {"execution_id": "a"})
-    keeper = RunFiles(str(tmp_path), lambda path: None)
+    keeper = RunFiles(str(tmp_path), lambda path: None, Identities())
     order = ["one", "two"]
     keeper.plan("two", ["items.json::a"])
     keeper.keep(filed(row("items.json::a", EXECUTED, target="two"), order=order))
@@ -158,10 +158,41 @@ def test_an_item_holds_what_the_first_target_gave(tmp_path: Path) -> None:
 
 
 def test_a_run_file_that_cannot_be_written_is_told_and_no_more(tmp_path: Path) -> None:
-    keeper = RunFiles(str(tmp_path), lambda path: None)
+    keeper = RunFiles(str(tmp_path), lambda path: None, Identities())
     (told,) = keeper.plan("py3", ["gone.json::a"])
     assert told.startswith("gone.json: what comes of it cannot be written back: ")
     assert keeper.keep(filed(row("gone.json::a", EXECUTED))) == []
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_run_file_that_is_somebody_elses_by_now_is_left_alone(tmp_path: Path, gone: bool) -> None:
+    path = run_file(tmp_path, {"execution_id": "a"}, {"execution_id": "b"})
+    keeper = RunFiles(str(tmp_path), lambda path: None, Identities())
+    keeper.plan("py3", ["items.json::a", "items.json::b"])
+    path.unlink()
+    if not gone:
+        run_file(tmp_path, {"execution_id": "a", "new": True})
+    (told,) = keeper.keep(filed(row("items.json::a", EXECUTED)))
+    why = "removed" if gone else "rewritten"
+    assert told == f"items.json: what came of it cannot be written back: the file was {why} while it was run"
+    assert keeper.keep(filed(row("items.json::b", EXECUTED))) == []
+    assert not path.exists() if gone else items_of(path) == [{"execution_id": "a", "new": True}]
+
+
+def test_what_we_write_ourselves_is_not_somebody_elses(tmp_path: Path) -> None:
+    path = run_file(tmp_path, {"execution_id": "a"})
+    identities, before = Identities(), Identity.of(path.stat())
+    identities.expect(str(path), before)
+    keeper = RunFiles(str(tmp_path), lambda path: None, identities)
+    keeper.plan("py3", ["items.json::a"])
+    keeper.keep(filed(row("items.json::a", EXECUTED)))
+    keeper.finish()
+    now = Identity.of(path.stat())
+    assert now != before
+    assert not identities.foreign(str(path), now)
+    assert identities.foreign(str(path), before)
+    assert identities.over(str(path)) == now
+    assert not identities.foreign(str(path), before)
 
 
 CASES = [{"id": number, "name": name, "function_to_execute": {"code": ""}, "input_to_pass": [{}]}

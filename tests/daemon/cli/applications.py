@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 RUNNERS = Path(__file__).resolve().parents[3] / "runners"
@@ -84,3 +85,12 @@ def handler_is_gone(pid):
     except ProcessLookupError:
         return True
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def until(condition):
+    """Look until something is there, and return it."""
+    give_up = time.monotonic() + 60.0
+    while not (found := condition()):
+        assert time.monotonic() < give_up, "what the test waits for never came"
+        time.sleep(0.01)
+    return found

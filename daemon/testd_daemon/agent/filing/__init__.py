@@ -2,9 +2,11 @@
 
 `filing.py` stands between a run and whoever it reports to, takes documents out of outcomes, and has them kept in order
 by what `keeper.py` describes: `results.py` (suites, into files and posted) or `run_files.py` (items, back into their
-files, and told to an endpoint). `posting.py` is one request that must not hold up anything.
+files, and told to an endpoint; `identities.py` says whether they are still the same). `posting.py` is one request that
+must not hold up anything.
 """
 
 from testd_daemon.agent.filing.filing import Filing, filing_of
+from testd_daemon.agent.filing.identities import Identities, Identity
 
-__all__ = ["Filing", "filing_of"]
+__all__ = ["Filing", "Identities", "Identity", "filing_of"]

@@ -14,6 +14,7 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
+from testd_daemon.agent.filing.identities import Identities
 from testd_daemon.agent.filing.keeper import Filed, Keeper
 from testd_daemon.agent.filing.results import SuiteResults
 from testd_daemon.agent.filing.run_files import RunFiles
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["Filing", "filing_of"]
 
 
-def filing_of(request: RunRequest, workspace: str, sink: Sink, produced: Callable[[str], None]) -> Filing | None:
+def filing_of(
+    request: RunRequest, workspace: str, sink: Sink, produced: Callable[[str], None], identities: Identities
+) -> Filing | None:
     """Return what keeps what a request wants kept, None where that is nothing.
 
-    `produced` is told of each file before it is written, in a thread.
+    `produced` is told of each file before it is written, in a thread; `identities` of those that others look after.
     """
     if request.run_file:
-        return Filing(sink, RunFiles(workspace, produced), before=True)
+        return Filing(sink, RunFiles(workspace, produced, identities), before=True)
     if request.results or request.report_url:
         return Filing(sink, SuiteResults(workspace, request.results, request.report_url, produced))
     return None

@@ -2,6 +2,7 @@
 
 A file is written whole, so that whoever reads it meets each item either before or behind its run. Where several targets
 ran an item, all of them are in its `targets`, and what the item itself holds is that of the first one in their order.
+A file that somebody has rewritten or removed meanwhile is theirs: nothing more is written into it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from testd.functions import documents
+from testd_daemon.agent.filing.identities import Identities, Identity
 from testd_daemon.agent.filing.keeper import Filed
 from testd_daemon.agent.filing.posting import post
 from testd_daemon.writing import write
@@ -23,13 +25,18 @@ _OWN = ("executed_function", "executed_functions", "error")
 _WRITTEN = (*_OWN, "signal_error", "targets")
 
 
+class _RewrittenError(OSError):
+    """A file is no longer the one that is run."""
+
+
 class RunFiles:
     """The run files of one run."""
 
-    def __init__(self, workspace: str, produced: Callable[[str], None]) -> None:
+    def __init__(self, workspace: str, produced: Callable[[str], None], identities: Identities) -> None:
         """Know of none yet; `produced` is told of each before it is written."""
         self._workspace = workspace
         self._produced = produced
+        self._identities = identities
         self._files: dict[str, _RunFile] = {}
 
     def plan(self, target: str, ids: Sequence[str]) -> list[str]:
@@ -42,12 +49,14 @@ class RunFiles:
         try:
             if name not in self._files:
                 path = os.path.join(self._workspace, name)
-                self._files[name] = _RunFile(path)
+                self._files[name] = _RunFile(path, self._identities)
                 self._produced(path)
             self._files[name].clear(items)
             self._files[name].write()
         except (OSError, ValueError) as error:
-            return f"{name}: what comes of it cannot be written back: {error}"
+            self._files.pop(name, None)
+            why = error.strerror if isinstance(error, OSError) else error
+            return f"{name}: what comes of it cannot be written back: {why}"
         return ""
 
     def keep(self, outcomes: Sequence[Filed]) -> list[str]:
@@ -68,22 +77,31 @@ class RunFiles:
                     file.write()
             except OSError as error:
                 told.append(f"{name}: what came of it cannot be written back: {error.strerror}")
+                if isinstance(error, _RewrittenError):
+                    del self._files[name]
         return told
 
     def finish(self) -> list[str]:
-        """Nothing is left: all is written when it comes."""
+        """Let go of the files: all was written when it came."""
+        for file in self._files.values():
+            self._identities.left(file.path)
         return []
 
 
 class _RunFile:
     """One file while it is being run."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, identities: Identities) -> None:
         """Read it. Raises OSError and ValueError."""
-        self._path = path
+        self.path = path
+        self._identities = identities
         self._begun: set[str] = set()  # items of which something came in this run
         with open(path, encoding="utf-8-sig") as file:
+            self._identity = Identity.of(os.fstat(file.fileno()))
             text = file.read()
+        if identities.foreign(path, self._identity):
+            raise _rewritten()
+        identities.read(path, self._identity)
         self._document = json.loads(text)
         self._indent = 2 if "\n" in text.strip() else None
         names = [part.name for part in documents.read_text(text).parts]
@@ -120,7 +138,7 @@ class _RunFile:
     def signal(self, outcomes: Sequence[Filed]) -> bool:
         """Tell the endpoint that items are through; say whether that left something to be written."""
         endpoint = self._document.get("signal_endpoint")
-        identity = os.path.splitext(os.path.basename(self._path))[0]
+        identity = os.path.splitext(os.path.basename(self.path))[0]
         failed = False
         for item in [self._items.get(outcome.name, {}) for outcome in outcomes] if endpoint else []:
             problem = post(endpoint, {"run_file_id": identity, "execution_id": item.get("execution_id")})
@@ -130,8 +148,23 @@ class _RunFile:
         return failed
 
     def write(self) -> None:
-        """Write the file. Raises OSError."""
-        write(self._path, json.dumps(self._document, indent=self._indent, ensure_ascii=False) + "\n")
+        """Write the file, unless somebody else has. Raises OSError."""
+        text = json.dumps(self._document, indent=self._indent, ensure_ascii=False) + "\n"
+        write(self.path, text, self._replace)
+
+    def _replace(self, draft: os.stat_result) -> None:
+        try:
+            now = Identity.of(os.stat(self.path))
+        except FileNotFoundError:
+            raise _RewrittenError(0, "the file was removed while it was run") from None
+        if now != self._identity:
+            raise _rewritten()
+        self._identity = Identity.of(draft)
+        self._identities.written(self.path, self._identity)
+
+
+def _rewritten() -> _RewrittenError:
+    return _RewrittenError(0, "the file was rewritten while it was run")
 
 
 def _by_file(ids: Sequence[str]) -> dict[str, list[str]]:
