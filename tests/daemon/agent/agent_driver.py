@@ -27,6 +27,7 @@ from testd_protocol.messages import (
     Outcomes,
     Output,
     Planned,
+    Ping,
     Ready,
     Report,
     Row,
@@ -156,7 +157,8 @@ class AgentDriver:
     def receive(self) -> Any:
         while True:
             message = self._next()
-            if not isinstance(message, AgentReport) or message.id:  # one that was not asked for comes after each run
+            unasked = isinstance(message, AgentReport) and not message.id  # it comes after each run
+            if not unasked and not isinstance(message, Ping):
                 return message
 
     def _next(self) -> Any:

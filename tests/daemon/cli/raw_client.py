@@ -58,7 +58,7 @@ def sized(kind, size, data, at):
     for _ in range(size * (2 if kind == "map" else 1)):
         value, at = unpack(data, at)
         found.append(value)
-    return (dict(zip(found[::2], found[1::2])) if kind == "map" else found), at
+    return (dict(zip(found[::2], found[1::2], strict=True)) if kind == "map" else found), at
 
 
 def send(connection, **message):
