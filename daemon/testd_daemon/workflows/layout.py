@@ -18,7 +18,7 @@ from testd_daemon.errors import UsageError
 __all__ = [
     "DEFAULT_LOG_ROOT", "DONE", "FAILED", "candidate_key", "completed_line", "done_key", "entries", "failed",
     "folder", "invocation_from_date", "invocations", "invoked_line", "line", "log_key", "object_key",
-    "returned_line", "seconds_of", "started_line", "store_path", "timestamp",
+    "returned", "returned_line", "seconds_of", "started_line", "store_path", "timestamp",
 ]  # fmt: skip
 
 #: The log root of a workflow that names none.
@@ -35,6 +35,10 @@ FAILED: Final = re.compile(r"^\[\d+(?:\.\d+)?\] \[ERROR\] ", re.MULTILINE)
 _INVOKED: Final = re.compile(
     r"^\[\d+(?:\.\d+)?\] \[\w+\] \[scheduler\.py\] [('\"]*[\w ]+: "
     r"(?:Success?fully invoked:? |Successfully submitted jobs?: )(?P<name>[A-Za-z][A-Za-z0-9-]*)",
+    re.MULTILINE,
+)
+_RETURNED: Final = re.compile(
+    r"^\[\d+(?:\.\d+)?\] \[\w+\] \[faasr_entry\.py\] Finished execution of \S+ with result (?P<result>\w+)$",
     re.MULTILINE,
 )
 
@@ -146,3 +150,9 @@ def invocations(text: str, workflow: str, actions: Collection[str] = ()) -> set[
     """
     found = {match["name"] for match in _INVOKED.finditer(text)}
     return {name if name in actions else name.removeprefix(f"{workflow}-") for name in found}
+
+
+def returned(text: str) -> str:
+    """Return the result that a log tells: True, False or None; empty where it tells none."""
+    match = _RETURNED.search(text)
+    return match["result"] if match else ""

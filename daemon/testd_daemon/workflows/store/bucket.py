@@ -61,11 +61,11 @@ class Entry(NamedTuple):
 class Bucket:
     """The objects of one bucket. Methods may be called by several threads, and raise StoreError."""
 
-    def __init__(self, address: Address, patience: Patience | None = None) -> None:
-        """Nothing is loaded or reached before the first call."""
+    def __init__(self, address: Address, patience: Patience | None = None, client: Any = None) -> None:
+        """Take where it is, and boto3's client if there is one; nothing is loaded or reached before the first call."""
         self.address = address
         self.patience = patience or Patience()
-        self._client: Any = None
+        self._client = client
         self._answered = False
 
     @property

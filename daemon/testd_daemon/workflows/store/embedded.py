@@ -24,14 +24,14 @@ from testd_daemon.process import Child, Patience, owned, start
 from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
 from testd_daemon.workflows.store.errors import ExtraMissing
 
-__all__ = ["JOURNAL", "Embedded", "embedded"]
+__all__ = ["JOURNAL", "MODULES", "PROGRAM", "START", "Embedded", "embedded"]
 
-_PROGRAM: Final = "testd_daemon.workflows.store.server"
+PROGRAM: Final = "testd_daemon.workflows.store.server"
 
 #: The journal's name in the run's state folder.
 JOURNAL: Final = "store.sqlite"
 #: What it is made of, beside the standard library.
-_MODULES: Final = ("boto3", "moto", "flask", "flask_cors")
+MODULES: Final = ("boto3", "moto", "flask", "flask_cors")
 #: Seconds until it serves: most of a second, on a machine that is not busy. A long journal takes its time.
 START: Final = 60.0
 #: It ends when its standard input does, and has nothing to put in order.
@@ -79,7 +79,7 @@ class Embedded:
 @asynccontextmanager
 async def embedded(folder: Path) -> AsyncIterator[Embedded]:
     """Have a store for the length of a block. Raises ExtraMissing, ProcessCrashed, DeadlineExpired, OSError."""
-    missing = next((module for module in _MODULES if importlib.util.find_spec(module) is None), None)
+    missing = next((module for module in MODULES if importlib.util.find_spec(module) is None), None)
     if missing:
         raise ExtraMissing(missing)
     await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ async def embedded(folder: Path) -> AsyncIterator[Embedded]:
 
 
 def _start(journal: Path, port: int) -> Child:
-    argv = [sys.executable, "-m", _PROGRAM, str(journal), str(port)]
+    argv = [sys.executable, "-m", PROGRAM, str(journal), str(port)]
     # What a user has set for AWS, or for tests with moto, is not meant for it.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_", "S3_"))}
     pipe = subprocess.PIPE

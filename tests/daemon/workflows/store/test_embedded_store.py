@@ -74,7 +74,7 @@ async def test_when_it_cannot_come_back(tmp_path, monkeypatch):
     async with embedded(tmp_path) as store:
         client = Store(store.address("bucket"), SHORT)
         await client.make()
-        monkeypatch.setattr(module, "_PROGRAM", "testd_daemon.there_is_no_such_program")
+        monkeypatch.setattr(module, "PROGRAM", "testd_daemon.there_is_no_such_program")
         os.kill(store.pid, signal.SIGKILL)
         with pytest.raises(StoreVanished, match="cannot put s3://bucket/k: Connection refused"):
             await client.put("k", b"v")
@@ -96,7 +96,7 @@ async def test_a_failure_of_the_block_is_its_own(tmp_path):
 
 
 async def test_a_missing_extra(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_MODULES", ("boto3", "there_is_no_such_module"))
+    monkeypatch.setattr(module, "MODULES", ("boto3", "there_is_no_such_module"))
     with pytest.raises(ExtraMissing, match=r"there_is_no_such_module, which is not installed\npip install"):
         async with embedded(tmp_path):
             pass

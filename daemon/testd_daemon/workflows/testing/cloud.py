@@ -1,0 +1,66 @@
+"""How a run that somebody else carries out is watched: by the data stores that its document names."""
+
+from __future__ import annotations
+
+import os
+
+from testd_daemon.workflows.store.address import Address
+from testd_daemon.workflows.store.bucket import Patience
+from testd_daemon.workflows.testing.function_monitor import FunctionMonitor
+from testd_daemon.workflows.testing.invocation import Invocation
+from testd_daemon.workflows.testing.objects import ObjectStore, S3Client
+from testd_daemon.workflows.testing.poller import Poller
+from testd_daemon.workflows.testing.store_watch import StoreWatch
+
+__all__ = ["monitors_of", "watch_store"]
+
+#: Each listing is tried once: the next one comes by itself.
+_LISTING = Patience(connect=5.0, read=20.0, tries=1)
+
+
+def watch_store(invocation: Invocation, s3_client: S3Client | None = None, bucket_name: str = "") -> StoreWatch:
+    """Return a watch of an invocation. Logs are in the logging data store, files in the default one."""
+    file = invocation.workflow.file
+    if s3_client is not None:
+        files = logs = ObjectStore.of(s3_client, bucket_name or file.data_stores[file.default_data_store].bucket)
+    else:
+        files = ObjectStore.at(_address(invocation, file.default_data_store))
+        logs = ObjectStore.at(_address(invocation, file.logging_data_store or file.default_data_store), _LISTING)
+    settings = invocation.settings
+    return StoreWatch(
+        invocation.workflow.graph,
+        invocation.board,
+        monitors_of(invocation, logs),
+        Poller(logs, invocation.folder, settings.check_interval),
+        store=files,
+        timeout=settings.timeout,
+        static_joins=settings.join == "faasr",
+    )
+
+
+def monitors_of(invocation: Invocation, logs: ObjectStore) -> dict[str, FunctionMonitor]:
+    """Return a monitor of each function of an invocation; none has a thread."""
+    return {
+        name: FunctionMonitor(
+            function_name=name,
+            workflow_name=invocation.workflow.name,
+            invocation_folder=invocation.folder,
+            s3_client=logs,
+            stream_logs=invocation.settings.stream_logs,
+        )
+        for name in invocation.workflow.graph.instances
+    }
+
+
+def _address(invocation: Invocation, name: str) -> Address:
+    """Return where a data store is. Its keys are the document's, else NAME_AccessKey and NAME_SecretKey."""
+    store = invocation.workflow.file.data_stores[name]
+    return Address(
+        name=name,
+        bucket=store.bucket,
+        endpoint=store.endpoint,
+        region=store.region,
+        access_key=store.access_key or os.environ.get(f"{name}_AccessKey", ""),
+        secret_key=store.secret_key or os.environ.get(f"{name}_SecretKey", ""),
+        anonymous=str(store.anonymous).lower() in ("true", "1", "yes"),
+    )
