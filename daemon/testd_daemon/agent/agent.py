@@ -66,6 +66,13 @@ from testd_protocol.messages import (
     Traces as AskTraces,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # it costs what few runs need
+    from testd_daemon.agent.workflow.keeper import Keeper
+    from testd_daemon.agent.workflow.task import WorkflowTask
+
+    Task = RunTask | WatchTask | VerifyTask | WorkflowTask
+
 __all__ = ["Agent", "serve"]
 
 #: Seconds for runs to be cancelled and for the history to be written when the agent is asked to end.
@@ -90,7 +97,8 @@ class Agent:
         """Serve the handler at the other end."""
         self._link = link
         self._machine: Machine[AgentState, AgentEvent] = Machine(TABLE, AgentState.WAITING, "agent")
-        self._runs: dict[str, RunTask | WatchTask | VerifyTask | Listing] = {}
+        self._runs: dict[str, Task | Listing] = {}
+        self._keeper: Keeper | None = None
         self._workspace = ""
         self._services: Services | None = None
         self._commands: Commands | None = None
@@ -202,15 +210,28 @@ class Agent:
     def _start(self, message: Run, tasks: TaskGroup) -> None:
         assert self._services is not None
         reporter = Reporter(message.run, self._link)
+        if message.request.kind == "workflow":
+            workflow = self._runs[message.run] = self._workflow(message, reporter, tasks)
+            tasks.start_soon(self._run, workflow, reporter)
+            return
         kind: type[WatchTask | VerifyTask | RunTask] = WatchTask if message.request.watch else RunTask
         if message.request.verify:
             kind = VerifyTask
-        task = self._runs[message.run] = kind(self._services, message, reporter)
+        task: Task = kind(self._services, message, reporter)
+        self._runs[message.run] = task
         if self._spool is not None and isinstance(task, RunTask):
             self._spool.began(message.run, message.request, task)
         tasks.start_soon(self._run, task, reporter)
 
-    async def _run(self, task: RunTask | WatchTask | VerifyTask, reporter: Reporter) -> None:
+    def _workflow(self, message: Run, reporter: Reporter, tasks: TaskGroup) -> WorkflowTask:
+        from testd_daemon.agent.workflow.keeper import Keeper
+        from testd_daemon.agent.workflow.task import WorkflowTask
+
+        assert self._services is not None
+        self._keeper = self._keeper or Keeper(tasks)
+        return WorkflowTask(self._services, message, reporter, self._keeper)
+
+    async def _run(self, task: Task, reporter: Reporter) -> None:
         assert self._services is not None
         try:
             async with anyio.create_task_group() as parts:
@@ -234,14 +255,14 @@ class Agent:
         finally:
             self._done(task)
 
-    def _done(self, task: RunTask | WatchTask | VerifyTask | Listing) -> None:
+    def _done(self, task: Task | Listing) -> None:
         del self._runs[task.run]
         if self._spool is not None:
             self._spool.ended(task.run)
         if not self._ending():
             self._idle.set()
 
-    def _ending(self) -> list[RunTask | WatchTask | VerifyTask | Listing]:
+    def _ending(self) -> list[Task | Listing]:
         """List what somebody waits for; what is spooled may end anywhere."""
         return [task for task in self._runs.values() if not (isinstance(task, RunTask) and task.spooled)]
 

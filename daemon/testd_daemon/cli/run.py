@@ -123,6 +123,16 @@ def carry_out(options: Options, more: dict[str, Any]) -> int:
         "profile": options.profile,
         **more,
     }
+    return follow(options, request)
+
+
+def follow(options: Options, request: dict[str, Any]) -> int:
+    """Submit a run and follow it. Returns its exit status."""
+    if options.detach and options.no_daemon:
+        raise UsageError("--detach needs a daemon", hint="Leave out --detach or --no-daemon.")
+    if options.detach and options.junitxml:
+        raise UsageError("--junitxml is written by the command that follows a run",
+                         hint="Leave out --detach, or give --junitxml to `testd attach`.")  # fmt: skip
     report = make_report(options, request["workspace"], request["cwd"])
     with Interrupts() as interrupts:
         try:
@@ -168,13 +178,13 @@ def _run(options: Options, request: dict[str, Any], report: Report, interrupts: 
     with _connect(private=options.no_daemon) as client:
         connected = time.monotonic()
         run = client.submit(request)
-        if options.profile:
+        if request.get("profile"):
             from testd_daemon.cli import profiling
 
             profiling.tell(report, began, connected)
         if options.format == "json" or not options.detach:
             report.accepted(run)
-        if request["shuffle"] is not None:
+        if request.get("shuffle") is not None:
             report.message(f"shuffled: --shuffle {request['shuffle']} repeats this order")
         if not options.detach:
             return Follower(client, report, interrupts, owner=True).follow(run)
@@ -202,4 +212,4 @@ def _readable(path: str) -> str:
     return path
 
 
-__all__ = ["EPILOG", "OPERANDS", "arguments", "carry_out", "kind_of", "main", "make_request", "shared"]
+__all__ = ["EPILOG", "OPERANDS", "arguments", "carry_out", "follow", "kind_of", "main", "make_request", "shared"]

@@ -14,6 +14,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("testd_daemon.cli.list", "list tests without running them"),
     "suite": ("testd_daemon.cli.suite", "run, watch and list suites of cases, and make them of recorded calls"),
     "run-file": ("testd_daemon.cli.run_file", "run the functions that a file names, and write into it what came"),
+    "workflow": ("testd_daemon.cli.workflow", "run workflows of functions around an object store, and look at them"),
     "record": ("testd_daemon.cli.record", "run a program, and keep what its traced functions do"),
     "traces": ("testd_daemon.cli.traces", "list what traced functions did, or forget it"),
     "trace": ("testd_daemon.cli.trace", "show a recorded call and all that it called"),

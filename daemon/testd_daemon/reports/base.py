@@ -34,6 +34,10 @@ HANDLERS = {
     "Profile": "on_profile",
     "GenerationStarted": "on_generation",
     "Standing": "on_standing",
+    "WorkflowPlanned": "on_workflow",
+    "FunctionChanged": "on_function",
+    "FunctionMeasured": "on_measured",
+    "StoreChanged": "on_store",
 }
 
 
@@ -102,6 +106,18 @@ class Report:
 
     def on_standing(self, body: Body) -> None:
         """Take `Standing`, of a watch."""
+
+    def on_workflow(self, body: Body) -> None:
+        """Take `WorkflowPlanned`."""
+
+    def on_function(self, body: Body) -> None:
+        """Take `FunctionChanged`, of a workflow."""
+
+    def on_measured(self, body: Body) -> None:
+        """Take `FunctionMeasured`, of a workflow."""
+
+    def on_store(self, body: Body) -> None:
+        """Take `StoreChanged`, of a workflow."""
 
 
 class Several(Report):

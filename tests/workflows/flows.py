@@ -1,0 +1,221 @@
+"""Workflows from outside: a workspace with functions, the command as a process, a real daemon, and what it left."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from house import House
+
+#: A run that is not over by then hangs.
+DEADLINE = 120.0
+BUCKET = "bucket"
+
+__all__ = ["BUCKET", "DEADLINE", "Flow", "Told", "document"]
+
+
+def document(actions: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Make a workflow's document. An action is what it invokes, or a map of its keys; its function has its name."""
+    first = next(iter(actions))
+    listed = {}
+    for name, action in actions.items():
+        keys = action if isinstance(action, dict) and "True" not in action else {"InvokeNext": action}
+        listed[name] = {"FaaSServer": "gh", "FunctionName": name.replace("-", "_"), "Type": "Python", **keys}
+    return {
+        "WorkflowName": "Flow",
+        "FunctionInvoke": first,
+        "FaaSrLog": "FaaSrLog",
+        "DefaultDataStore": "S3",
+        "LoggingDataStore": "S3",
+        "ActionList": listed,
+        "ComputeServers": {"gh": {"FaaSType": "GitHubActions", "UserName": "u", "ActionRepoName": "r"}},
+        "DataStores": {"S3": {"Bucket": BUCKET, "Endpoint": "https://s3.example.invalid", "Region": "us-east-1"}},
+        **more,
+    }
+
+
+class Told:
+    """What a run told, as JSON events, and what is in its store as long as the daemon lives."""
+
+    def __init__(self, code: int, lines: str, errors: str) -> None:
+        self.code = code
+        self.errors = errors
+        self.events: list[dict[str, Any]] = [json.loads(line) for line in lines.splitlines()]
+
+    def of(self, name: str) -> list[dict[str, Any]]:
+        """Return the events of a kind."""
+        return [event for event in self.events if event["event"] == name]
+
+    @property
+    def completed(self) -> dict[str, Any]:
+        """The last event."""
+        assert self.events, self.errors
+        assert self.events[-1]["event"] == "completed", self.events[-1]
+        return self.events[-1]
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What the workflow is, and where its store is, as it was told last."""
+        return self.of("workflow")[-1]
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The last status of each function."""
+        return {event["function"]: event["status"] for event in self.of("function")}
+
+    @property
+    def history(self) -> dict[str, list[str]]:
+        """All statuses of each function, in order."""
+        found: dict[str, list[str]] = {}
+        for event in self.of("function"):
+            found.setdefault(event["function"], []).append(event["status"])
+        return found
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdict of each row; none may come twice."""
+        rows = [event["test"] for event in self.of("outcome")]
+        assert len(rows) == len(set(rows)), rows
+        return {event["test"]: event["verdict"] for event in self.of("outcome")}
+
+    def message(self, function: str) -> str:
+        """Return what is said of a function's failure, in one line."""
+        (row,) = [event for event in self.of("outcome") if event["test"] == function]
+        return row["detail"]["message"] if row["detail"] else ""
+
+    def why(self, function: str) -> str:
+        """Return why a function has its last status."""
+        return [event["why"] for event in self.of("function") if event["function"] == function][-1]
+
+    def printed(self, function: str) -> str:
+        """Return what a function printed and logged, live."""
+        return "".join(event["text"] for event in self.of("output") if event["test"] == function)
+
+    @cached_property
+    def client(self) -> Any:
+        """A client of the run's store."""
+        import boto3
+
+        store = self.plan["store"]
+        return boto3.client(
+            "s3", endpoint_url=store["endpoint"], region_name="us-east-1", aws_access_key_id=store["access_key"],
+            aws_secret_access_key=store["secret_key"],
+        )  # fmt: skip
+
+    def failures(self) -> str:
+        """Return all that is said of functions that failed, and of the run, for whoever reads a test's failure."""
+        texts = [f"{event['test']}: {(event['detail'] or {}).get('text')}" for event in self.of("outcome")]
+        return "\n".join([*texts, str(self.events[-1:]), self.errors])
+
+    def stored(self, prefix: str = "") -> list[str]:
+        """Return all keys of the store."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+    def left(self) -> list[str]:
+        """Return what the run left below its folder, seen from there."""
+        folder = self.plan["folder"] + "/"
+        return sorted(key[len(folder) :] for key in self.stored(folder))
+
+    def text(self, key: str) -> str:
+        """Return an object's content."""
+        return self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read().decode()
+
+    def log(self, function: str) -> str:
+        """Return a function's log."""
+        return self.text(f"{self.plan['folder']}/{function}.txt")
+
+
+class Flow:
+    """A workspace with a workflow, and the daemon that runs it."""
+
+    def __init__(self, house: House, root: Path) -> None:
+        self.house = house
+        self.root = root
+        self.marks = root  # where functions leave marks
+        self.environment = dict(house.environment)
+        (root / "testd.toml").touch()
+
+    def functions(self, text: str, name: str = "functions/all.py") -> None:
+        """Write a file of functions."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+    def workflow(self, actions: Mapping[str, Any], **more: Any) -> None:
+        """Write the workflow's document."""
+        (self.root / "workflow.json").write_text(json.dumps(document(actions, **more)))
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return a command line."""
+        return [sys.executable, "-m", "testd_daemon.cli", *arguments]
+
+    def run(self, *arguments: str, **environment: str) -> Told:
+        """Run the workflow to its end."""
+        done = subprocess.run(
+            self.command("workflow", "run", "workflow.json", "--format", "json", *arguments), cwd=self.root,
+            env={**self.environment, **environment}, capture_output=True, text=True, timeout=DEADLINE, check=False,
+        )  # fmt: skip
+        return Told(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> Running:
+        """Begin to run the workflow."""
+        return Running(
+            subprocess.Popen(
+                self.command("workflow", "run", "workflow.json", "--format", "json", *arguments), cwd=self.root,
+                env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+        )  # fmt: skip
+
+    def agent(self) -> int:
+        """Return the process id of the workspace's agent."""
+        return self._one("testd_daemon.agent")
+
+    def handler(self) -> int:
+        """Return the process id of the handler."""
+        return self._one("testd_daemon.handler")
+
+    def processes(self, part: str) -> list[int]:
+        """Return the processes that have a text in their command line."""
+        processes = self.house.processes()
+        return [process.pid for process in processes if any(part in word for word in process.cmdline())]
+
+    def _one(self, module: str) -> int:
+        (found,) = [
+            process.pid for process in self.house.processes() if module in process.cmdline()
+        ]
+        return found
+
+
+class Running:
+    """A run under way."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self._lines: list[str] = []
+
+    def until(self, **wanted: Any) -> dict[str, Any]:
+        """Read events until one has these keys; return it."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.append(line)
+            event: dict[str, Any] = json.loads(line)
+            if all(event.get(key) == value for key, value in wanted.items()):
+                return event
+        raise AssertionError(f"no event has {wanted}: {''.join(self._lines[-20:])}")
+
+    def interrupt(self) -> None:
+        """Send the command what Ctrl-C sends."""
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> Told:
+        """Wait for the end."""
+        out, errors = self.process.communicate(timeout=DEADLINE)
+        return Told(self.process.returncode, "".join(self._lines) + out, errors)
