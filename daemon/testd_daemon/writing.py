@@ -13,9 +13,13 @@ __all__ = ["write"]
 def write(path: str, text: str, before: Callable[[os.stat_result], None] | None = None) -> None:
     """Put a text in the place of a file, whose permissions stay. Makes its folder. Raises OSError.
 
-    `before` gets what the file is going to be, and may raise: then the file stays as it is.
+    `before` gets what the file is going to be, and may raise: then the file stays as it is. What is no file, such as
+    `/dev/stdout`, is written to, and stays what it is.
     """
     place = Path(path)
+    if place.exists() and not place.is_file():
+        place.write_text(text, encoding="utf-8")
+        return
     place.parent.mkdir(parents=True, exist_ok=True)
     # No watch looks at such a name.
     descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix="~", dir=place.parent)

@@ -210,6 +210,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None  # None while it goes on
     detach: bool = False  # the run goes on without its client
     watch: bool = False  # it goes on with each change
+    events: int = 0  # the number of its newest event that the journal has
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,6 +105,7 @@ _RUN_STATUS = m.RunStatus(
     exit_code=1,
     detach=True,
     watch=True,
+    events=70_000,
 )
 _HISTORY_ENTRY = m.HistoryEntry(
     run="r-1f3a",

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 
-from testd_daemon.cli.arguments import Operands, nearest
+from testd_daemon.cli import group
+from testd_daemon.cli.arguments import Operands
 from testd_daemon.cli.here import here
-from testd_daemon.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,13 +52,8 @@ def main(words: list[str]) -> int:
         sys.stdout.write(help_text())
         return 0
     verb = words[0]
-    if verb not in VERBS:
-        near = nearest(verb, VERBS)
-        hint = f"Did you mean `testd suite {near}`? " if near else ""
-        raise UsageError(f"suite: unknown verb: {verb}", hint=f"{hint}The verbs are {', '.join(VERBS)}.")
-    name, summary = VERBS[verb]
-    __import__(name)
-    module = sys.modules[name]
+    module = group.module_of("suite", VERBS, verb)
+    summary = VERBS[verb][1]
     parser = Parser(f"suite {verb}", summary, module.OPERANDS if verb in _MAKING else OPERANDS, module.EPILOG)
     module.arguments(parser)
     if verb in _MAKING:
@@ -71,13 +66,8 @@ def main(words: list[str]) -> int:
 
 def help_text() -> str:
     """Give what `testd suite` alone prints."""
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, (_, summary) in VERBS.items())
-    return (
-        "usage: testd suite VERB [OPTIONS] [PATH …]\n\n"
-        f"verbs:\n{verbs}\n\n"
-        "`testd suite VERB --help` lists what each takes: run, watch and list what `testd VERB` takes, and filters.\n"
-    )
+    note = "`testd suite VERB --help` lists what each takes: run, watch and list what `testd VERB` takes, and filters."
+    return group.help_text("suite", "PATH …", VERBS, note)
 
 
 def _add(parser: Parser, *, results: bool) -> None:

@@ -190,7 +190,7 @@ class Run:
         return RunStatus(
             run=self.id, workspace=self.workspace, state=self.machine.state.value, accepted_at=self.accepted_at,
             counts=dict(self.counts), tests=self.tests, exit_code=self.exit_code, detach=self.detach,
-            watch=self.watch,
+            watch=self.watch, events=self.committed,
         )  # fmt: skip
 
 

@@ -473,5 +473,5 @@ def _status(row: RunRow) -> m.RunStatus:
     watch = bool(row.request) and _requests.decode(row.request).watch  # what has ended has no request any more
     return m.RunStatus(
         run=row.run, workspace=row.workspace, state=row.state, accepted_at=row.accepted_at, counts=row.counts,
-        tests=row.tests, exit_code=row.exit_code, detach=row.detach, watch=watch,
+        tests=row.tests, exit_code=row.exit_code, detach=row.detach, watch=watch, events=row.events,
     )  # fmt: skip

@@ -73,7 +73,7 @@ def decode(data: bytes, name: str) -> Workflow:
     if wrong:
         places = lines(text)
         raise WorkflowError(name, [each._replace(line=line_of(places, each.place)) for each in wrong])
-    return Workflow(path=name, data=value, file=file, graph=Graph(file.function_invoke, file.action_list))
+    return Workflow(path=name, data=value, file=file, graph=Graph.of(file.function_invoke, file.action_list))
 
 
 def _read(data: bytes, name: str) -> tuple[str, dict[str, Any]]:

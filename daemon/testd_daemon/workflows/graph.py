@@ -53,16 +53,38 @@ class Graph:
         branches: action with a conditional → the branches that it has, also empty ones.
     """
 
-    def __init__(self, entry: str, actions: Mapping[str, Action]) -> None:
-        """Take a document's parts that `validation` has found to be right."""
+    def __init__(
+        self,
+        entry: str,
+        actions: Iterable[str],
+        edges: Iterable[Edge],
+        branches: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
+        """Take the parts of a graph that is right: `validation` says which is."""
         self.entry = entry
         self.actions = tuple(actions)
-        unique = {(edge.source, edge.target, edge.branch): edge for edge in edges_of(actions)}
-        self.edges = tuple(unique.values())
-        self.branches = {name: found for name, action in actions.items() if (found := _branches(action))}
-        self.ranks = dict.fromkeys(actions, 1)
+        self.edges = tuple({(edge.source, edge.target, edge.branch): edge for edge in edges}.values())
+        self.branches = dict(branches or {})
+        self.ranks = dict.fromkeys(self.actions, 1)
         for edge in self.edges:
             self.ranks[edge.target] = max(self.ranks[edge.target], edge.ranks)
+
+    @classmethod
+    def of(cls, entry: str, actions: Mapping[str, Action]) -> Graph:
+        """Return the graph of a document's actions."""
+        branches = {name: found for name, action in actions.items() if (found := _branches(action))}
+        return cls(entry, actions, edges_of(actions), branches)
+
+    @classmethod
+    def told(cls, successors: Mapping[str, Iterable[str]], ranks: Mapping[str, int]) -> Graph:
+        """Return the graph of a run as its events tell it: conditions are not known."""
+        edges = [
+            Edge(source, target, "", ranks.get(target, 1), "")
+            for source, targets in successors.items()
+            for target in targets
+        ]
+        invoked = {edge.target for edge in edges}
+        return cls(next((action for action in successors if action not in invoked), ""), successors, edges)
 
     @cached_property
     def outgoing(self) -> dict[str, tuple[Edge, ...]]:

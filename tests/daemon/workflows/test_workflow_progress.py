@@ -267,7 +267,7 @@ def graphs(draw) -> Graph:
         branches = branched[name]
         extra = [Conditional(true=branches.get("True", []), false=branches.get("False", []))] if branches else []
         actions[name] = Action(faas_server="x", function_name="f", invoke_next=[*plain[name], *extra])
-    return Graph(names[0], actions)
+    return Graph.of(names[0], actions)
 
 
 class Played:

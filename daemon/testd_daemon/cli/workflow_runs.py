@@ -1,0 +1,87 @@
+"""Which runs of a workflow there are, and how each went: what the journal has, as the daemon tells it.
+
+Runs in the client.
+"""
+
+from __future__ import annotations
+
+from testd import workspace
+from testd_daemon.cli.arguments import nearest
+from testd_daemon.cli.here import here
+from testd_daemon.client.sync import Client
+from testd_daemon.errors import UsageError
+from testd_daemon.workflows.course import Course
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    Run = Mapping[str, Any]
+
+#: A run whose first events, so many, are of no workflow is none of one.
+_FIRST = 20
+#: Runs that are looked at for the newest of a workflow.
+_LOOKED_AT = 50
+_HINT = "`testd workflow status` names the newest one, `testd status` lists all."
+
+
+def course_of(run: str, workflow: str = "") -> Course:
+    """Return how a run stands now; an empty id is the newest, of the workflow if one is named. Raises UsageError."""
+    found, _ = find(run, workflow)
+    return read(found)
+
+
+def find(run: str = "", workflow: str = "") -> tuple[Run, Course]:
+    """Return a run's status, and of its course the beginning. Raises UsageError."""
+    with Client.connect(start=True) as client:
+        runs = sorted(client.status()["runs"], key=lambda each: -float(each["accepted_at"]))
+    if run:
+        chosen = [each for each in runs if str(each["run"]).startswith(run)]
+        if len(chosen) != 1:
+            near = nearest(run, [str(each["run"]) for each in runs])
+            hint = f"Did you mean {near}? " if near else ""
+            raise UsageError(f"{'unknown' if not chosen else 'ambiguous'} run: {run}", hint=hint + _HINT)
+    else:
+        root = workspace.find(here())[0]
+        chosen = [each for each in runs if each["workspace"] == root][:_LOOKED_AT]
+    for each in chosen:
+        course = _begun(each)
+        if course.planned and (run or not workflow or course.planned["name"] == workflow):
+            return each, course
+    if run:
+        raise UsageError(f"run {run} is no run of a workflow", hint=_HINT)
+    named = f"the workflow {workflow}" if workflow else "a workflow"
+    raise UsageError(f"there is no run of {named} here", hint="`testd workflow run FILE` starts one.")
+
+
+def read(run: Run) -> Course:
+    """Return a run's course as far as it has come."""
+    course = Course()
+    for body in _events(run):
+        course.take(body)
+    return course
+
+
+def _begun(run: Run) -> Course:
+    course = Course()
+    for number, body in enumerate(_events(run)):
+        course.take(body)
+        if course.planned or number == _FIRST:
+            break
+    return course
+
+
+def _events(run: Run) -> Iterator[Mapping[str, Any]]:
+    """Give the bodies of a run's events that there are. A connection of its own: it may be left at any time."""
+    if not run["events"]:
+        return
+    with Client.connect(start=True) as client:
+        for event in client.events(str(run["run"])):
+            assert event is not None
+            yield event["body"]
+            if event["seq"] >= run["events"]:
+                return
+
+
+__all__ = ["course_of", "find", "read"]
