@@ -18,9 +18,10 @@ _LONGEST_LINE = 4096
 class LiveOutput:
     """The output of every worker of a run."""
 
-    def __init__(self, terminal: Terminal) -> None:
-        """Write to `terminal`."""
+    def __init__(self, terminal: Terminal, *, whose: str = "worker") -> None:
+        """Write to `terminal`. `whose`: `worker`, each line names target and number; `name`, the target's alone."""
         self._terminal = terminal
+        self._whose = whose
         self._open: dict[tuple[str, int, str], str] = {}
         self._column = 0  # not 0: what was passed as it is has not ended its line
 
@@ -49,7 +50,7 @@ class LiveOutput:
     def _write(self, key: tuple[str, int, str], lines: list[str]) -> None:
         target, worker, stream = key
         bar = "│" if self._terminal.unicode else "|"
-        name = f"{target + ' ' if target else ''}{worker}"
+        name = target if self._whose == "name" else f"{target + ' ' if target else ''}{worker}"
         prefix = self._terminal.paint(f"{name} {bar}", "red" if stream == "stderr" else "cyan")
         colour = self._terminal.colour
         self._terminal.write("".join(f"{prefix} {safe.block(line, colour=colour)}\n" for line in lines))
