@@ -7,10 +7,11 @@
  */
 
 const fs = require('node:fs');
+const { Configured } = require('./configured.js');
 const { describe, detail } = require('./failures.js');
 const { execute, unable } = require('./executing.js');
 const { CannotRun, functionOf, moduleOf, placeOf } = require('./resolving.js');
-const { traced } = require('./traced.js');
+const { setRoot, traced } = require('./traced.js');
 const { EXACT, USUAL, messageOf } = require('./values.js');
 
 /** Characters of a document that goes with an outcome: a frame of the protocol has to hold it. */
@@ -49,7 +50,12 @@ class Cases {
   constructor(session) {
     this._session = session;
     this._root = session.settings.root;
-    this._actions = JSON.parse(session.settings.settings?.actions ?? '{}');
+    const { actions = '{}', trace = '{}', trace_source: source = '' } = session.settings.settings ?? {};
+    this._actions = JSON.parse(actions);
+    this._source = source;
+    setRoot(this._root);
+    this._configured = new Configured(JSON.parse(trace), this._root);
+    this._configured.begin();
   }
 
   /** Take the tests of a document, and import the modules that they name, unless that has ended a thread before. */
@@ -60,15 +66,24 @@ class Cases {
       collection.broken(id, detail({ phase: 'collect', kind: 'usage', message: text, text }));
     }
     if (!skipped) await this.prepare(tests.map((test) => test.module));
+    this._tellOfConfiguration(collection);
     for (const test of tests) {
       collection.items.push([`${id}::${test.name}`, test.line]);
       collection.tests.push(test);
     }
   }
 
+  _tellOfConfiguration(collection) {
+    const text = this._configured.problems().join('\n');
+    if (!text || collection.errors.some(({ id }) => id === this._source)) return;
+    collection.broken(this._source, detail({ phase: 'collect', kind: 'usage', message: text.split('\n', 1)[0], text }));
+  }
+
   /** Import modules, so that the first case need not. What fails is told by the cases. */
   async prepare(modules) {
-    for (const name of new Set(modules.filter(Boolean))) {
+    const names = new Set(modules.filter(Boolean));
+    this._configured.prepare(names);
+    for (const name of names) {
       try {
         await moduleOf({ module_name: name }, this._root);
       } catch (error) {

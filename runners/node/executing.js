@@ -3,7 +3,7 @@
 
 const Module = require('node:module');
 const path = require('node:path');
-const { MockError, Mocks } = require('./mocks.js');
+const { MockError, Mocks, errorTypes } = require('./mocks.js');
 const { Recording } = require('./recording.js');
 const { CannotRun, argumentsOf, classes, functionOf, moduleOf, placeOf } = require('./resolving.js');
 const { RestoreError, restore } = require('./restoring.js');
@@ -27,7 +27,8 @@ async function execute(part, mocks, options, root) {
   setRoot(root);
   const asked = part.function_to_execute ?? part;
   try {
-    const answers = new Mocks(mocks, (name) => placeOf(name, root));
+    const errors = await classes(new Set(errorTypes(mocks)), root, 'mocks: error_type');
+    const answers = new Mocks(mocks, (name) => placeOf(name, root), errors);
     if (asked.function_meta) return await call(asked.function_meta, part, answers, options, root);
     if (typeof asked.code === 'string') return await run(asked.code, part, answers, options, root);
     throw new CannotRun(`Invalid function config ${JSON.stringify(asked)}: it needs function_meta or code`);

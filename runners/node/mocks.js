@@ -17,9 +17,11 @@ class Mocks {
   /**
    * @param {any} answers
    * @param {(module: string) => string} moduleOf a name for a module, the same for all names that it has
+   * @param {(name: string) => Function | undefined} [classNamed] finds a class, `module:Class`
    * @throws {MockError}
    */
-  constructor(answers, moduleOf) {
+  constructor(answers, moduleOf, classNamed = () => undefined) {
+    this._classNamed = classNamed;
     this._answers = new Map();
     this._names = new Map();
     this._called = new Map();
@@ -63,7 +65,7 @@ class Mocks {
       const place = `mocks: ${name}: call ${number}`;
       if (number !== ALL && !/^[1-9]\d*$/.test(number))
         throw new MockError(`${place}: calls are '1', '2' … or '*' for all`);
-      if (Object.keys(answer).length) answers.set(number, new Answer(place, answer));
+      if (Object.keys(answer).length) answers.set(number, new Answer(place, answer, this._classNamed));
     }
     const key = `${moduleOf(module)}:${path}`;
     this._answers.set(key, answers);
@@ -73,14 +75,18 @@ class Mocks {
 
 /** One answer: an output, or an error. */
 class Answer {
-  constructor(place, answer) {
+  constructor(place, answer, classNamed) {
     const unknown = Object.keys(answer).find((key) => !KEYS.includes(key));
     if (unknown) throw new MockError(`${place}: a mock has no '${unknown}'; it has ${KEYS.join(', ')}`);
     this._text = answer.error_to_throw || '';
     this._type = answer.error_type || (this._text ? 'Error' : '');
     this._output = answer.output;
-    if (this._type && typeof globalThis[this._type] !== 'function')
-      throw new MockError(`${place}: error_type: there is no ${this._type}; there are Error, TypeError and the like`);
+    this._class = classNamed(this._type) ?? globalThis[this._type];
+    if (this._type && typeof this._class !== 'function') {
+      throw new MockError(
+        `${place}: error_type: there is no ${this._type}; there are Error, TypeError and the like, and 'module:Class'`,
+      );
+    }
     try {
       this.output();
     } catch (error) {
@@ -89,15 +95,29 @@ class Answer {
     }
   }
 
+  /** Return the error: of a class of the user's with its text, and without what its constructor does. */
+  _error() {
+    if (this._class === globalThis[this._type]) return new this._class(this._text);
+    const error = new Error(this._text);
+    Object.setPrototypeOf(error, this._class.prototype);
+    return error;
+  }
+
   output() {
     return restore(this._output === undefined ? { $type: 'undefined' } : this._output);
   }
 
   /** Return the output, made anew, or throw the error. */
   give() {
-    if (this._type) throw new globalThis[this._type](this._text);
+    if (this._type) throw this._error();
     return this.output();
   }
+}
+
+/** Return the names of classes, `module:Class`, of which answers throw instances. */
+function errorTypes(answers) {
+  const all = Object.values(answers ?? {}).flatMap((calls) => Object.values(calls ?? {}));
+  return all.map((answer) => answer?.error_type).filter((name) => typeof name === 'string' && name.includes(':'));
 }
 
 /** Return module and function of `module:function`; a module may have colons (`node:fs`). */
@@ -106,4 +126,4 @@ function partsOf(name) {
   return [name.slice(0, Math.max(at, 0)), name.slice(at + 1)];
 }
 
-module.exports = { MockError, Mocks, partsOf };
+module.exports = { MockError, Mocks, errorTypes, partsOf };

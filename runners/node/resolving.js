@@ -29,9 +29,41 @@ function placeOf(name, root) {
   if (fs.statSync(place, { throwIfNoEntry: false })?.isFile()) return fs.realpathSync(place);
   try {
     return Module.createRequire(path.join(root, 'package.json')).resolve(name);
-  } catch {
-    return name;
+  } catch (error) {
+    return (error.code === 'ERR_PACKAGE_PATH_NOT_EXPORTED' && imported(name, root)) || name;
   }
+}
+
+/** Return the file that a package has for `import` alone, nothing where that is not to be found. */
+function imported(name, root) {
+  const [, scope, inside] = /^((?:@[^/]+\/)?[^/]+)(.*)$/.exec(name);
+  for (let at = root; ; at = path.dirname(at)) {
+    const folder = path.join(at, 'node_modules', scope);
+    if (fs.existsSync(path.join(folder, 'package.json'))) {
+      const { exports: map } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
+      const found = exportedFile(map, `.${inside}`);
+      return found && fs.realpathSync(path.join(folder, found));
+    }
+    if (at === path.dirname(at)) return undefined;
+  }
+}
+
+/** Return what `exports` of a package has for a name, under the conditions of an import: a path from its folder. */
+function exportedFile(map, name) {
+  const conditional = (target) => {
+    if (Array.isArray(target)) return target.map(conditional).find(Boolean);
+    if (target === null || typeof target !== 'object') return target ?? undefined;
+    const key = Object.keys(target).find((word) => ['import', 'node', 'default', 'module-sync'].includes(word));
+    return key && conditional(target[key]);
+  };
+  const named = map !== null && typeof map === 'object' && Object.keys(map).some((key) => key.startsWith('.'));
+  const table = named ? map : { '.': map };
+  if (name in table) return conditional(table[name]);
+  const fits = ([before, after]) => after !== undefined && name.startsWith(before) && name.endsWith(after);
+  const key = Object.keys(table).find((pattern) => fits(pattern.split('*')));
+  if (key === undefined) return undefined;
+  const [before, after] = key.split('*');
+  return conditional(table[key])?.replaceAll('*', name.slice(before.length, name.length - after.length));
 }
 
 /**
@@ -83,14 +115,14 @@ async function functionOf(meta, root) {
   return { body: found, self };
 }
 
-/** Return the class that `module:Class` names, of a module that is imported. */
-async function classes(names, root) {
+/** Return what finds the class that `module:Class` names, of a module that is imported. `place` is where they stand. */
+async function classes(names, root, place = 'input_to_pass') {
   const found = new Map();
   for (const name of names) {
     const at = name.lastIndexOf(':');
     if (at <= 0 || name.startsWith('node:')) continue;
     const { body } = await functionOf({ module_name: name.slice(0, at), function_name: name.slice(at + 1) }, root);
-    if (!isClass(body)) throw new CannotRun(`input_to_pass: ${name} is no class`);
+    if (!isClass(body)) throw new CannotRun(`${place}: ${name} is no class`);
     found.set(name, body);
   }
   return (name) => found.get(name);

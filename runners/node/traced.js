@@ -93,9 +93,10 @@ function wrapped(body, subject) {
 
 /**
  * Trace the methods that a class itself has, in place. Its construction is not recorded: that would take another object
- * in the place of the class, and one whose static methods could not get at their private fields.
+ * in the place of the class, and one whose static methods could not get at their private fields. `settingsOf`
+ * gives what a method has beside these options, by its dotted name; none, and it is left out.
  */
-function tracedClass(body, place, options) {
+function tracedClass(body, place, options, settingsOf = () => ({})) {
   const name = options.name || body.name;
   for (const [home, skipped] of [
     [body.prototype, ['constructor']],
@@ -104,7 +105,9 @@ function tracedClass(body, place, options) {
     for (const key of Object.getOwnPropertyNames(home)) {
       const found = Object.getOwnPropertyDescriptor(home, key);
       if (skipped.includes(key) || typeof found.value !== 'function' || !found.configurable) continue;
-      const subject = new Subject(found.value, `${name}.${key}`, place, { ...options, name: undefined });
+      const own = settingsOf(`${name}.${key}`);
+      if (own === undefined || subjects.has(found.value)) continue;
+      const subject = new Subject(found.value, `${name}.${key}`, place, { ...options, ...own, name: undefined });
       Object.defineProperty(home, key, { ...found, value: wrapped(found.value, subject) });
     }
   }
@@ -138,4 +141,4 @@ function nameAnonymous(exported) {
 /** Return what a function is recorded as, undefined if it is not traced. */
 const subjectOf = (body) => subjects.get(body);
 
-module.exports = { Subject, nameAnonymous, nameOfModule, setRoot, subjectOf, traced, wrapped };
+module.exports = { Subject, nameAnonymous, nameOfModule, setRoot, subjectOf, traced, tracedClass, wrapped };

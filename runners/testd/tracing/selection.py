@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ __all__ = ["Entry", "Selection", "SelectionError"]
 
 _WHERE = "tool.testd.trace"
 _KEYS = ("modules", "include", "exclude")
+#: What is a module of JavaScript, for targets that are a Node.js.
+_JAVASCRIPT = re.compile(r"^\.{1,2}/(?!.*\.py$)|\.[cm]?[jt]s$")
 _ENTRY = ("name", "description", "config")
 
 
@@ -53,8 +56,11 @@ class Selection:
 
     @property
     def named(self) -> list[str]:
-        """The modules that are named, not matched by a pattern."""
-        return [name for name, chosen in self._modules.items() if chosen is not False and not _is_pattern(name)]
+        """The modules of Python that are named, not matched by a pattern."""
+        return [
+            name for name, chosen in self._modules.items()
+            if chosen is not False and not _is_pattern(name) and not _JAVASCRIPT.search(name)
+        ]  # fmt: skip
 
     def chosen(self, module: str) -> bool | list[Entry]:
         """Return what is chosen of a module: all of it, nothing, or entries. Its own name goes before patterns."""

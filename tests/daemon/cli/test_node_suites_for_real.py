@@ -192,3 +192,147 @@ def test_a_run_file_of_javascript(project):
     assert found["acts"]["executed_function"]["output"] == [14]
     assert found["cannot act"]["error"] == "The callback of the action 'boom' failed: bad value 42"
     assert "it ends with a map of options" in found["input"]["error"]
+
+
+PLAIN = """
+    %s
+    export function priceOf(item) { return item.price; }
+    export const total = (items) => items.reduce((sum, item) => sum + priceOf(item), 0);
+    export class Cart {
+      #items = [];
+      add(item) { this.#items.push(item); return this; }
+      total() { return total(this.#items); }
+    }
+    export function hidden() { return priceOf({ price: 1 }); }
+"""
+COMMON = """
+    'use strict';
+    function priceOf(item) { return item.price; }
+    exports.total = (items) => items.reduce((sum, item) => sum + priceOf(item), 0);
+    exports.strict = function () { return this === undefined; };
+"""
+
+
+def item(name, module, function, given):
+    return {"execution_id": name, "function_meta": {"module_name": module, "function_name": function},
+            "input_to_pass": given}  # fmt: skip
+
+
+def ran(project, *items):
+    """Run items on the Node.js; return what came of each."""
+    path = project.project / "items.json"
+    path.write_text(json.dumps({"functions_to_run": list(items)}))
+    done = project.run("run-file", "items.json", "--target", "there")
+    found = json.loads(path.read_text())["functions_to_run"]
+    assert all(set(each) & {"executed_function", "error"} for each in found), done.stdout + done.stderr
+    return {each["execution_id"]: each.get("executed_function", each.get("error")) for each in found}
+
+
+def tree(call):
+    return [call["name"], *map(tree, call["children"])]
+
+
+def test_modules_are_traced_by_configuration(project):
+    """Fact 24 on Node.js: all that a module defines, calls inside of it too, or what is named; and by patterns."""
+    configuration = project.project / "testd.toml"
+    before = configuration.read_text()
+    (project.project / "plain.mjs").write_text(PLAIN % "import { total as other } from './common.cjs';")
+    (project.project / "common.cjs").write_text(COMMON)
+    configuration.write_text(before + """
+        [trace]
+        modules = {"./plain.mjs" = true, "*.cjs" = true, "some.python" = true}
+        exclude = ["hid*"]
+    """)
+    given = [[{"price": 2}, {"price": 3}], {}]
+    code = (
+        "const { Cart } = await import(require('node:url').pathToFileURL(require.resolve('./plain.mjs')));"
+        "return new Cart().add({ price: 5 }).total();"
+    )
+    got = ran(
+        project,
+        item("es", "./plain.mjs", "total", given),
+        item("common", "./common.cjs", "total", given),
+        item("strict", "./common.cjs", "strict", [{}]),
+        item("left out", "./plain.mjs", "hidden", [{}]),
+        {"execution_id": "methods", "code": code, "language": "javascript", "input_to_pass": [{}]},
+    )
+    assert tree(got["es"]) == tree(got["common"]) == ["total", ["priceOf"], ["priceOf"]]
+    assert (got["es"]["output"], got["es"]["line"], got["es"]["module"]) == (5, 4, "plain.mjs")
+    assert got["strict"]["output"] is True
+    assert (tree(got["left out"]), got["left out"]["line"]) == (["hidden", ["priceOf"]], None)
+    assert tree(got["methods"]) == ["Cart.total", ["total", ["priceOf"]]]
+
+    (project.project / "late.mjs").write_text("export const nothing = 1;")
+    configuration.write_text(before + """
+        [trace]
+        modules = {"./plain.mjs" = ["priceOf", "zzz", {name = "Cart.total", config = {copy_output = false}}], "gone.js" = true}
+    """)
+    got = ran(project, item("named", "./plain.mjs", "total", given),
+              {"execution_id": "methods", "code": code, "language": "javascript", "input_to_pass": [{}]})  # fmt: skip
+    assert tree(got["named"]) == ["total", ["priceOf"], ["priceOf"]]
+    assert (tree(got["methods"]), got["methods"]["output"]) == (["Cart.total", ["priceOf"]], None)
+    suite = {"id": "p", "name": "p", "test_cases": [case("adds up", "total", given, equals(5), module="./plain.mjs")]}
+    (project.project / "plain.suite.json").write_text(json.dumps(suite))
+    done = project.run("suite", "run", "--target", "there")
+    assert done.returncode == 1
+    assert "Invalid callable (zzz) specified inside module (plain.mjs) in config file" in done.stdout
+    assert "Could not import module gone.js" in done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_the_package_is_there_without_an_installation(project):
+    (project.project / "es.mjs").write_text(
+        "import { traced } from 'testd';\n"
+        "const inner = traced(function inner(x) { return 2 * x; });\n"
+        "export const outer = (x) => inner(x);\n"
+    )
+    (project.project / "cjs.js").write_text(
+        "const { traced } = require('testd');\n"
+        "const inner = traced(function inner(x) { return 2 * x; });\n"
+        "exports.outer = (x) => inner(x);\n"
+    )
+    modules = ["./es.mjs", "./cjs.js"]
+    got = ran(project, *(item(module, module, "outer", [4, {}]) for module in modules))
+    assert [tree(got[module]) for module in modules] == [["outer", ["inner"]]] * 2
+    mine = project.project / "node_modules" / "testd"
+    mine.mkdir(parents=True)
+    (mine / "package.json").write_text('{"main": "it.js"}')
+    (mine / "it.js").write_text("exports.traced = (body) => (...given) => body(...given) + 1;\n")
+    got = ran(project, *(item(module, module, "outer", [4, {}]) for module in modules))
+    assert [(tree(got[module]), got[module]["output"]) for module in modules] == [(["outer"], 9)] * 2
+
+
+def test_packages_that_have_exports_for_import_alone(project):
+    package = project.project / "node_modules" / "@shop" / "only"
+    (package / "lib").mkdir(parents=True)
+    (package / "package.json").write_text(json.dumps({
+        "name": "@shop/only", "type": "module",
+        "exports": {".": {"import": "./lib/main.js"}, "./parts/*": {"import": "./lib/*.js"}},
+    }))  # fmt: skip
+    (package / "lib" / "main.js").write_text("export const double = (x) => 2 * x;\n")
+    (package / "lib" / "more.js").write_text("export const triple = (x) => 3 * x;\n")
+    meta = [("@shop/only", "double"), ("@shop/only/parts/more", "triple"), ("@shop/only/none", "f")]
+    got = ran(project, *({**item(f, m, f, [4, {}]), "language": "javascript"} for m, f in meta))
+    assert (got["double"]["output"], got["triple"]["output"]) == (8, 12)
+    assert got["f"].startswith("Could not import module @shop/only/none.")
+
+
+def test_a_mock_throws_errors_of_the_projects_own(project):
+    (project.project / "mine.mjs").write_text("""
+        const traced = globalThis[Symbol.for('testd.traced')];
+        export class NoStock extends Error { constructor(what) { super(`no ${what}`); this.name = 'NoStock'; } }
+        export const ask = traced(function ask() { return 1; });
+        export function order() {
+          try { return ask(); } catch (error) { return error instanceof NoStock ? error.message : 'other'; }
+        }
+    """)
+    thrown = {"error_to_throw": "sold out", "error_type": "./mine.mjs:NoStock"}
+    mocks = {"./mine.mjs:ask": {"1": thrown}}
+    wrong = {"./mine.mjs:ask": {"1": {**thrown, "error_type": "./mine.mjs:Nothing"}}}
+    got = ran(
+        project,
+        {**item("a", "./mine.mjs", "order", [{}]), "context": {"mocks": mocks}},
+        {**item("b", "./mine.mjs", "order", [{}]), "context": {"mocks": wrong}},
+    )
+    assert got["a"]["output"] == "sold out"
+    assert "Could not get function (Nothing)" in got["b"]
