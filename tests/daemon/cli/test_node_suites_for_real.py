@@ -264,8 +264,9 @@ def test_modules_are_traced_by_configuration(project):
 
     (project.project / "late.mjs").write_text("export const nothing = 1;")
     configuration.write_text(before + """
-        [trace]
-        modules = {"./plain.mjs" = ["priceOf", "zzz", {name = "Cart.total", config = {copy_output = false}}], "gone.js" = true}
+        [trace.modules]
+        "gone.js" = true
+        "./plain.mjs" = ["priceOf", "zzz", {name = "Cart.total", config = {copy_output = false}}]
     """)
     got = ran(project, item("named", "./plain.mjs", "total", given),
               {"execution_id": "methods", "code": code, "language": "javascript", "input_to_pass": [{}]})  # fmt: skip

@@ -14,7 +14,7 @@ RUNNER = Path(__file__).resolve().parents[3] / "runners" / "node"
 
 
 @pytest.mark.every_node
-@pytest.mark.parametrize("facts", ["recording.js", "unaltered.js"])
+@pytest.mark.parametrize("facts", ["definitions.js", "recording.js", "unaltered.js"])
 def test_facts(version: str, facts: str) -> None:
     command = [nodes.found()[version], str(FACTS / facts), str(RUNNER)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
