@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from testd_daemon.errors import UsageError
 
-__all__ = ["EMBEDDED_KEY", "Address", "parse"]
+__all__ = ["EMBEDDED_KEY", "Address", "Keys", "parse"]
 
 #: What the embedded store takes as access key and secret key.
 EMBEDDED_KEY: Final = "testd"
 _KNOWN: Final = ("endpoint", "region", "anonymous")
+
+
+class Keys(NamedTuple):
+    """Who we are."""
+
+    access_key: str = ""
+    secret_key: str = ""
+    session_token: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +32,7 @@ class Address:
         endpoint: http://host:port; empty: that of AWS.
         region: empty: us-east-1.
         access_key, secret_key: both empty: what boto3 finds by itself.
+        session_token: of keys that hold for a while.
         anonymous: requests are not signed.
         writable: functions may put and delete.
     """
@@ -34,6 +43,7 @@ class Address:
     region: str = ""
     access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
     anonymous: bool = False
     writable: bool = True
 
@@ -46,8 +56,14 @@ class Address:
         """Return another bucket of the same store."""
         return replace(self, bucket=bucket)
 
+    def signed(self, keys: Keys) -> Address:
+        """Return it with keys."""
+        return replace(
+            self, access_key=keys.access_key, secret_key=keys.secret_key, session_token=keys.session_token
+        )
 
-def parse(url: str, name: str, access_key: str = "", secret_key: str = "") -> Address:
+
+def parse(url: str, name: str) -> Address:
     """Return what `s3://BUCKET?endpoint=URL&region=R&anonymous=true` says. Raises UsageError."""
     parts = urlsplit(url)
     values = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -70,7 +86,5 @@ def parse(url: str, name: str, access_key: str = "", secret_key: str = "") -> Ad
         bucket=parts.netloc,
         endpoint=values.get("endpoint", ""),
         region=values.get("region", ""),
-        access_key=access_key,
-        secret_key=secret_key,
         anonymous=values.get("anonymous", "").lower() in ("true", "1", "yes"),
     )

@@ -219,6 +219,7 @@ def client(address: Address, patience: Patience | None = None) -> Any:
             region_name=address.region or "us-east-1",
             aws_access_key_id=address.access_key or None,
             aws_secret_access_key=address.secret_key or None,
+            aws_session_token=address.session_token or None,
             config=config.Config(
                 connect_timeout=patience.connect,
                 read_timeout=patience.read,

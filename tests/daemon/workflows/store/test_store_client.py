@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 
 from conftest import SHORT
 from testd_daemon.errors import UsageError
-from testd_daemon.workflows.store.address import parse
+from testd_daemon.workflows.store.address import Keys, parse
 from testd_daemon.workflows.store.bucket import Bucket
 from testd_daemon.workflows.store.client import Store
 from testd_daemon.workflows.store.errors import (
@@ -262,7 +262,7 @@ async def test_another_answer(address):
 
 
 def test_store_urls():
-    found = parse("s3://data?endpoint=http://localhost:9000&region=eu-west-1", "S3", "me", "secret")
+    found = parse("s3://data?endpoint=http://localhost:9000&region=eu-west-1", "S3").signed(Keys("me", "secret"))
     assert (found.bucket, found.endpoint, found.region, found.anonymous) == (
         "data",
         "http://localhost:9000",
