@@ -31,6 +31,10 @@ def arguments(parser: Parser) -> None:
     how = parser.add_argument_group("how it runs")
     how.add_argument("--store", default="", metavar="URL",
                      help="where files and logs are: s3://BUCKET?endpoint=URL, or embedded, the default")  # fmt: skip
+    how.add_argument("--isolation", type=one_of("none", "prefix", "bucket"), default="none",
+                     metavar="none|prefix|bucket", help="what keeps its files apart from other runs': the "
+                     "invocation's id in front of each key, or buckets of its own")  # fmt: skip
+    how.add_argument("--input", default="", metavar="DIR", help="put the files of a folder into the store first")
     how.add_argument("--join", type=one_of("documented", "faasr"), default="documented", metavar="documented|faasr",
                      help="documented: a function waits for all that will run; faasr: for all there are")  # fmt: skip
     how.add_argument("--id", default="", metavar="ID", help="the InvocationID; none: the document's, or a new one")
@@ -69,6 +73,8 @@ def make_request(options: Options) -> dict[str, Any]:
         "paths": options.operands,
         "kind": "workflow",
         "store": options.store,
+        "isolation": options.isolation,
+        "input": os.path.join(cwd, options.input) if options.input else "",  # noqa: PTH118  pathlib takes time to load
         "join": options.join,
         "overrides": {"InvocationID": options.id} if options.id else {},
         "targets": options.targets,

@@ -2,68 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import anyio
+from anyio.to_thread import run_sync
 
 from testd_daemon.errors import UsageError
 from testd_daemon.workflows import layout
 from testd_daemon.workflows.store.address import Address
-from testd_daemon.workflows.store.bucket import Patience
 from testd_daemon.workflows.store.client import Store
+from testd_daemon.workflows.store.isolation import Isolation, input_files
+from testd_daemon.workflows.store.versions import Change, Versions
 from testd_protocol.messages import StoreChanged
 
 __all__ = ["Files"]
 
-#: An embedded store that has died is started again, which takes seconds on a machine that is busy.
-RESTART: Final = Patience(tries=10)
+#: Files of an input that are on their way at once.
+_AT_ONCE: Final = 16
 
 
 class Files:
     """What functions put, get, list and delete, by the names that they give it."""
 
     def __init__(
-        self, addresses: dict[str, Address], default: str, logging: str, changed: Callable[[StoreChanged], None],
-        *, embedded: bool,
+        self, addresses: Mapping[str, Address], default: str, logging: str, isolation: Isolation, versions: Versions,
+        changed: Callable[[StoreChanged], None],
     ) -> None:  # fmt: skip
         """Serve these data stores, by name. `changed` is told of each change that a function made."""
-        patience = RESTART if embedded else None
-        self._stores = {name: Store(address, patience) for name, address in addresses.items()}
+        self._opened: dict[Address, Store] = {}
+        self._stores = {name: self._open(address) for name, address in isolation.addresses.items()}
         self._default = default
-        self._embedded = embedded
+        self._isolation = isolation
+        self._versions = versions
         self._changed = changed
-        self.sequence = 0  # how many changes functions have made
-        self.default = self._stores[default]
-        self.logs = self._stores[logging]
+        self.default = self._open(addresses[default])
+        self.logs = self._open(addresses[logging])
 
-    async def prepare(self) -> None:
-        """See that all buckets are there, or make those of the embedded store. Raises StoreError."""
+    @property
+    def sequence(self) -> int:
+        """How many changes functions have made."""
+        return self._versions.sequence
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the keys of functions' files."""
+        return self._isolation.prefix
+
+    async def prepare(self, *, embedded: bool) -> None:
+        """See that all buckets are there; make those of the embedded store, and the run's own. Raises StoreError."""
+        given = {(store.address.endpoint, store.address.bucket): store for store in (self.default, self.logs)}
+        used = {(store.address.endpoint, store.address.bucket): store for store in self._stores.values()}
+        own = self._isolation.mode == "bucket"
         async with anyio.create_task_group() as tasks:
-            for store in {store.address.bucket: store for store in self._stores.values()}.values():
-                tasks.start_soon(store.make if self._embedded else store.check)
+            for where, store in (used | given).items():
+                tasks.start_soon(store.make if embedded or (own and where not in given) else store.check)
+
+    async def seed(self, folder: Path) -> None:
+        """Put the files below a folder where functions find them by their paths. Raises StoreError, UsageError."""
+        limiter = anyio.CapacityLimiter(_AT_ONCE)
+
+        async def put(key: str, path: Path) -> None:
+            async with limiter:
+                await self._named("").put(self._isolation.inside(key), path)
+
+        found = await run_sync(lambda: list(input_files(folder)))
+        async with anyio.create_task_group() as tasks:
+            for key, path in found:
+                tasks.start_soon(put, key, path)
 
     async def put(self, function: str, store: str, key: str, content: bytes | Path, size: int) -> None:
         """Put an object. Raises StoreError, UsageError."""
-        found = self._writable(store)
-        await found.put(key, content)
-        self._tell("put", function, found, key, size)
+        found, key = self._writable(store), self._isolation.inside(key)
+        async with self._versions.changing(function, "put", found, key, size) as change:
+            await found.put(key, content)
+        self._tell(change, "put")
 
     async def delete(self, function: str, store: str, key: str) -> None:
         """Delete an object. Raises StoreError, UsageError."""
-        found = self._writable(store)
-        await found.delete(key)
-        self._tell("delete", function, found, key, 0)
+        found, key = self._writable(store), self._isolation.inside(key)
+        async with self._versions.changing(function, "delete", found, key) as change:
+            await found.delete(key)
+        self._tell(change, "delete")
 
     async def fetch(self, store: str, key: str, path: Path) -> int:
         """Write an object's content into a file. Raises StoreError, UsageError."""
-        return await self._named(store).fetch(key, path)
+        return await self._named(store).fetch(self._isolation.inside(key), path)
 
     async def list(self, store: str, prefix: str) -> list[str]:
         """Return the keys that begin with a prefix, folders left out. Raises StoreError, UsageError."""
-        entries = await self._named(store).listing(layout.store_path(prefix))
-        return [entry.key for entry in entries if not entry.key.endswith("/")]
+        entries = await self._named(store).listing(self._isolation.inside(layout.store_path(prefix)))
+        return [self._isolation.outside(entry.key) for entry in entries if not entry.key.endswith("/")]
 
     def credentials(self, store: str) -> dict[str, str]:
         """Return what a client of a store needs. Raises UsageError."""
@@ -71,13 +101,16 @@ class Files:
         return {
             "bucket": address.bucket, "region": address.region, "endpoint": address.endpoint,
             "access_key": address.access_key, "secret_key": address.secret_key,
-            "anonymous": "true" if address.anonymous else "false",
+            "anonymous": "true" if address.anonymous else "false", "prefix": self.prefix.rstrip("/"),
         }  # fmt: skip
 
     def close(self) -> None:
         """Close all connections."""
-        for store in self._stores.values():
+        for store in self._opened.values():
             store.close()
+
+    def _open(self, address: Address) -> Store:
+        return self._opened.setdefault(address, Store(address))
 
     def _named(self, name: str) -> Store:
         found = self._stores.get(name or self._default)
@@ -91,11 +124,11 @@ class Files:
             raise UsageError(f"the data store {found.address.name} may not be written: its Writable is false")
         return found
 
-    def _tell(self, verb: str, function: str, store: Store, key: str, size: int) -> None:
-        self.sequence += 1
+    def _tell(self, change: Change, verb: Literal["put", "delete"]) -> None:
+        kept = str(self._versions.folder / change.kept) if change.kept else ""
         self._changed(
             StoreChanged(
-                sequence=self.sequence, function=function, verb="put" if verb == "put" else "delete",
-                store=store.address.name, bucket=store.address.bucket, key=key, size=size,
+                sequence=change.sequence, function=change.function, verb=verb, store=change.store,
+                bucket=change.bucket, key=change.key, size=change.size, kept=kept,
             )
         )  # fmt: skip

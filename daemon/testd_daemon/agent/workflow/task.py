@@ -35,7 +35,10 @@ from testd_daemon.errors import TestdError, UsageError
 from testd_daemon.workflows import document, layout
 from testd_daemon.workflows.document import Workflow
 from testd_daemon.workflows.progress import Progress
-from testd_daemon.workflows.store.address import Address, parse
+from testd_daemon.workflows.store import data_stores
+from testd_daemon.workflows.store.address import Address
+from testd_daemon.workflows.store.isolation import Isolation
+from testd_daemon.workflows.store.versions import Versions
 from testd_protocol.messages import Notice, Planned, Run, RunCompleted, StoreChanged, WorkflowPlanned
 
 __all__ = ["WorkflowTask"]
@@ -56,14 +59,11 @@ class WorkflowTask:
         self._counts = dict(run.counts)
         self._reporter = reporter
         self._keeper = keeper
+        self._embedded = False
         self._engine: Engine | None = None
         self._scope = anyio.CancelScope()
         self._cancelled = ""
         self._began = time.monotonic()
-
-    @property
-    def _embedded(self) -> bool:
-        return self._request.store in ("", "embedded")
 
     @property
     def at_work(self) -> bool:
@@ -119,6 +119,7 @@ class WorkflowTask:
             await places.ready()
             if not resumed:
                 await self._refuse_twice(files, workflow, kept)
+            await self._seed(files, kept)
             turns = Turns(resolved.settings.jobs or processors(), MOST_WAITING * processors())
             means = Means(
                 workflow=workflow, folder=self._folder(workflow, kept), kept=kept, files=files, turns=turns,
@@ -173,20 +174,32 @@ class WorkflowTask:
     ) -> Files:
         """Return the run's stores, which are there and can be used. Raises TestdError."""
         file = workflow.file
+        self._embedded = data_stores.wants_embedded(self._request.store, file.data_stores, caller)
         addresses: dict[str, Address]
         if self._embedded:
             store, over = await self._keeper.start(kept.folder)
             stack.callback(self._keeper.leave, over)
             addresses = {name: store.address(found.bucket, name) for name, found in file.data_stores.items()}
+        elif self._request.store:
+            addresses = data_stores.given(self._request.store, file.data_stores, caller)
         else:
-            addresses = {name: _given(self._request.store, name, caller) for name in file.data_stores}
+            addresses = data_stores.own(file.data_stores, caller)
+        versions = Versions(kept.folder)
+        stack.callback(versions.close)
         files = Files(
-            addresses, file.default_data_store, file.logging_data_store or file.default_data_store, self._changed,
-            embedded=self._embedded,
+            addresses, file.default_data_store, file.logging_data_store or file.default_data_store,
+            Isolation(self._request.isolation, kept.facts.invocation, addresses), versions, self._changed,
         )  # fmt: skip
         stack.callback(files.close)
-        await files.prepare()
+        await files.prepare(embedded=self._embedded)
         return files
+
+    async def _seed(self, files: Files, kept: Kept) -> None:
+        """Put the run's input into the store, unless another process has. Raises StoreError, UsageError."""
+        done = kept.folder / "seeded"
+        if self._request.input and not done.exists():
+            await files.seed(Path(self._request.input))
+            done.touch()
 
     def _changed(self, event: StoreChanged) -> None:
         self._reporter.event(event)
@@ -202,6 +215,7 @@ class WorkflowTask:
                 isolation=request.isolation, join=request.join, functions=list(graph.instances),
                 graph={action: list(graph.successors(action)) for action in graph.actions}, ranks=dict(graph.ranks),
                 store=_shown(files, embedded=self._embedded), state=str(kept.folder),
+                prefix=files.prefix,
             )
         )  # fmt: skip
         self._reporter.event(Planned(tests=len(graph.instances)))
@@ -232,13 +246,6 @@ def _known(error: Exception) -> TestdError | None:
         return error
     found = [_known(each) for each in getattr(error, "exceptions", ())]
     return found[0] if found and all(found) else None
-
-
-def _given(url: str, name: str, caller: Mapping[str, str]) -> Address:
-    """Return what --store says, with the credentials that the caller has for a data store of this name."""
-    access = caller.get(f"{name}_AccessKey") or caller.get("AWS_ACCESS_KEY_ID", "")
-    secret = caller.get(f"{name}_SecretKey") or caller.get("AWS_SECRET_ACCESS_KEY", "")
-    return parse(url, name, access, secret)
 
 
 def _shown(files: Files, *, embedded: bool) -> dict[str, str]:

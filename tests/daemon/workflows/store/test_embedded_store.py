@@ -14,7 +14,7 @@ from io import BytesIO
 import pytest
 from boto3.s3.transfer import TransferConfig
 
-from conftest import SHORT, end_server, start_server
+from store_server import SHORT, end_server, start_server
 from testd_daemon.errors import ProcessCrashed
 from testd_daemon.workflows.store import embedded as module
 from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address

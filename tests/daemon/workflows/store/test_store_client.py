@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.to_thread import run_sync
 
-from conftest import SHORT
+from store_server import SHORT
 from testd_daemon.errors import UsageError
 from testd_daemon.workflows.store.address import Keys, parse
 from testd_daemon.workflows.store.bucket import Bucket

@@ -1,0 +1,242 @@
+"""Stores of a workflow from outside: which one it has, what keeps runs apart, and what follows where one fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flows import BUCKET, Flow, Told
+
+from store_server import end_server, start_server
+from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
+from testd_daemon.workflows.store.bucket import Bucket
+from testd_daemon.workflows.store.versions import History
+
+KEYS = {"S3_AccessKey": EMBEDDED_KEY, "S3_SecretKey": EMBEDDED_KEY}
+#: Copies what it finds, says what there is, and removes what it began with.
+FUNCTIONS = """
+    def write():
+        with open("x", "w") as file: file.write(faasr_invocation_id())
+        faasr_put_file("x", remote_folder="out", remote_file="x.txt")
+
+    def look():
+        faasr_log(" ".join(faasr_get_folder_list(prefix="out")))
+        faasr_get_file("y", remote_folder="out", remote_file="x.txt")
+        with open("y") as file:
+            faasr_log(file.read())
+        faasr_log(faasr_get_s3_creds()["bucket"])
+
+    def remove():
+        faasr_delete_file("out/x.txt")
+
+    def read_input():
+        faasr_get_file("in", remote_folder="given", remote_file="in.txt")
+        with open("in") as file:
+            faasr_log(file.read())
+"""
+
+
+@pytest.fixture
+def writing(flow: Flow) -> Flow:
+    flow.functions(FUNCTIONS)
+    flow.workflow({"write": ["look"], "look": []})
+    return flow
+
+
+@pytest.fixture
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A store that is not the run's own."""
+    process, endpoint = start_server(tmp_path_factory.mktemp("store") / "journal")
+    address = Address(
+        name="S3", bucket=BUCKET, endpoint=endpoint, access_key=EMBEDDED_KEY, secret_key=EMBEDDED_KEY
+    )
+    bucket = Bucket(address)
+    bucket.make()
+    bucket.close()
+    yield address
+    if process.poll() is None:
+        end_server(process)
+
+
+def all_right(told: Told) -> None:
+    assert told.code == 0, told.failures()
+
+
+def keys(address: Address) -> list[str]:
+    bucket = Bucket(address)
+    found = [entry.key for entry in bucket.listing()]
+    bucket.close()
+    return found
+
+
+@pytest.mark.parametrize("mode", ["none", "prefix", "bucket"])
+def test_functions_see_the_names_that_they_give(writing: Flow, store: Address, mode: str) -> None:
+    """Two runs in one store: with prefix and bucket they do not meet. The logs are where they always are."""
+    url = f"s3://{BUCKET}?endpoint={store.endpoint}"
+    told = {name: writing.run("--store", url, "--isolation", mode, "--id", name, **KEYS) for name in ("one", "two")}
+    for name, run in told.items():
+        all_right(run)
+        listed, content, bucket = run.printed("look").splitlines()
+        assert (listed, content) == ("out/x.txt", name)
+        found = keys(store)
+        assert f"{run.plan['folder']}/look.txt" in found
+        assert f"{run.plan['folder']}/function_completions/look.done" in found
+        assert run.plan["prefix"] == {"none": "", "prefix": f"{name}/", "bucket": ""}[mode]
+        assert (bucket == BUCKET) is (mode != "bucket")
+        assert run.plan["store"]["bucket"] == bucket
+        assert run.plan["prefix"] + "out/x.txt" in keys(store.of(bucket))
+    assert (told["one"].plan["store"]["bucket"] == told["two"].plan["store"]["bucket"]) is (mode != "bucket")
+
+
+@pytest.mark.parametrize("mode", ["none", "prefix", "bucket"])
+def test_input_is_there_before_it_begins(writing: Flow, tmp_path_factory: pytest.TempPathFactory, mode: str) -> None:
+    folder = tmp_path_factory.mktemp("input")
+    (folder / "given").mkdir()
+    (folder / "given" / "in.txt").write_text("before the trigger")
+    writing.workflow({"read-input": []})
+    told = writing.run("--input", str(folder), "--isolation", mode)
+    all_right(told)
+    assert told.printed("read-input") == "before the trigger\n"
+
+
+def test_input_that_is_none(writing: Flow) -> None:
+    told = writing.run("--input", "nowhere")
+    assert told.code == 4
+    assert told.completed["reason"].endswith("nowhere does not exist")
+
+
+def test_the_store_as_it_was_when_a_function_completed(writing: Flow) -> None:
+    """Fact 34: what a successor has deleted since."""
+    writing.workflow({"write": ["remove"], "remove": []})
+    told = writing.run()
+    all_right(told)
+    at = {event["function"]: event["sequence"] for event in told.of("function") if event["status"] == "completed"}
+    shown = told.plan["store"]
+    bucket = Bucket(
+        Address(
+            name="S3", bucket=shown["bucket"], endpoint=shown["endpoint"], access_key=shown["access_key"],
+            secret_key=shown["secret_key"],
+        )
+    )  # fmt: skip
+    history = History(Path(told.plan["state"]))
+    assert history.view(bucket, at["write"]).get("out/x.txt").decode() == told.plan["invocation"]
+    assert not history.view(bucket, at["remove"]).exists("out/x.txt")
+    bucket.close()
+    (deleted,) = [event for event in told.of("store") if event["verb"] == "delete"]
+    assert Path(deleted["kept"]).read_text() == told.plan["invocation"]
+
+
+# --- which store it has ------------------------------------------------------------------------------------------
+
+
+def test_the_data_stores_of_the_document(writing: Flow, store: Address) -> None:
+    """With credentials for it in the environment, the document's own data store is used."""
+    writing.workflow(
+        {"write": ["look"], "look": []},
+        DataStores={"S3": {"Bucket": BUCKET, "Endpoint": store.endpoint, "Region": "us-east-1"}},
+    )
+    told = writing.run(**KEYS)
+    all_right(told)
+    assert "out/x.txt" in keys(store)
+    assert "access_key" not in told.plan["store"]
+    assert EMBEDDED_KEY not in str(told.plan["store"])
+
+
+def test_credentials_for_one_of_two(writing: Flow, store: Address) -> None:
+    data = {"Bucket": BUCKET, "Endpoint": store.endpoint}
+    writing.workflow({"write": []}, DataStores={"S3": data, "Other": data})
+    told = writing.run(**KEYS)
+    assert told.code == 4
+    assert told.completed["reason"] == "there are no credentials for the data store Other"
+    assert "set Other_AccessKey and Other_SecretKey" in told.completed["hint"]
+
+
+def test_what_may_not_be_written(writing: Flow, store: Address) -> None:
+    data = {"Bucket": BUCKET, "Endpoint": store.endpoint}
+    writing.workflow({"write": []}, DataStores={"S3": data | {"Writable": "False"}})
+    told = writing.run(**KEYS)
+    assert told.code == 1
+    assert "S3 may not be written: its Writable is false" in told.message("write")
+
+
+# --- where it fails ----------------------------------------------------------------------------------------------
+
+
+def test_a_bucket_that_is_not_there(writing: Flow, store: Address) -> None:
+    told = writing.run("--store", f"s3://missing?endpoint={store.endpoint}", **KEYS)
+    assert told.code == 3
+    assert told.completed["reason"] == f"S3 bucket not found: s3://missing at {store.endpoint}"
+    assert told.statuses == {}
+
+
+def test_a_store_that_denies(writing: Flow) -> None:
+    class Denying(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(403)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Denying)
+    threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+    told = writing.run("--store", f"s3://{BUCKET}?endpoint=http://127.0.0.1:{server.server_port}", **KEYS)
+    server.shutdown()
+    server.server_close()
+    assert told.code == 3
+    assert f"cannot look at s3://{BUCKET}: Forbidden (403)" in told.completed["reason"]
+    assert "correct S3_AccessKey and S3_SecretKey" in told.completed["hint"]
+
+
+def test_a_store_that_vanishes(
+    flow: Flow, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It is tried again, and then the run ends and says so; what was written is in the store when it is back."""
+    marks, journal = tmp_path_factory.mktemp("marks"), tmp_path_factory.mktemp("store") / "journal"
+    flow.functions(f"""
+        import pathlib, time
+
+        def first():
+            open("x", "w").close()
+            faasr_put_file("x", "first.txt")
+
+        def second():
+            faasr_log("here")
+            while not pathlib.Path({str(marks)!r}, "go").exists():
+                time.sleep(0.01)
+            open("x", "w").close()
+            faasr_put_file("x", "second.txt")
+
+        def third():
+            pass
+    """)
+    flow.workflow({"first": ["second"], "second": ["third"], "third": []})
+    process, endpoint = start_server(journal)
+    address = Address(name="S3", bucket=BUCKET, endpoint=endpoint, access_key=EMBEDDED_KEY, secret_key=EMBEDDED_KEY)
+    bucket = Bucket(address)
+    bucket.make()
+    bucket.close()
+    flow.environment.update(KEYS)
+    running = flow.start("--store", f"s3://{BUCKET}?endpoint={endpoint}")
+    running.until(event="output", test="second")
+    process.kill()
+    process.wait()
+    (marks / "go").touch()
+    told = running.end()
+    assert told.code == 1
+    assert told.statuses == {"first": "completed", "second": "failed", "third": "skipped"}
+    assert "cannot look at" in told.message("second")
+    assert "second.txt: Connection refused" in told.message("second")
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        pipe.close()
+    process, endpoint = start_server(journal)
+    left = keys(Address(name="S3", bucket=BUCKET, endpoint=endpoint, access_key=EMBEDDED_KEY, secret_key=EMBEDDED_KEY))
+    assert "first.txt" in left
+    assert f"{told.plan['folder']}/function_completions/first.done" in left
+    assert "second.txt" not in left
+    end_server(process)
