@@ -5,14 +5,17 @@ Runs in the client.
 
 from __future__ import annotations
 
+import os
+
 from testd import workspace
 from testd_daemon.cli.arguments import Operands, at_least, one_of
 from testd_daemon.cli.follow import Follower
 from testd_daemon.cli.here import here
 from testd_daemon.cli.interrupts import Interrupts
-from testd_daemon.cli.reporting import make_report
+from testd_daemon.cli.reporting import make_report, workflow_report
 from testd_daemon.client.sync import Client
 from testd_daemon.errors import UsageError
+from testd_daemon.reports.terminal import standard_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from testd_daemon.cli.arguments import Options, Parser
+    from testd_daemon.reports.base import Report
 
 OPERANDS = Operands("RUN", 0, 1, "a run's id as `testd status` shows it; none: the newest run")
 EPILOG = "Exit status: the run's. Ctrl-C ends the following, not the run. A watch has its keys here, too."
@@ -43,10 +47,20 @@ def main(options: Options) -> int:
         run, root = str(found["run"]), str(found["workspace"])
         if found.get("watch"):
             return _watch(client, options, run, root, cwd)
-        report = make_report(options, root, cwd)
+        report = _report(options, root, cwd)
         report.accepted(run)
         with Interrupts() as interrupts:
             return Follower(client, report, interrupts, owner=False).follow(run, options.after)
+
+
+def _report(options: Options, root: str, cwd: str) -> Report:
+    """Make the report that is asked for; as text, of a workflow where the run turns out to be of one."""
+    report = make_report(options, root, cwd)
+    if options.format != "text" or options.junitxml:
+        return report
+    from testd_daemon.reports.chosen import Chosen
+
+    return Chosen(report, lambda: workflow_report(options, standard_output(os.environ)))
 
 
 def _watch(client: Client, options: Options, run: str, root: str, cwd: str) -> int:

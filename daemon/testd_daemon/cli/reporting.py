@@ -27,6 +27,8 @@ def make_report(options: Options, workspace: str, cwd: str) -> Report:
         from testd_protocol.version import __version__
 
         main = JsonReport(terminal, {"version": __version__, "workspace": workspace})
+    elif getattr(options, "workflow", False):
+        main = workflow_report(options, terminal)
     else:
         main = text_report(terminal, settings_for(options, workspace, cwd))
     if not options.junitxml:
@@ -35,6 +37,18 @@ def make_report(options: Options, workspace: str, cwd: str) -> Report:
     from testd_daemon.reports.junit import JunitReport
 
     return Several([main, JunitReport(options.junitxml)])
+
+
+def workflow_report(options: Options, terminal: Terminal) -> Report:
+    """Make the report of a workflow's run."""
+    from testd_daemon.reports.workflow import WorkflowReport
+
+    return WorkflowReport(
+        terminal,
+        describe(sys.stderr, os.environ),
+        verbosity=max(-1, min(2, options.verbose - options.quiet)),
+        follow=getattr(options, "follow", False),
+    )
 
 
 def settings_for(options: Options, workspace: str, cwd: str) -> TextSettings:
@@ -57,4 +71,4 @@ def text_report(terminal: Terminal, settings: TextSettings, errors: Terminal | N
     return TextReport(terminal, errors or describe(sys.stderr, os.environ), settings)
 
 
-__all__ = ["make_report", "settings_for", "text_report"]
+__all__ = ["make_report", "settings_for", "text_report", "workflow_report"]

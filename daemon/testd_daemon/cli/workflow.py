@@ -15,6 +15,10 @@ VERBATIM = True
 VERBS = {
     "run": ("testd_daemon.cli.workflow_run", "run a workflow's functions here, in the order of its graph"),
     "graph": ("testd_daemon.cli.workflow_graph", "show what follows what, as text, as SVG or as JSON"),
+    "status": ("testd_daemon.cli.workflow_status", "show how a run stands, function by function"),
+    "logs": ("testd_daemon.cli.workflow_logs", "show what functions of a run have logged, and what comes"),
+    "metrics": ("testd_daemon.cli.workflow_metrics", "show where the time of a run went, also beside earlier ones"),
+    "cancel": ("testd_daemon.cli.workflow_cancel", "end a run early"),
 }
 
 

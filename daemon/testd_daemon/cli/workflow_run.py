@@ -53,6 +53,7 @@ def arguments(parser: Parser) -> None:
     report = parser.add_argument_group("what is reported")
     report.add_argument("--format", type=one_of("text", "json"), default="text", metavar="text|json",
                         help="json: one event a line (docs/json-events.md)")  # fmt: skip
+    report.add_argument("-f", "--follow", action="store_true", help="what functions log and print, live")
     report.add_argument("-v", "--verbose", action="count", default=0, help="each function; -vv: more")
     report.add_argument("-q", "--quiet", action="count", default=0, help="failures and one line")
     report.add_argument("--junitxml", metavar="FILE", help="write a JUnit XML report as well")
@@ -60,6 +61,7 @@ def arguments(parser: Parser) -> None:
 
 def main(options: Options) -> int:
     """Submit the run and follow it. Returns its exit status."""
+    options.workflow = True  # what is reported is one
     return follow(options, make_request(options))
 
 

@@ -5,12 +5,18 @@ Runs in the client.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from testd import workspace
 from testd_daemon.cli.arguments import nearest
 from testd_daemon.cli.here import here
 from testd_daemon.client.sync import Client
 from testd_daemon.errors import UsageError
 from testd_daemon.workflows.course import Course
+from testd_daemon.workflows.document import load
+from testd_daemon.workflows.errors import WorkflowError
+from testd_daemon.workflows.graph import Graph
+from testd_daemon.workflows.measures.figures import RunFigures, figures_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +69,35 @@ def read(run: Run) -> Course:
     return course
 
 
+def graph_of(course: Course) -> Graph:
+    """Return the graph of a run: of the document as it was accepted, else as its events tell it."""
+    kept = Path(course.planned.get("state") or "nowhere", "workflow.json")
+    try:
+        return load(kept).graph
+    except WorkflowError:  # it is not kept any more
+        return Graph.told(course.planned["graph"], course.planned["ranks"])
+
+
+def earlier(run: Run, workflow: str) -> list[RunFigures]:
+    """Return the figures of the runs of a workflow before one that the journal still has, the newest first."""
+    with Client.connect(start=True) as client:
+        runs = client.status()["runs"]
+    before = [
+        each
+        for each in runs
+        if each["workspace"] == run["workspace"]
+        and each["accepted_at"] < run["accepted_at"]
+        and each["exit_code"] is not None
+    ]
+    found: list[RunFigures] = []
+    for each in sorted(before, key=lambda each: -float(each["accepted_at"])):
+        begun = _begun(each)
+        if begun.planned and begun.planned["name"] == workflow:
+            figures = figures_of(read(each), str(each["run"]))
+            found += [figures] if figures is not None else []
+    return found
+
+
 def _begun(run: Run) -> Course:
     course = Course()
     for number, body in enumerate(_events(run)):
@@ -84,4 +119,4 @@ def _events(run: Run) -> Iterator[Mapping[str, Any]]:
                 return
 
 
-__all__ = ["course_of", "find", "read"]
+__all__ = ["course_of", "earlier", "find", "graph_of", "read"]

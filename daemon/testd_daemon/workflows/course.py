@@ -23,13 +23,14 @@ class Function:
         why: it has this status; empty where that is plain.
         target: where it runs, or ran.
         at: wall clock, since when it has this status; 0: it never had another one.
+        invoked: wall clock, when it was invoked; 0: it was not.
         began: wall clock, when it began to run; 0: it did not.
         ended: wall clock, when it ended; 0: it has not.
         measured: the body of its `FunctionMeasured`, empty before.
         log: what it has printed and logged, the newest part of it.
     """
 
-    __slots__ = ("at", "began", "ended", "log", "measured", "name", "status", "target", "why")
+    __slots__ = ("at", "began", "ended", "invoked", "log", "measured", "name", "status", "target", "why")
 
     #: Characters of a log that are kept.
     LOG_KEPT = 100_000
@@ -40,7 +41,7 @@ class Function:
         self.status = "pending"
         self.why = ""
         self.target = ""
-        self.at = self.began = self.ended = 0.0
+        self.at = self.invoked = self.began = self.ended = 0.0
         self.measured: Mapping[str, Any] = {}
         self.log = ""
 
@@ -57,7 +58,9 @@ class Function:
         """Take a `FunctionChanged`."""
         self.status, self.why, self.at = body["status"], body.get("why", ""), float(body["at"])
         self.target = body.get("target") or self.target
-        if self.status == "running":
+        if self.status == "invoked":
+            self.invoked = self.invoked or self.at
+        elif self.status == "running":
             self.began, self.ended = self.at, 0.0
         elif self.final:
             self.ended = self.at

@@ -55,13 +55,14 @@ def _edges(graph: Graph, where: Placed, course: Course | None) -> Iterator[str]:
             Point(end.x, end.y - _HEIGHT / 2 - 1),
         ]
         known = [branch for branch in taken if branch]
-        pale = course is not None and _passed_by(graph, target, course)
+        pale = course is not None and any(_passed_by(graph, action, course) for action in (source, target))
         style = {"stroke_dasharray": "5 4"} if known else {}
         yield element("path", d=_curve(points), fill="none", stroke=_PALE if pale else _LINE, stroke_width=1.4,
                       marker_end="url(#arrow)", **style)  # fmt: skip
         if known:
-            yield text(end.x + 8, points[-1].y - 9, " or ".join(known), fill=_LINE, font_size="11px", stroke="#ffffff",
-                       stroke_width=4, paint_order="stroke")  # fmt: skip
+            side, anchor = (-8, "end") if end.x < start.x else (8, "start")  # away from the line
+            yield text(end.x + side, points[-1].y - 9, " or ".join(known), fill=_LINE, font_size="11px",
+                       text_anchor=anchor)  # fmt: skip
 
 
 def _curve(points: Sequence[Point]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from testd_daemon.reports import words
 from testd_daemon.workflows.course import Course, Function
 from testd_daemon.workflows.drawing.marks import STYLES, said, together
 from testd_daemon.workflows.graph import Edge, Graph
@@ -21,8 +22,13 @@ Span = tuple[str, str]
 _NAMED = 4
 
 
-def lines(graph: Graph, course: Course | None = None, *, unicode: bool = True) -> Iterator[list[Span]]:
-    """Give the graph's lines in spans of one style; `course` adds how each action stands in a run."""
+def lines(
+    graph: Graph, course: Course | None = None, *, unicode: bool = True, now: float = 0.0
+) -> Iterator[list[Span]]:
+    """Give the graph's lines in spans of one style; `course` adds how each action stands in a run.
+
+    `now`: wall clock, up to which what runs has been running; 0: the run's newest event.
+    """
     functions: Mapping[str, Function] = course.functions if course else {}
     names = {action: _name(graph, action) for action in graph.actions}
     width = max(map(len, names.values()))
@@ -37,7 +43,8 @@ def lines(graph: Graph, course: Course | None = None, *, unicode: bool = True) -
         padding = " " * (width - len(names[action]))
         line.append((padding, ""))
         if course is not None:
-            line += _status([functions[name] for name in graph.instances_of(action) if name in functions])
+            known = [functions[name] for name in graph.instances_of(action) if name in functions]
+            line += _status(known, now or course.ended)
         edges = graph.incoming[action]
         if edges:
             line.append((f"  {arrow} {_sources(graph, edges)}", "dim"))
@@ -48,8 +55,8 @@ def _name(graph: Graph, action: str) -> str:
     return f"{action} ({graph.ranks[action]})" if graph.ranks[action] > 1 else action
 
 
-def _status(functions: Sequence[Function]) -> list[Span]:
-    """Say how the instances of an action stand, in a column of its own."""
+def _status(functions: Sequence[Function], now: float) -> list[Span]:
+    """Say how the instances of an action stand, and how long they have been at work, in columns of their own."""
     statuses = [function.status for function in functions]
     status = together(statuses)
     count = statuses.count(status) if len(statuses) > 1 and status != "running" else 0
@@ -58,7 +65,10 @@ def _status(functions: Sequence[Function]) -> list[Span]:
         word = f"running {count}/{len(statuses)}"
     else:
         word = f"{said(status)} {count}/{len(statuses)}" if 0 < count < len(statuses) else said(status)
-    return [(f"  {word:<16}", STYLES.get(status, ""))]
+    began = [function.began for function in functions if function.began]
+    end = max(function.ended or now for function in functions) if began else 0.0
+    took = words.clock(max(0.0, end - min(began))) if began else ""
+    return [(f"  {word:<16}", STYLES.get(status, "")), (f"{took:>8}", "")]
 
 
 def _sources(graph: Graph, edges: Sequence[Edge]) -> str:
