@@ -16,9 +16,12 @@ SHORT = Patience(connect=1.0, read=1.0, tries=2, pause=0.01)
 
 def start_server(journal: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], str]:
     """Start the process and return it with its URL. Its standard input is what keeps it."""
-    argv = [sys.executable, "-m", "testd_daemon.workflows.store.server", str(journal), str(port)]
+    argv = [sys.executable, "-m", "testd_daemon.workflows.store.server"]
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
     assert process.stdout is not None
+    process.stdin.write(f"{port} {journal}\n".encode())
+    process.stdin.flush()
     return process, f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 

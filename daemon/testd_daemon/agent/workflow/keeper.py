@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
-from testd_daemon.workflows.store.embedded import Embedded, embedded
+from testd_daemon.workflows.store.embedded import Embedded, require
 
 __all__ = ["Keeper"]
 
@@ -21,20 +21,28 @@ MOST: Final = 4
 
 
 class Keeper:
-    """Starts stores and ends them."""
+    """Starts stores and ends them. Once a run is over, a store is ready for the next one."""
 
     def __init__(self, tasks: TaskGroup) -> None:
         """Have them live in this task group."""
         self._tasks = tasks
         self._left: list[anyio.Event] = []  # of those whose run is over, oldest first: set to end one
+        self._ahead: tuple[Embedded, anyio.Event] | None = None
 
     async def start(self, folder: Path) -> tuple[Embedded, anyio.Event]:
         """Start one with its journal in a folder. The event is to be set by `leave`, when its run is over.
 
         Raises ExtraMissing, ProcessCrashed, DeadlineExpired, OSError.
         """
-        over = anyio.Event()
-        return await self._tasks.start(self._serve, folder, over), over
+        require()
+        store, over = self._ahead or self._new()
+        self._ahead = None
+        try:
+            await store.begin(folder)
+        except BaseException:
+            over.set()
+            raise
+        return store, over
 
     def leave(self, over: anyio.Event) -> None:
         """Say that a run is over: its store goes after a while, or when others have come."""
@@ -42,6 +50,14 @@ class Keeper:
         self._tasks.start_soon(self._expire, over)
         while len(self._left) > MOST:
             self._left.pop(0).set()
+        if self._ahead is None:
+            self._ahead = self._new()
+            self._tasks.start_soon(self._give_up, self._ahead)
+
+    def _new(self) -> tuple[Embedded, anyio.Event]:
+        store, over = Embedded(), anyio.Event()
+        self._tasks.start_soon(self._serve, store, over)
+        return store, over
 
     async def _expire(self, over: anyio.Event) -> None:
         with anyio.move_on_after(KEEP):
@@ -50,8 +66,16 @@ class Keeper:
         if over in self._left:
             self._left.remove(over)
 
+    async def _give_up(self, ahead: tuple[Embedded, anyio.Event]) -> None:
+        """End a store that nobody has wanted for a while."""
+        await anyio.sleep(KEEP)
+        if self._ahead is ahead:
+            self._ahead = None
+            ahead[1].set()
+
     @staticmethod
-    async def _serve(folder: Path, over: anyio.Event, *, task_status: TaskStatus[Embedded]) -> None:
-        async with embedded(folder) as store:
-            task_status.started(store)
+    async def _serve(store: Embedded, over: anyio.Event) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.serve)
             await over.wait()
+            tasks.cancel_scope.cancel()

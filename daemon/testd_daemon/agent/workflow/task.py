@@ -19,6 +19,7 @@ from typing import Final
 
 import anyio
 import msgspec
+from anyio.to_thread import run_sync
 
 from testd.runner.processes import processors
 from testd_daemon.agent.reporter import Sink
@@ -37,6 +38,8 @@ from testd_daemon.workflows.document import Workflow
 from testd_daemon.workflows.progress import Progress
 from testd_daemon.workflows.store import data_stores
 from testd_daemon.workflows.store.address import Address
+from testd_daemon.workflows.store.bucket import load
+from testd_daemon.workflows.store.errors import ExtraMissing
 from testd_daemon.workflows.store.isolation import Isolation
 from testd_daemon.workflows.store.versions import Versions
 from testd_protocol.messages import Notice, Planned, Run, RunCompleted, StoreChanged, WorkflowPlanned
@@ -114,6 +117,7 @@ class WorkflowTask:
             places = Places(services, self.run, request, workflow, resolved, self._reporter, path.parent)
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
+            tasks.start_soon(_load)
             await stack.enter_async_context(places.hold(caller, tasks))
             files = await self._files(stack, workflow, kept, caller)
             await places.ready()
@@ -238,6 +242,12 @@ class WorkflowTask:
             exit_code=code, counts=self._counts if counts is None else counts, reason=reason, hint=hint,
             detail=detail, duration=time.monotonic() - self._began,
         )  # fmt: skip
+
+
+async def _load() -> None:
+    """Load what clients of stores need while runners and a store start."""
+    with contextlib.suppress(ExtraMissing):  # told where it is needed
+        await run_sync(load)
 
 
 def _known(error: Exception) -> TestdError | None:

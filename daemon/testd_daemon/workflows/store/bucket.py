@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 
 from testd_daemon.workflows.store.address import Address
 from testd_daemon.workflows.store.errors import ExtraMissing, ObjectMissing, StoreError
 
-__all__ = ["Bucket", "Entry", "Patience", "client"]
+__all__ = ["Bucket", "Entry", "Patience", "client", "load"]
 
 #: Requests at a time, and connections that are kept.
 CONNECTIONS: Final = 16
@@ -213,7 +214,7 @@ def client(address: Address, patience: Patience | None = None) -> Any:
         signing: dict[str, Any] = {}
         if address.anonymous:
             signing = {"signature_version": importlib.import_module("botocore").UNSIGNED}
-        made = boto3.session.Session().client(
+        made = _session(boto3).client(
             "s3",
             endpoint_url=address.endpoint or None,
             region_name=address.region or "us-east-1",
@@ -234,6 +235,17 @@ def client(address: Address, patience: Patience | None = None) -> Any:
         )
     made.meta.events.register("before-call.s3.PutObject", _do_not_wait)
     return made
+
+
+@cache
+def _session(boto3: Any) -> Any:
+    """Return the one session of this process: what it has read for a client serves the next ones."""
+    return boto3.session.Session()
+
+
+def load() -> None:
+    """Load ahead what the first client would load. Raises ExtraMissing."""
+    client(Address(name="none", bucket="none", access_key="none", secret_key="none")).close()  # noqa: S106
 
 
 def _do_not_wait(params: dict[str, Any], **_: Any) -> None:

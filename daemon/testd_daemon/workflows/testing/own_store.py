@@ -36,10 +36,12 @@ class OwnStore:
         with (self._folder / "said").open("wb") as said:
             # What a user has set for AWS, or for tests with moto, is not meant for it.
             kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_", "S3_"))}
-            argv = [sys.executable, "-m", PROGRAM, str(self._folder / JOURNAL), "0"]
+            argv = [sys.executable, "-m", PROGRAM]
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=said, env=kept)
         try:
+            assert self._process.stdin is not None
+            os.write(self._process.stdin.fileno(), f"0 {self._folder / JOURNAL}\n".encode())
             self._port = self._ready()
         except BaseException:
             self.close()

@@ -11,6 +11,8 @@ import sys
 import time
 from io import BytesIO
 
+import anyio
+import psutil
 import pytest
 from boto3.s3.transfer import TransferConfig
 
@@ -20,7 +22,7 @@ from testd_daemon.workflows.store import embedded as module
 from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
 from testd_daemon.workflows.store.bucket import Bucket
 from testd_daemon.workflows.store.client import Store
-from testd_daemon.workflows.store.embedded import JOURNAL, embedded
+from testd_daemon.workflows.store.embedded import JOURNAL, Embedded, embedded
 from testd_daemon.workflows.store.errors import ExtraMissing, StoreVanished
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +69,25 @@ async def test_when_it_dies_another_one_takes_its_place(tmp_path):
         assert store.endpoint == endpoint
         assert store.pid != first
         client.close()
+
+
+@pytest.mark.parametrize("kill", [False, True])
+async def test_one_that_is_ready_before_it_is_wanted(tmp_path, kill):
+    """It loads ahead; killed while it waits it costs a start."""
+    before = {child.pid for child in psutil.Process().children()}
+    async with anyio.create_task_group() as tasks:
+        store = Embedded()
+        tasks.start_soon(store.serve)
+        await anyio.wait_all_tasks_blocked()
+        (waiting,) = {child.pid for child in psutil.Process().children()} - before
+        if kill:
+            os.kill(waiting, signal.SIGKILL)
+        await store.begin(tmp_path)
+        client = Store(store.address("bucket"))
+        await client.make()
+        assert (store.pid == waiting) is not kill
+        client.close()
+        tasks.cancel_scope.cancel()
 
 
 async def test_when_it_cannot_come_back(tmp_path, monkeypatch):
@@ -131,9 +152,9 @@ def test_it_ends_when_its_parent_is_killed(tmp_path, number):
     os.close(descriptor)
 
 
-def test_it_ends_while_it_starts(tmp_path):
+def test_it_ends_while_it_starts():
     """The parent may die before the store serves."""
-    argv = [sys.executable, "-m", "testd_daemon.workflows.store.server", str(tmp_path / JOURNAL), "0"]
+    argv = [sys.executable, "-m", "testd_daemon.workflows.store.server"]
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     process.stdin.close()
     assert process.wait(20) == 0
