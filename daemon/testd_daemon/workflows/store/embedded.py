@@ -78,11 +78,7 @@ class Embedded:
         """Start it, and again when it has died; whoever uses it in the end is told that it vanished."""
         try:
             for _ in range(LIVES):
-                try:
-                    await self._live()
-                except ProcessCrashed as error:
-                    if error.status is None or error.status >= 0:  # else somebody killed it, which costs a start
-                        raise
+                await self._live()
         except (ProcessCrashed, DeadlineExpired, OSError) as error:
             self._failure = error
         finally:
@@ -93,7 +89,12 @@ class Embedded:
         child = _start()
         async with owned(child, ask=partial(_close, child), patience=PATIENCE):
             await self._begin.wait()
-            self._port, self.pid = await _order(child, f"{self._port} {self._journal}\n"), child.pid
+            try:
+                self._port, self.pid = await _order(child, f"{self._port} {self._journal}\n"), child.pid
+            except ProcessCrashed as error:
+                if error.status is not None and error.status < 0:  # somebody killed it: that costs a start
+                    return
+                raise
             self._told.set()
             await child.wait()
 
