@@ -94,7 +94,7 @@ class Calls:
             case "delete":
                 await self._files.delete(function.name, message.store, key)
             case "list":
-                keys = await self._files.list(message.store, message.name)
+                keys = await self._files.listing(message.store, message.name)
                 return ApiAnswered(id=message.id, worker=message.worker, keys=keys)
             case "secret":
                 return self._secret(message)

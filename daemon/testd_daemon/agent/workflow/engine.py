@@ -267,7 +267,7 @@ class Engine:
     async def _completed(self, function: Function, value: bool | None, attempt: Attempt | None) -> None:
         """Put its completion into the store, and go on with what follows. Raises StoreError."""
         means, log, action = self._means, function.log, action_of(function.name)
-        await means.files.default.put(layout.done_key(means.folder, function.name), layout.DONE)
+        await means.files.completions.put(layout.done_key(means.folder, function.name), layout.DONE)
         function.done = time.time()
         sequence = means.files.sequence
         means.kept.note(Note(function=function.name, what="completed", value=value, sequence=sequence))
@@ -277,9 +277,12 @@ class Engine:
         for invoked in step.invoked:
             log.add(layout.invoked_line(log.seconds, invoked))
         self._start(step)
-        self._tell(step, Ending("passed"), sequence, memory_of(attempt))
-        await self._flush(function)  # nobody waits for it but who wants to read it
+        self._tell(step._replace(changes=step.changes[1:]))
+        await self._flush(function)
+        await self._in_turn(function)
+        self._tell(Step(step.changes[:1]), Ending("passed"), sequence, memory_of(attempt))
         self._reporter.event(function.measured(attempt))
+        function.told.set()
 
     async def _failed(self, function: Function, ending: Ending, attempt: Attempt | None) -> None:
         """Put its failure into its log, and let what depends on it go."""
@@ -292,8 +295,18 @@ class Engine:
         self._means.kept.note(note)
         step = self._progress.failed(function.name, ending.message, status)
         self._start(step)
+        await self._in_turn(function)
         self._tell(step, ending, memory=memory_of(attempt))
         self._reporter.event(function.measured(attempt))
+        function.told.set()
+
+    async def _in_turn(self, function: Function) -> None:
+        """Wait until the end of all that led to it is told. They are through, but for the last write of their logs."""
+        graph = self._means.workflow.graph
+        for action in graph.predecessors(action_of(function.name)):
+            for name in graph.instances_of(action):
+                if name in self._functions:
+                    await self._functions[name].told.wait()
 
     async def _flush(self, function: Function) -> None:
         """Have its log in the store, if the store lets us: what becomes of the function does not hang on that."""

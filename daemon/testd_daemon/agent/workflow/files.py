@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 from testd_daemon.errors import UsageError
 from testd_daemon.workflows import layout
 from testd_daemon.workflows.store.address import Address
+from testd_daemon.workflows.store.bucket import Patience
 from testd_daemon.workflows.store.client import Store
 from testd_daemon.workflows.store.isolation import Isolation, input_files
 from testd_daemon.workflows.store.versions import Change, Versions
@@ -19,6 +20,8 @@ from testd_protocol.messages import StoreChanged
 
 __all__ = ["Files"]
 
+#: An embedded store that has died is started again, which takes seconds on a machine that is busy.
+RESTART: Final = Patience(tries=10)
 #: Files of an input that are on their way at once.
 _AT_ONCE: Final = 16
 
@@ -28,16 +31,17 @@ class Files:
 
     def __init__(
         self, addresses: Mapping[str, Address], default: str, logging: str, isolation: Isolation, versions: Versions,
-        changed: Callable[[StoreChanged], None],
+        changed: Callable[[StoreChanged], None], *, embedded: bool,
     ) -> None:  # fmt: skip
         """Serve these data stores, by name. `changed` is told of each change that a function made."""
         self._opened: dict[Address, Store] = {}
+        self._embedded = embedded
         self._stores = {name: self._open(address) for name, address in isolation.addresses.items()}
         self._default = default
         self._isolation = isolation
         self._versions = versions
         self._changed = changed
-        self.default = self._open(addresses[default])
+        self.completions = self._open(addresses[default])
         self.logs = self._open(addresses[logging])
 
     @property
@@ -50,14 +54,14 @@ class Files:
         """What stands before the keys of functions' files."""
         return self._isolation.prefix
 
-    async def prepare(self, *, embedded: bool) -> None:
+    async def prepare(self) -> None:
         """See that all buckets are there; make those of the embedded store, and the run's own. Raises StoreError."""
-        given = {(store.address.endpoint, store.address.bucket): store for store in (self.default, self.logs)}
+        given = {(store.address.endpoint, store.address.bucket): store for store in (self.completions, self.logs)}
         used = {(store.address.endpoint, store.address.bucket): store for store in self._stores.values()}
         own = self._isolation.mode == "bucket"
         async with anyio.create_task_group() as tasks:
             for where, store in (used | given).items():
-                tasks.start_soon(store.make if embedded or (own and where not in given) else store.check)
+                tasks.start_soon(store.make if self._embedded or (own and where not in given) else store.check)
 
     async def seed(self, folder: Path) -> None:
         """Put the files below a folder where functions find them by their paths. Raises StoreError, UsageError."""
@@ -90,7 +94,7 @@ class Files:
         """Write an object's content into a file. Raises StoreError, UsageError."""
         return await self._named(store).fetch(self._isolation.inside(key), path)
 
-    async def list(self, store: str, prefix: str) -> list[str]:
+    async def listing(self, store: str, prefix: str) -> list[str]:
         """Return the keys that begin with a prefix, folders left out. Raises StoreError, UsageError."""
         entries = await self._named(store).listing(self._isolation.inside(layout.store_path(prefix)))
         return [self._isolation.outside(entry.key) for entry in entries if not entry.key.endswith("/")]
@@ -110,7 +114,7 @@ class Files:
             store.close()
 
     def _open(self, address: Address) -> Store:
-        return self._opened.setdefault(address, Store(address))
+        return self._opened.setdefault(address, Store(address, RESTART if self._embedded else None))
 
     def _named(self, name: str) -> Store:
         found = self._stores.get(name or self._default)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import anyio
+
 from testd_daemon.agent.workflow.attempt import Attempt
 from testd_daemon.agent.workflow.log import Log
 from testd_protocol.messages import FunctionMeasured
@@ -19,6 +21,7 @@ class Function:
         self.name = name
         self.target = target
         self.log = log
+        self.told = anyio.Event()  # how it ended, and its log is whole
         self.triggered = time.time()
         self.started = 0.0
         self.ended = 0.0

@@ -30,14 +30,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     invocation: str
     timestamp: str
     document: str  # the name of the workflow's file, as people are told
-    embedded: bool = False
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A line of the journal."""
 
-    function: str
-    what: Literal["lost", "returned", "completed", "failed", "timeout"]
+    function: str = ""
+    what: Literal["begun", "lost", "returned", "completed", "failed", "timeout"]
     value: bool | None = None  # what it returned
     why: str = ""
     sequence: int = 0  # changes of the store by then
@@ -99,7 +98,7 @@ class Kept:
                     found[note.function] = Finished(FunctionStatus.COMPLETED, note.value)
                 case "failed" | "timeout":
                     found[note.function] = Finished(FunctionStatus(note.what), why=note.why)
-                case "lost" | "returned":
+                case "begun" | "lost" | "returned":
                     pass
         return found
 
@@ -107,6 +106,11 @@ class Kept:
     def returned(self) -> dict[str, bool | None]:
         """What functions have returned whose completion may not be in the store yet."""
         return {note.function: note.value for note in self.notes if note.what == "returned"}
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run has its place in the store: it is its own that something is there."""
+        return any(note.what == "begun" for note in self.notes)
 
     def lost(self, function: str) -> int:
         """Return how often the runner of a function ended while it ran."""

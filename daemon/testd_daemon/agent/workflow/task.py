@@ -28,7 +28,7 @@ from testd_daemon.agent.verdicts import exit_code
 from testd_daemon.agent.workflow.engine import Engine, Means
 from testd_daemon.agent.workflow.files import Files
 from testd_daemon.agent.workflow.keeper import Keeper
-from testd_daemon.agent.workflow.kept import Facts, Kept
+from testd_daemon.agent.workflow.kept import Facts, Kept, Note
 from testd_daemon.agent.workflow.places import Places
 from testd_daemon.agent.workflow.turns import Turns
 from testd_daemon.config import resolve
@@ -42,7 +42,7 @@ from testd_daemon.workflows.store.bucket import load
 from testd_daemon.workflows.store.errors import ExtraMissing
 from testd_daemon.workflows.store.isolation import Isolation
 from testd_daemon.workflows.store.versions import Versions
-from testd_protocol.messages import Notice, Planned, Run, RunCompleted, StoreChanged, WorkflowPlanned
+from testd_protocol.messages import Notice, Planned, Run, RunCompleted, WorkflowPlanned
 
 __all__ = ["WorkflowTask"]
 
@@ -103,7 +103,6 @@ class WorkflowTask:
     async def _execute(self) -> RunCompleted:
         services, request = self._services, self._request
         kept = Kept.find(services.folders.state, self.run) if services.folders.state else None
-        resumed = kept is not None
         path, workflow = self._workflow(kept)
         caller = request.environment or dict(os.environ)
         options = {name: getattr(request, name) for name in ("mode", "jobs", "timeout", "require")}
@@ -121,9 +120,11 @@ class WorkflowTask:
             await stack.enter_async_context(places.hold(caller, tasks))
             files = await self._files(stack, workflow, kept, caller)
             await places.ready()
-            if not resumed:
+            if not kept.begun:
                 await self._refuse_twice(files, workflow, kept)
-            await self._seed(files, kept)
+                if request.input:
+                    await files.seed(Path(request.input))
+                kept.note(Note(what="begun"))
             turns = Turns(resolved.settings.jobs or processors(), MOST_WAITING * processors())
             means = Means(
                 workflow=workflow, folder=self._folder(workflow, kept), kept=kept, files=files, turns=turns,
@@ -183,7 +184,7 @@ class WorkflowTask:
         if self._embedded:
             store, over = await self._keeper.start(kept.folder)
             stack.callback(self._keeper.leave, over)
-            addresses = {name: store.address(found.bucket, name) for name, found in file.data_stores.items()}
+            addresses = data_stores.embedded(file.data_stores, store.address)
         elif self._request.store:
             addresses = data_stores.given(self._request.store, file.data_stores, caller)
         else:
@@ -192,21 +193,12 @@ class WorkflowTask:
         stack.callback(versions.close)
         files = Files(
             addresses, file.default_data_store, file.logging_data_store or file.default_data_store,
-            Isolation(self._request.isolation, kept.facts.invocation, addresses), versions, self._changed,
+            Isolation(self._request.isolation, kept.facts.invocation, addresses), versions, self._reporter.event,
+            embedded=self._embedded,
         )  # fmt: skip
         stack.callback(files.close)
-        await files.prepare(embedded=self._embedded)
+        await files.prepare()
         return files
-
-    async def _seed(self, files: Files, kept: Kept) -> None:
-        """Put the run's input into the store, unless another process has. Raises StoreError, UsageError."""
-        done = kept.folder / "seeded"
-        if self._request.input and not done.exists():
-            await files.seed(Path(self._request.input))
-            done.touch()
-
-    def _changed(self, event: StoreChanged) -> None:
-        self._reporter.event(event)
 
     # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,14 +6,15 @@ variables. The environment is that of whoever started the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from testd_daemon.errors import UsageError
 from testd_daemon.workflows.store.address import Address, Keys, parse
 from testd_protocol.workflows import DataStore
 
-__all__ = ["EMBEDDED", "given", "own", "wants_embedded"]
+__all__ = ["EMBEDDED", "embedded", "given", "own", "wants_embedded"]
 
 #: The word for the embedded store.
 EMBEDDED: Final = "embedded"
@@ -43,6 +44,14 @@ def own(stores: Mapping[str, DataStore], environment: Mapping[str, str]) -> dict
             hint=f"set {names}, or Anonymous where it is open; or use --store embedded for all",
         )
     return {name: _address(name, store, environment) for name, store in stores.items()}
+
+
+def embedded(stores: Mapping[str, DataStore], place: Callable[[str, str], Address]) -> dict[str, Address]:
+    """Return the data stores, each in the bucket of its name in the embedded store; `place` has a bucket's address."""
+    return {
+        name: replace(place(store.bucket, name), writable=_flag(name, "Writable", store.writable))
+        for name, store in stores.items()
+    }
 
 
 def _address(name: str, store: DataStore, environment: Mapping[str, str]) -> Address:

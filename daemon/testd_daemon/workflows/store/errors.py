@@ -36,6 +36,7 @@ class StoreError(TestdError):
     """An operation on a store failed."""
 
     code = "store"
+    exit_code = 4
     passing = False
 
 
