@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import anyio
 import msgspec
@@ -112,6 +113,21 @@ class Specs:
         )  # fmt: skip
         path = await ensure(request, lambda text: tell(text.removeprefix(f"{name}: ")), self._turns)
         return Choice(path, f"the environment of {name}")
+
+    async def packages(
+        self, spec: Spec, packages: tuple[str, ...], caller: Mapping[str, str], tell: Callable[[str], None]
+    ) -> str:
+        """Return a folder with packages that are installed for a target's interpreter here; it is made if need be.
+
+        Raises EnvironmentFault.
+        """
+        _, found = await self._find(Choice(spec.runtime, spec.target), spec.environment)
+        request = EnvironmentRequest(
+            target=spec.target, python=spec.runtime, version=found.version, workspace=self._workspace,
+            cache=self._cache, install=packages, environment=dict(caller), source="PyPIPackageDownloads",
+        )  # fmt: skip
+        python = await ensure(request, lambda text: tell(text.removeprefix(f"{spec.target}: ")), self._turns)
+        return str(next(Path(python).parent.parent.glob("lib/*/site-packages")))
 
     async def _node(self, target: Target, caller: Mapping[str, str]) -> Spec:
         """A Node.js of this machine. It knows cases, and one kind of test files: exported functions."""

@@ -2,7 +2,7 @@
 
 Runs in stems and workers; standard library only. The interface is the one of every suite (docs/architecture.md). A
 path is `FOLDER::FUNCTION`, the folder absolute or relative to the workspace; `+FOLDER` is one of installed packages,
-which come first.
+which come first, and `=REQUIREMENT` is to be installed here.
 """
 
 from __future__ import annotations
@@ -79,11 +79,16 @@ class FunctionsSuite:
         """Import what defines the functions. What fails is told by their invocations.
 
         Raises:
-            SuiteFault: the paths name no function, or more than one folder.
+            SuiteFault: the paths name no function, or more than one folder, or packages cannot be installed.
 
         """
         packages = [path[1:] for path in paths if path.startswith("+")]
-        pairs = [path.rpartition("::") for path in paths if not path.startswith("+")]
+        requirements = [path[1:] for path in paths if path.startswith("=")]
+        if requirements:
+            from testd.invocation.packages import installed
+
+            packages.append(installed(requirements))
+        pairs = [path.rpartition("::") for path in paths if path[0] not in "+="]
         folders = list(dict.fromkeys(folder for folder, _, _ in pairs))
         if len(folders) != 1:
             raise SuiteFault("usage", f"functions of one folder are collected at once, not of {folders}")

@@ -157,7 +157,10 @@ class Engine:
             self._running(function)
             await self._completed(function, returned[function.name], None)
             return
-        attempt, ending = await self._run(function)
+        try:
+            attempt, ending = await self._run(function)
+        except TestdError as error:
+            attempt, ending = None, Ending("error", Detail(phase="setup", message=error.message, text=_text(error)))
         function.ended = time.time()
         value = attempt.returned.value if attempt is not None and attempt.returned is not None else None
         objection = self._progress.objection(function.name, value) if ending is None else ""
@@ -181,20 +184,22 @@ class Engine:
             self._show(function, f"it is not entered in {key}: {error.message}")
 
     async def _run(self, function: Function) -> tuple[Attempt | None, Ending | None]:
-        """Have it called, once more if its runner ends meanwhile. Returns how it failed, None where it returned."""
+        """Have it called, once more if its runner ends meanwhile. Returns how it failed, None where it returned.
+
+        Raises TestdError where it cannot be called.
+        """
         means = self._means
         action = action_of(function.name)
         if action in means.broken:
-            error = means.broken[action]
-            return None, Ending("error", Detail(phase="setup", message=error.message, text=_text(error)))
+            raise means.broken[action]
+        place = means.places[action]
+        await place.ready()
+        function.install, place.installed = place.installed, 0.0
         async with means.turns.turn():
             function.started = time.time()
             self._running(function)
             while True:
-                try:
-                    attempt = await self._call(function, means.places[action])
-                except TestdError as error:
-                    return None, Ending("error", Detail(phase="setup", message=error.message, text=_text(error)))
+                attempt = await self._call(function, place)
                 if not attempt.blameless:
                     return attempt, self._ending(attempt, means.timeouts[action])
                 means.kept.note(Note(function=function.name, what="lost", why=attempt.blameless))

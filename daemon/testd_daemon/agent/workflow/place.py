@@ -6,7 +6,8 @@ worker that is forked from it, or a new process where that is not safe.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import anyio
@@ -31,6 +32,8 @@ STOP_DEADLINE: Final = 5.0
 GRACE: Final = 1.0
 
 
+#: Makes what is imported ready, and says what it is.
+Outfit = Callable[[], Awaitable["Roots"]]
 #: Makes an attempt of a worker's number and the way to it.
 Make = Callable[[int, Callable[[Message], None]], Attempt]
 
@@ -41,11 +44,13 @@ class Roots(msgspec.Struct, frozen=True):
     source: str  # relative to the workspace where it is in there, else absolute
     names: tuple[str, ...]
     packages: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()  # of packages that the target is to install itself
 
     @property
     def paths(self) -> list[str]:
         """The paths of the collection."""
-        return [*(f"+{folder}" for folder in self.packages), *(f"{self.source}::{name}" for name in self.names)]
+        asked = [*(f"={name}" for name in self.requirements), *(f"+{folder}" for folder in self.packages)]
+        return [*asked, *(f"{self.source}::{name}" for name in self.names)]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,11 +65,16 @@ class Place:
     """One target with one folder of code, while a run uses it."""
 
     def __init__(
-        self, pool: Pool, spec: Spec, settings: Settings, roots: Roots, run: str, tell: Tell, *, fresh: bool
+        self, pool: Pool, spec: Spec, settings: Settings, outfit: Outfit, run: str, tell: Tell, *, fresh: bool
     ) -> None:
-        """Describe it; a runner is taken when it is needed, and another one when that has ended."""
+        """Describe it; a runner is taken when it is needed, and another one when that has ended.
+
+        `outfit` says what is imported, once all of it is there.
+        """
         self.spec = spec
-        self.roots = roots
+        self.installed = 0.0  # seconds until all that is imported was there
+        self._outfit = outfit
+        self._roots: Roots | None = None
         self._run = run
         self._provision = Provision(pool, settings, tell, self._find)
         self._lock = anyio.Lock()
@@ -82,19 +92,24 @@ class Place:
     async def ready(self) -> tuple[Runner, Collection]:
         """Return a runner that has everything imported. Raises what `Pool.acquire` and `Runner.collect` do."""
         async with self._lock:
+            if self._roots is None:
+                began = time.monotonic()
+                self._roots = await self._outfit()
+                self.installed = time.monotonic() - began
             provision = self._provision
             if provision.held:
                 runner, collection = provision.runner, provision.collection
                 if runner.alive and collection.number in runner.collections:
                     return runner, collection
                 await provision.release()
-            await provision.obtain(self.spec, self._arguments(), fresh=self._fresh)
+            await provision.obtain(self.spec, _arguments(self._roots), fresh=self._fresh)
             return provision.runner, provision.collection
 
     async def call(self, order: Order, attempt: Make) -> Attempt:
         """Have a function called in a process of its own, and wait for its end. A cancellation ends the process."""
         runner, collection = await self.ready()
-        path = f"{self.roots.source}::{order.function}"
+        assert self._roots is not None
+        path = f"{self._roots.source}::{order.function}"
         alone = self.spec.mode == "bin" or not collection.forkable
         made = attempt(next(runner.numbers), runner.send)
         job = next(runner.numbers)
@@ -102,7 +117,7 @@ class Place:
         runner.send(
             StartWorker(
                 worker=made.worker, collection=collection.number, stream=True, timeout=order.limit, run=self._run,
-                paths=self.roots.paths if alone else [],
+                paths=self._roots.paths if alone else [],
             ),
             RunJob(
                 job=job, worker=made.worker, tests=[collection.ids.index(path)], ids=[path] if alone else [],
@@ -130,9 +145,6 @@ class Place:
 
     # ── what is warm ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _arguments(self) -> Sequence[Argument]:
-        return [Argument(path, path, folder=False) for path in self.roots.paths]
-
     @staticmethod
     async def _find(
         runner: Runner, spec: Spec, arguments: Sequence[Argument], cold: str
@@ -149,3 +161,7 @@ class Place:
             cold = cold or f"{change} changed"
             runner.drop(collection)
         return await runner.collect(list(paths), paths), cold or "these functions were not imported yet"
+
+
+def _arguments(roots: Roots) -> Sequence[Argument]:
+    return [Argument(path, path, folder=False) for path in roots.paths]

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import msgspec
@@ -20,6 +22,7 @@ from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.target_task import Services
 from testd_daemon.agent.workflow import sources
 from testd_daemon.agent.workflow.place import Place, Roots
+from testd_daemon.agent.workflow.repositories import Repositories
 from testd_daemon.config import Resolved, Target
 from testd_daemon.config.targets import choose
 from testd_daemon.errors import EnvironmentFault, TestdError, UsageError
@@ -27,6 +30,15 @@ from testd_daemon.workflows.document import Workflow
 from testd_protocol.messages import Notice, Preparing, RunRequest, TargetReady
 
 __all__ = ["Places"]
+
+
+class _Key(NamedTuple):
+    """What functions share that run in the same place."""
+
+    target: str  # as it is called in the configuration
+    source: str  # in the workspace; empty: in repositories elsewhere
+    repositories: tuple[sources.Repository, ...]
+    packages: tuple[str, ...]
 
 
 class Places:
@@ -72,24 +84,42 @@ class Places:
         async with anyio.create_task_group() as specs:
             for target in targets.values():
                 specs.start_soon(self._spec, target, caller)
-        places: dict[tuple[str, str], list[str]] = {}
+        places: dict[_Key, list[str]] = {}
         for action, target in self._wanted.items():
             self._plan(action, target, places)
-        for (name, source), actions in places.items():
-            place = self._place(targets[name], source, actions)
+        for key, actions in places.items():
+            place = self._place(targets[key.target], key, actions, caller)
             self.by_action.update(dict.fromkeys(actions, place))
             tasks.start_soon(self._warm, place)
         self._ready.set()
 
-    def _place(self, target: Target, source: str, actions: Iterable[str]) -> Place:
+    def _place(self, target: Target, key: _Key, actions: Iterable[str], caller: Mapping[str, str]) -> Place:
         spec = self._specs[target.name]
         assert isinstance(spec, Spec)
         names = dict.fromkeys(self._file.action_list[action].function_name for action in actions)
-        tell = self._say(spec.target)
+        outfit = partial(self._outfit, spec, key, tuple(names), caller)
         return Place(
-            self._services.pool, spec, target.settings, Roots(source, tuple(names)), self._run, tell,
+            self._services.pool, spec, target.settings, outfit, self._run, self._say(spec.target),
             fresh=self._request.fresh,
         )  # fmt: skip
+
+    async def _outfit(self, spec: Spec, key: _Key, names: tuple[str, ...], caller: Mapping[str, str]) -> Roots:
+        """Have code and packages where they are needed. Raises TestdError."""
+        source, here = key.source, spec.launcher == "subprocess"
+        if not source:
+            if not here:
+                shown = ", ".join(each.name for each in key.repositories)
+                raise EnvironmentFault(
+                    f"the code of {', '.join(names)} is in {shown}, and target {spec.target} sees the workspace alone",
+                    hint="have a checkout of it in the workspace, and name that with FunctionLocalFile",
+                )
+            folder = Path(self._services.folders.state or self._services.folders.cache, "repositories")
+            repositories = Repositories(folder, caller, self._tell(spec.target))
+            source = str(await repositories.fetch(key.repositories))
+        if not key.packages or not here:
+            return Roots(source, names, requirements=key.packages)
+        packages = await self._services.specs.packages(spec, key.packages, caller, self._tell(spec.target))
+        return Roots(source, names, (packages,))
 
     async def _spec(self, target: Target, caller: Mapping[str, str]) -> None:
         """Find out what runs a target."""
@@ -105,7 +135,7 @@ class Places:
         except TestdError as error:
             self._specs[target.name] = error
 
-    def _plan(self, action: str, target: Target, places: dict[tuple[str, str], list[str]]) -> None:
+    def _plan(self, action: str, target: Target, places: dict[_Key, list[str]]) -> None:
         """Note where an action runs, or why it cannot."""
         spec = self._specs[target.name]
         settings, testd, found = target.settings, self._file.testd, self._file.action_list[action]
@@ -116,12 +146,12 @@ class Places:
         try:
             if isinstance(spec, TestdError):
                 raise spec
-            source = self._source(action)
-            places.setdefault((target.name, source), []).append(action)
+            places.setdefault(self._key(action, target.name), []).append(action)
         except TestdError as error:
             self.broken[action] = error
 
-    def _source(self, action: str) -> str:
+    def _key(self, action: str, target: str) -> _Key:
+        """Return what an action shares with all that can run in the same place. Raises TestdError."""
         found = self._file.action_list[action]
         if found.type != "Python":
             raise EnvironmentFault(
@@ -129,13 +159,11 @@ class Places:
             )
         workspace = Path(os.path.realpath(self._services.workspace))
         source = sources.source(self._file, found.function_name, workspace, self._beside)
-        if not isinstance(source, sources.Source):
-            names = ", ".join(each.name for each in source)
-            raise EnvironmentFault(
-                f"the code of {found.function_name} is in {names}, which is not here",
-                hint="run the workflow in a checkout of it, or name a folder with FunctionLocalFile",
-            )
-        return source.path
+        asked = self._file.pypi_package_downloads.get(found.function_name, [])
+        packages = tuple([asked] if isinstance(asked, str) else asked)
+        if isinstance(source, sources.Source):
+            return _Key(target, source.path, (), packages)
+        return _Key(target, "", tuple(source), packages)
 
     async def _warm(self, place: Place) -> None:
         """Have everything imported, and tell what of it was warm. What goes wrong comes again with the first call."""

@@ -24,7 +24,7 @@ _REMOTE: Final = re.compile(r"^\s*url\s*=\s*(?P<url>\S+)", re.MULTILINE)
 class Source(msgspec.Struct, frozen=True):
     """Where a function's code is."""
 
-    path: str  # a folder or a file: relative to the workspace where it is in there, else absolute
+    path: str  # a folder or a file, relative to the workspace
     why: str  # what says so, for people
 
 
@@ -67,16 +67,16 @@ def source(file: WorkflowFile, function: str, workspace: Path, beside: Path) -> 
                 f"FunctionLocalFile.{function}: there is no {local}, seen from {beside} and from {workspace}",
                 hint="give the path of the file or folder that has the function",
             )
-        return Source(_shown(found, workspace), "FunctionLocalFile")
+        return Source(_inside(found, workspace), "FunctionLocalFile")
     entries = file.function_git_repo.get(function)
     if entries is None:
         usual = beside / "functions"
-        return Source(_shown(usual if usual.is_dir() else beside, workspace), "beside the workflow")
+        return Source(_inside(usual if usual.is_dir() else beside, workspace), "beside the workflow")
     repositories = [repository(entry) for entry in ([entries] if isinstance(entries, str) else entries)]
     for each in repositories:
         here = _here(each, workspace, beside)
         if here is not None:
-            return Source(_shown(here, workspace), f"{each.name} is here")
+            return Source(_inside(here, workspace), f"{each.name} is here")
     return repositories
 
 
@@ -99,6 +99,9 @@ def _is_checkout(name: str, workspace: Path) -> bool:
     return any(url == wanted or url.endswith(("/" + wanted, ":" + wanted)) for url in urls)
 
 
-def _shown(path: Path, workspace: Path) -> str:
-    path = path.resolve()
-    return str(path.relative_to(workspace)) if path.is_relative_to(workspace) else str(path)
+def _inside(path: Path, workspace: Path) -> str:
+    """Return a path as seen from the workspace. Raises UsageError for one that is not in there."""
+    found = path.resolve()
+    if not found.is_relative_to(workspace):
+        raise UsageError(f"the functions' code, {path}, is not in the workspace {workspace}", hint="put it there")
+    return str(found.relative_to(workspace))
