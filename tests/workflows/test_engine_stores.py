@@ -168,7 +168,7 @@ def test_what_may_not_be_written(writing: Flow, store: Address) -> None:
 
 def test_a_bucket_that_is_not_there(writing: Flow, store: Address) -> None:
     told = writing.run("--store", f"s3://missing?endpoint={store.endpoint}", **KEYS)
-    assert told.code == 3
+    assert told.code == 4
     assert told.completed["reason"] == f"S3 bucket not found: s3://missing at {store.endpoint}"
     assert told.statuses == {}
 
@@ -187,7 +187,7 @@ def test_a_store_that_denies(writing: Flow) -> None:
     told = writing.run("--store", f"s3://{BUCKET}?endpoint=http://127.0.0.1:{server.server_port}", **KEYS)
     server.shutdown()
     server.server_close()
-    assert told.code == 3
+    assert told.code == 4
     assert f"cannot look at s3://{BUCKET}: Forbidden (403)" in told.completed["reason"]
     assert "correct S3_AccessKey and S3_SecretKey" in told.completed["hint"]
 
