@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from testd_daemon.client.sync import Client, Following
@@ -19,6 +20,7 @@ from testd_daemon.errors import TestdError
 from testd_daemon.workflows.status import FunctionStatus, has_completed, has_final_state
 from testd_daemon.workflows.store.address import Address
 from testd_daemon.workflows.store.errors import StoreError
+from testd_daemon.workflows.store.versions import History
 from testd_daemon.workflows.testing.board import Board
 from testd_daemon.workflows.testing.cloud import monitors_of
 from testd_daemon.workflows.testing.deduction import Deduced
@@ -26,7 +28,6 @@ from testd_daemon.workflows.testing.exceptions import InvocationError
 from testd_daemon.workflows.testing.function_monitor import FunctionMonitor
 from testd_daemon.workflows.testing.invocation import Invocation
 from testd_daemon.workflows.testing.objects import ObjectStore
-from testd_daemon.workflows.testing.snapshot import Changes
 from testd_daemon.workflows.testing.watch import View, Watch
 
 __all__ = ["EventWatch"]
@@ -43,24 +44,21 @@ Event = Mapping[str, Any]
 class EventWatch(Watch):
     """Watches a run by the daemon's events, from its submission on."""
 
-    def __init__(self, invocation: Invocation, request: dict[str, Any], close: Callable[[], None]) -> None:
-        """Take the run and its `RunRequest`. `close` gives up what was made for it."""
+    def __init__(self, invocation: Invocation, request: dict[str, Any]) -> None:
+        """Take the run and its `RunRequest`."""
         self.board: Board = invocation.board
         self.monitors: Mapping[str, FunctionMonitor] = {}
         self._invocation = invocation
         self._request = request
-        self._close = close
         self._planned: Event = {}
         self._trouble: TestdError | None = None
         self._ready = threading.Event()
         self._go = threading.Event()
         self._stop = threading.Event()
         self._wake, self._waker = os.pipe()
-        self._changes = Changes()
         self._sequences: dict[str, int] = {}
         self._handlers: dict[str, Callable[[Event], None]] = {
             "FunctionChanged": self._function_changed,
-            "StoreChanged": self._changes.add,
             "Output": self._output,
             "RunCompleted": self._completed,
         }
@@ -99,14 +97,13 @@ class EventWatch(Watch):
         return not self._thread.is_alive()
 
     def close(self) -> None:
-        """Give up the store that was made for the run."""
+        """Give up the connections to its store."""
         if self._wake >= 0 and not self._thread.is_alive():
             os.close(self._wake)
             os.close(self._waker)
             self._wake = self._waker = -1
             if self._planned:
                 self.store.close()
-            self._close()
 
     def key_of(self, name: str) -> str:
         """Return the key of what functions call `folder/file`."""
@@ -116,7 +113,7 @@ class EventWatch(Watch):
     def view(self, function: str) -> View:
         """Return the store as it was when a function ended."""
         sequence = self._sequences.get(function)
-        return self.store if sequence is None else self._changes.view(self.store, sequence)
+        return self.store if sequence is None else self._history.view(self.store.bucket, sequence)
 
     def _run(self) -> None:
         try:
@@ -173,6 +170,7 @@ class EventWatch(Watch):
         )  # fmt: skip
         self.store = ObjectStore.at(address)
         self.monitors = monitors_of(self._invocation, self.store)
+        self._history = History(Path(body["state"]))
         self._planned = body
 
     def _function_changed(self, body: Event) -> None:

@@ -127,7 +127,7 @@ class FunctionLogger:
 
     def read(self, entry: Entry | None = None) -> str:
         """Read the log now, whatever has been seen of it. Returns its text. Raises StoreError."""
-        text = self.store.get_bytes(self.logs_key).decode("utf-8", "replace")
+        text = self.store.get(self.logs_key).decode("utf-8", "replace")
         with self._lock:
             self._text = text
             self._seen = entry or self._seen

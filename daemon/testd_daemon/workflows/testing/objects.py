@@ -21,7 +21,7 @@ class ObjectStore:
 
     def __init__(self, bucket: Bucket) -> None:
         """Take the bucket; nothing is asked yet."""
-        self._bucket = bucket
+        self.bucket = bucket
 
     @classmethod
     def at(cls, address: Address, patience: Patience | None = None) -> ObjectStore:
@@ -39,36 +39,28 @@ class ObjectStore:
     @property
     def s3_client(self) -> S3Client:
         """boto3's client, for what is not here."""
-        return self._bucket.client
+        return self.bucket.client
 
     @property
     def bucket_name(self) -> str:
         """The name of the bucket."""
-        return self._bucket.address.bucket
+        return self.bucket.address.bucket
 
     def listing(self, prefix: str) -> Listing:
         """Return every object below a prefix, however many there are."""
-        return {entry.key: entry for entry in self._bucket.listing(prefix)}
+        return {entry.key: entry for entry in self.bucket.listing(prefix)}
 
-    def object_exists(self, key: str) -> bool:
+    def exists(self, key: str) -> bool:
         """Whether there is an object of this key."""
-        return self._bucket.head(key) is not None
+        return self.bucket.head(key) is not None
 
-    def keys(self, prefix: str) -> list[str]:
-        """Return the keys of all objects below a prefix."""
-        return list(self.listing(prefix))
-
-    def get_bytes(self, key: str) -> bytes:
+    def get(self, key: str) -> bytes:
         """Return an object's content. Raises ObjectMissing."""
-        return self._bucket.get(key)
-
-    def get_object(self, key: str, encoding: str = "utf-8") -> str:
-        """Return an object's content as text. Raises ObjectMissing, UsageError where it is not text."""
-        return as_text(self.get_bytes(key), key, encoding)
+        return self.bucket.get(key)
 
     def close(self) -> None:
         """Close its connections."""
-        self._bucket.close()
+        self.bucket.close()
 
 
 def as_text(content: bytes, key: str, encoding: str = "utf-8") -> str:

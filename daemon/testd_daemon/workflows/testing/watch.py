@@ -7,7 +7,7 @@ daemon that runs it (event_watch.py).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from testd_daemon.workflows.testing.board import Board
@@ -20,15 +20,15 @@ __all__ = ["View", "Watch"]
 class View(Protocol):
     """A store as it was at one moment, or as it is."""
 
-    def object_exists(self, key: str) -> bool:
+    def exists(self, key: str) -> bool:
         """Whether there is an object of this key."""
         ...
 
-    def get_bytes(self, key: str) -> bytes:
+    def get(self, key: str) -> bytes:
         """Return an object's content. Raises ObjectMissing."""
         ...
 
-    def keys(self, prefix: str) -> list[str]:
+    def listing(self, prefix: str) -> Iterable[str]:
         """Return the keys of all objects below a prefix."""
         ...
 

@@ -138,7 +138,7 @@ class WorkflowTester:
         __tracebackhide__ = True
         key = self.get_s3_key(object_name)
         try:
-            return self._store().get_bytes(key)
+            return self._store().get(key)
         except ObjectMissing:
             raise AssertionError(self._missing(key)) from None
 
@@ -146,14 +146,14 @@ class WorkflowTester:
         """Assert that there is a file of this name."""
         __tracebackhide__ = True
         key = self.get_s3_key(object_name)
-        if not self._store().object_exists(key):
+        if not self._store().exists(key):
             raise AssertionError(self._missing(key))
 
     def assert_object_does_not_exist(self, object_name: str) -> None:
         """Assert that there is no file of this name."""
         __tracebackhide__ = True
         key = self.get_s3_key(object_name)
-        if self._store().object_exists(key):
+        if self._store().exists(key):
             raise AssertionError(self._told(f"there is an object {key} in {self.bucket_name}"))
 
     def assert_content_equals(self, object_name: str, expected_content: str | bytes) -> None:
@@ -224,7 +224,7 @@ class WorkflowTester:
     def _missing(self, key: str) -> str:
         folder = key.rpartition("/")[0]
         try:
-            there = nearby(key, self._store().keys(f"{folder}/" if folder else ""))
+            there = nearby(key, self._store().listing(f"{folder}/" if folder else ""))
         except StoreError as error:
             there = error.message
         return self._told(f"no object {key} in {self.bucket_name}: {there}")

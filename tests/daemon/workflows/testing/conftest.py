@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from testd_daemon.workflows.store.address import Address
+from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
 from testd_daemon.workflows.testing.objects import ObjectStore
-from testd_daemon.workflows.testing.own_store import OwnStore
 
 PLAYER = Path(__file__).with_name("play_workflow.py")
 TIMESTAMP = "2026-11-21T20-56-38"
@@ -21,15 +20,19 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def own_store() -> Iterator[OwnStore]:
-    store = OwnStore()
-    yield store
-    store.close()
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    journal = tmp_path_factory.mktemp("store") / "journal"
+    argv = [sys.executable, "-m", "testd_daemon.workflows.store.server", str(journal), "0"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
+        assert process.wait(10) == 0
 
 
 @pytest.fixture
-def address(own_store: OwnStore) -> Address:
-    return own_store.address(f"bucket{next(NUMBERS)}")
+def address(endpoint: str) -> Address:
+    bucket = f"bucket{next(NUMBERS)}"
+    return Address(name="S3", bucket=bucket, endpoint=endpoint, access_key=EMBEDDED_KEY, secret_key=EMBEDDED_KEY)
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ import pytest
 from test_store_watch import DEADLINE, INTERVAL, PlayInvoker
 
 from testd_daemon.errors import UsageError
-from testd_daemon.workflows.store.errors import ObjectMissing
 from testd_daemon.workflows.testing import InitializationError, WorkflowTester
 from testd_daemon.workflows.testing.explain import difference, nearby, tail
-from testd_daemon.workflows.testing.snapshot import Changes
 from workflow_files import document
 
 FOLLOWS = {"make": ["check"], "check": [{"True": ["yes"], "False": ["no"]}], "yes": ["broken"], "no": [], "broken": []}
@@ -100,47 +98,6 @@ def test_what_the_block_raises_is_not_masked(tmp_path, player, store):
         WorkflowTester(path, DEADLINE, INTERVAL, invoker=PlayInvoker(player), **options),
     ):
         raise ZeroDivisionError
-
-
-def test_a_snapshot_takes_back_what_came_later(store, tmp_path):
-    """Fact 34: a successor deleted a file before the test of its predecessor looked for it."""
-
-    def put(sequence, key, content, kept=None):
-        path = tmp_path / f"kept-{sequence}"
-        if kept is not None:
-            path.write_bytes(kept)
-        store.s3_client.put_object(Bucket=store.bucket_name, Key=key, Body=content)
-        change = {
-            "sequence": sequence,
-            "bucket": store.bucket_name,
-            "key": key,
-            "kept": str(path) if kept is not None else "",
-        }
-        changes.add(change)
-
-    changes = Changes()
-    put(1, "d/a", b"1")
-    put(2, "d/b", b"2")
-    put(3, "d/a", b"3", kept=b"1")
-    put(4, "d/c", b"4")
-    (tmp_path / "kept-5").write_bytes(b"2")
-    store.s3_client.delete_object(Bucket=store.bucket_name, Key="d/b")
-    changes.add({"sequence": 5, "bucket": store.bucket_name, "key": "d/b", "kept": str(tmp_path / "kept-5")})
-    changes.add({"sequence": 6, "bucket": "another", "key": "d/a", "kept": ""})
-    seen = {}
-    for sequence in (1, 2, 3, 5):
-        view = changes.view(store, sequence)
-        keys = view.keys("d/")
-        seen[sequence] = {key: view.get_bytes(key) for key in keys}
-        assert [key for key in ("d/a", "d/b", "d/c", "d/x") if view.object_exists(key)] == keys
-    assert seen == {
-        1: {"d/a": b"1"},
-        2: {"d/a": b"1", "d/b": b"2"},
-        3: {"d/a": b"3", "d/b": b"2"},
-        5: {"d/a": b"3", "d/c": b"4"},
-    }
-    with pytest.raises(ObjectMissing):
-        changes.view(store, 1).get_bytes("d/b")
 
 
 def test_texts_of_assertions_are_short():

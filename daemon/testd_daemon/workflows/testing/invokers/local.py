@@ -1,6 +1,4 @@
-"""Starts a workflow on this machine: on the daemon's own runners, with a store that the test owns. Runs in the user's
-process.
-"""  # fmt: skip
+"""Starts a workflow on this machine: on the daemon's own runners. Runs in the user's process."""
 
 from __future__ import annotations
 
@@ -13,7 +11,6 @@ from testd import workspace
 from testd_daemon.workflows.testing.event_watch import EventWatch
 from testd_daemon.workflows.testing.invocation import Invocation
 from testd_daemon.workflows.testing.invokers.invoker import Invoker
-from testd_daemon.workflows.testing.own_store import OwnStore
 
 __all__ = ["LocalInvoker"]
 
@@ -23,13 +20,12 @@ class LocalInvoker(Invoker):
 
     def invoke(self, invocation: Invocation) -> EventWatch:
         """Have the daemon run the workflow; return what follows it. Raises InvocationError, ExtraMissing."""
-        store = OwnStore() if invocation.settings.store in ("", "embedded") else None
-        watch = EventWatch(invocation, _request(invocation, store), store.close if store else lambda: None)
+        watch = EventWatch(invocation, _request(invocation))
         watch.submit()
         return watch
 
 
-def _request(invocation: Invocation, store: OwnStore | None) -> dict[str, Any]:
+def _request(invocation: Invocation) -> dict[str, Any]:
     settings = invocation.settings
     path = str(invocation.path)
     root, _ = workspace.find(str(invocation.path.parent), [path])
@@ -41,7 +37,7 @@ def _request(invocation: Invocation, store: OwnStore | None) -> dict[str, Any]:
         "targets": list(settings.targets),
         "environment": dict(os.environ),
         "python": sys.executable,
-        "store": "" if settings.store == "document" else settings.store,
+        "store": settings.store or "embedded",
         "isolation": settings.isolation,
         "join": settings.join or "documented",
         "input": str(Path(settings.input).absolute()) if settings.input else "",
