@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from testd_daemon.workflows.store.address import Address
 from testd_daemon.workflows.store.bucket import Patience
+from testd_daemon.workflows.store.data_stores import own
 from testd_daemon.workflows.testing.function_monitor import FunctionMonitor
 from testd_daemon.workflows.testing.invocation import Invocation
 from testd_daemon.workflows.testing.objects import ObjectStore, S3Client
@@ -19,13 +19,14 @@ _LISTING = Patience(connect=5.0, read=20.0, tries=1)
 
 
 def watch_store(invocation: Invocation, s3_client: S3Client | None = None, bucket_name: str = "") -> StoreWatch:
-    """Return a watch of an invocation. Logs are in the logging data store, files in the default one."""
+    """Return a watch of an invocation, whose logs and files are in data stores of their own. Raises UsageError."""
     file = invocation.workflow.file
     if s3_client is not None:
         files = logs = ObjectStore.of(s3_client, bucket_name or file.data_stores[file.default_data_store].bucket)
     else:
-        files = ObjectStore.at(_address(invocation, file.default_data_store))
-        logs = ObjectStore.at(_address(invocation, file.logging_data_store or file.default_data_store), _LISTING)
+        names = (file.default_data_store, file.logging_data_store or file.default_data_store)
+        addresses = own({name: file.data_stores[name] for name in names}, os.environ)
+        files, logs = ObjectStore.at(addresses[names[0]]), ObjectStore.at(addresses[names[1]], _LISTING)
     settings = invocation.settings
     return StoreWatch(
         invocation.workflow.graph,
@@ -50,17 +51,3 @@ def monitors_of(invocation: Invocation, logs: ObjectStore) -> dict[str, Function
         )
         for name in invocation.workflow.graph.instances
     }
-
-
-def _address(invocation: Invocation, name: str) -> Address:
-    """Return where a data store is. Its keys are the document's, else NAME_AccessKey and NAME_SecretKey."""
-    store = invocation.workflow.file.data_stores[name]
-    return Address(
-        name=name,
-        bucket=store.bucket,
-        endpoint=store.endpoint,
-        region=store.region,
-        access_key=store.access_key or os.environ.get(f"{name}_AccessKey", ""),
-        secret_key=store.secret_key or os.environ.get(f"{name}_SecretKey", ""),
-        anonymous=str(store.anonymous).lower() in ("true", "1", "yes"),
-    )

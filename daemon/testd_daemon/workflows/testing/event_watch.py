@@ -156,7 +156,7 @@ class EventWatch(Watch):
         return following.next(self._invocation.settings.check_interval, () if cancelled else (self._wake,))
 
     def _take(self, body: Event) -> None:
-        if body["type"] == "WorkflowPlanned" and not self._planned:
+        if body["type"] == "WorkflowPlanned":  # again, after an agent's death: an embedded store has another port
             self._plan(body)
         elif handler := self._handlers.get(body["type"]):
             handler(body)
@@ -169,8 +169,11 @@ class EventWatch(Watch):
             anonymous=where.get("anonymous", "") == "true",
         )  # fmt: skip
         self.store = ObjectStore.at(address)
-        self.monitors = monitors_of(self._invocation, self.store)
         self._history = History(Path(body["state"]))
+        if not self._planned:
+            self.monitors = monitors_of(self._invocation, self.store)
+        for monitor in self.monitors.values():
+            monitor.logger.store = self.store
         self._planned = body
 
     def _function_changed(self, body: Event) -> None:

@@ -1,7 +1,8 @@
 """The pytest plugin for workflows: the fixtures `workflow` and `workflow_tester`, the marker, logs in reports.
 
-Runs in the user's pytest. It is loaded where it is asked for, `pytest_plugins = ["testd.workflows.pytest_plugin"]`, and
-is no entry point: that would load it into every pytest of an environment in which testd happens to be.
+Runs in the user's pytest. It is loaded where it is asked for, by a conftest.py with
+`pytest_plugins = ["testd.workflows.pytest_plugin"]` or by `-p`, and is no entry point: that would load it into every
+pytest of an environment in which testd happens to be.
 """
 
 from __future__ import annotations

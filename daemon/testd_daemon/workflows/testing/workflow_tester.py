@@ -27,6 +27,8 @@ __all__ = ["TesterOptions", "WorkflowTester"]
 
 #: Seconds for the end of the run, and for what is left of it, when the block is left.
 EXIT_DEADLINE = 10.0
+#: What is a moment to look at the store; a function that was not to run has none of its own.
+_MOMENTS = (FunctionStatus.COMPLETED, FunctionStatus.FAILED)
 _ENDS: dict[FunctionStatus, type[FunctionDidNotComplete]] = {
     FunctionStatus.FAILED: FunctionFailed,
     FunctionStatus.SKIPPED: FunctionSkipped,
@@ -85,6 +87,10 @@ class WorkflowTester:
         """End the run, if it goes on, and all that is held for it. What the block has raised is not masked."""
         self._leave()
 
+    def __repr__(self) -> str:
+        """Name the workflow and the run."""
+        return f"<WorkflowTester of {self.runner.invocation.workflow.path}, {self.invocation_id}>"
+
     @property
     def invocation_id(self) -> str:
         """The id of the run."""
@@ -124,7 +130,8 @@ class WorkflowTester:
             why = f"after {timeout} seconds it was {board[function_name].status.value}"
             raise FunctionTimedOut(function_name, why, tail(self._log(function_name)))
         status = board[function_name].status
-        self._waited, self._view = function_name, self.runner.view(function_name)
+        if status in _MOMENTS:
+            self._waited, self._view = function_name, self.runner.view(function_name)
         if status in _ENDS and not (should_fail and status is FunctionStatus.FAILED):
             raise _ENDS[status](function_name, board[function_name].why, tail(self._log(function_name)))
         return status

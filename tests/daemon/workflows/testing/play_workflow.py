@@ -6,6 +6,7 @@ predecessor, logs that are rewritten whole. Each line of its input orders a run:
 `timestamp`, `invocation`, `number`, which it prints at the end, and `script`: what each action or `action(rank)` does:
 
     seconds   how long it takes                value    what it returns
+    awaits    a file that must be there before it goes on
     fails     raise: error after `.done`; exit: error, no `.done`; silent: killed; trigger: cannot invoke the next
     says      lines of the user's own          puts     {key: text}          deletes  [key]
     platform  whose lines tell that the next was invoked; empty: nobody's
@@ -15,6 +16,7 @@ predecessor, logs that are rewritten whole. Each line of its input orders a run:
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import threading
@@ -147,6 +149,8 @@ class Action:
         self.say(f"Starting function: {self.action} (Python)")
         self.flush()
         time.sleep(does.get("seconds", 0.02))
+        while "awaits" in does and not os.path.exists(does["awaits"]):
+            time.sleep(0.01)
         for key, text in does.get("puts", {}).items():
             self.play.bucket.put(key, text)
         for key in does.get("deletes", []):
