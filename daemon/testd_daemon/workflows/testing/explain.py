@@ -33,7 +33,7 @@ def difference(actual: str, expected: str) -> str:
         line if line.endswith("\n") else f"{line}\n\\ no newline at the end\n" for line in lines[:DIFFERENCE_LINES]
     ]
     left_out = len(lines) - DIFFERENCE_LINES
-    return "".join(shown) + (f"... {left_out} more lines\n" if left_out > 0 else "")
+    return "".join([*shown, f"... {left_out} more lines" if left_out > 0 else ""]).rstrip("\n")
 
 
 def nearby(key: str, keys: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from store_server import end_server, start_server
 
 from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
 from testd_daemon.workflows.testing.objects import ObjectStore
@@ -21,12 +22,9 @@ NUMBERS = itertools.count()
 
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    journal = tmp_path_factory.mktemp("store") / "journal"
-    argv = [sys.executable, "-m", "testd_daemon.workflows.store.server", str(journal), "0"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.stdin.close()
-        assert process.wait(10) == 0
+    process, url = start_server(tmp_path_factory.mktemp("store") / "journal")
+    yield url
+    end_server(process)
 
 
 @pytest.fixture

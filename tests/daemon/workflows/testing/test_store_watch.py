@@ -9,15 +9,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from play_invoker import DEADLINE, INTERVAL, PlayInvoker
 
 from testd_daemon.workflows.status import FunctionStatus
-from testd_daemon.workflows.testing import FunctionLogger, FunctionMonitor, Invoker, WorkflowRunner, WorkflowTester
+from testd_daemon.workflows.testing import FunctionLogger, FunctionMonitor, WorkflowRunner, WorkflowTester
 from testd_daemon.workflows.testing.exceptions import FunctionFailed, FunctionSkipped, FunctionTimedOut, UnknownFunction
 from workflow_files import document
 
-INTERVAL = 0.05
-#: Seconds for a run to end that takes tenths of one.
-DEADLINE = 60.0
 COMPLETED, FAILED, SKIPPED = FunctionStatus.COMPLETED, FunctionStatus.FAILED, FunctionStatus.SKIPPED
 NOT_INVOKED, TIMEOUT = FunctionStatus.NOT_INVOKED, FunctionStatus.TIMEOUT
 #: Shapes: what follows what, what the actions do, what comes of it.
@@ -34,20 +32,6 @@ FAILING = {
 DIAMOND = {"s": ["a", "b"], "a": ["j"], "b": ["j"], "j": None}
 ONE = {"s": ["a"], "a": None}
 FIVE = "r(1) r(2) r(3) r(4) r(5)"
-
-
-class PlayInvoker(Invoker):
-    """Starts the player in the cloud's place."""
-
-    def __init__(self, player, script=None, *, ended=False):
-        self._player = player
-        self._script = script
-        self._ended = ended  # nothing is watched before it has been played to its end
-
-    def invoke(self, invocation):
-        self._player.play(dict(invocation.data), invocation.id, self._script, invocation.timestamp)
-        if self._ended:
-            self._player.end()
 
 
 @pytest.fixture

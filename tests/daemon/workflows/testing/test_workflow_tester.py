@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_store_watch import DEADLINE, INTERVAL, PlayInvoker
+from play_invoker import DEADLINE, INTERVAL, PlayInvoker
 
 from testd_daemon.errors import UsageError
 from testd_daemon.workflows.testing import InitializationError, WorkflowTester
@@ -106,6 +106,6 @@ def test_texts_of_assertions_are_short():
     assert tail(log).splitlines()[-1] == "line 99"
     assert tail("one") == "one"
     assert "\\ no newline at the end" in difference("a\nb", "a\nb\n")
-    assert difference("x\n" * 200, "y\n" * 200).endswith("more lines\n")
+    assert difference("x\n" * 200, "y\n" * 200).endswith("more lines")
     assert nearby("a/b", []) == "there is nothing in its folder"
     assert nearby("k3", [f"k{number}" for number in range(30)]).endswith("... and 20 more")
