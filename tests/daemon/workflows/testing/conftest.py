@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_server import end_server, start_server
 
+from store_server import end_server, start_server
 from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
 from testd_daemon.workflows.testing.objects import ObjectStore
 
