@@ -233,7 +233,7 @@ def client(address: Address, patience: Patience | None = None) -> Any:
                 **signing,
             ),
         )
-    made.meta.events.register("before-call.s3.PutObject", _do_not_wait)
+    made.meta.events.register_last("before-call.s3", _do_not_wait)
     return made
 
 
@@ -250,8 +250,10 @@ def load() -> None:
 
 def _do_not_wait(params: dict[str, Any], **_: Any) -> None:
     """Send a small body with its request: asking whether it is welcome takes as long."""
-    if isinstance(params["body"], bytes) and len(params["body"]) < _SMALL:
-        params["headers"].pop("Expect", None)
+    from botocore.utils import determine_content_length
+
+    if "Expect" in params["headers"] and (determine_content_length(params["body"]) or 0) < _SMALL:
+        del params["headers"]["Expect"]
 
 
 def _copy(body: Any, file: BinaryIO) -> int:

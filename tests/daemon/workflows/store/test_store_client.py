@@ -94,10 +94,10 @@ def test_one_of_many_puts_what_is_absent(address):
 async def test_all_pages_of_a_listing(store):
     """The public system stops at 1000 keys."""
     async with anyio.create_task_group() as tasks:
-        for number in range(1100):
+        for number in range(2500):
             tasks.start_soon(store.put, f"many/{number:04}", b"")
     found = await store.listing("many/")
-    assert [entry.key for entry in found] == [f"many/{number:04}" for number in range(1100)]
+    assert [entry.key for entry in found] == [f"many/{number:04}" for number in range(2500)]
 
 
 async def test_a_large_object(store, tmp_path):
