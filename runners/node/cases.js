@@ -132,7 +132,7 @@ class Cases {
 
   async _case(test, ran) {
     const { executed, error, raised } = ran;
-    const told = await this._session.ask({ case: test.part, executed, error, raised });
+    const told = await this._session.ask({ case: test.part, executed, error, raised, documents: this._session.order.documents });
     if (told.mistake === undefined) return told;
     const { mistake } = told;
     return { verdict: 'error', message: mistake, text: mistake, document: JSON.stringify({ error: mistake }) };

@@ -38,20 +38,25 @@ async function loadFile(file) {
 
 /** Return the named exports. Those of a CommonJS module are what it really exports, not what a scan could foresee. */
 function exportsOf(namespace, file) {
-  const exported = commonJs(namespace, file);
-  if (exported === undefined) return Object.entries(namespace);
-  if (typeof exported === 'function') return [['default', exported], ...Object.entries(exported)];
-  return exported !== null && typeof exported === 'object' ? Object.entries(exported) : [];
-}
-
-function commonJs(namespace, file) {
-  if ('module.exports' in namespace) return namespace['module.exports'];
   let real = file;
   try {
     real = realpathSync(file);
   } catch {
     // it was removed meanwhile
   }
+  return exportsAt(namespace, real);
+}
+
+/** The same for a file by the path that has no links in it. */
+function exportsAt(namespace, real) {
+  const exported = commonJs(namespace, real);
+  if (exported === undefined) return Object.entries(namespace);
+  if (typeof exported === 'function') return [['default', exported], ...Object.entries(exported)];
+  return exported !== null && typeof exported === 'object' ? Object.entries(exported) : [];
+}
+
+function commonJs(namespace, real) {
+  if ('module.exports' in namespace) return namespace['module.exports'];
   const found = Module._cache[real];
   return found !== undefined && !('__esModule' in namespace && !namespace.default) ? found.exports : undefined;
 }
@@ -90,4 +95,4 @@ function linesOf(file) {
   return found;
 }
 
-module.exports = { exportsOf, loadFile };
+module.exports = { exportsAt, loadFile };

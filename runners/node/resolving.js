@@ -9,11 +9,13 @@ const fs = require('node:fs');
 const Module = require('node:module');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
-const { exportsOf } = require('./loading.js');
+const { exportsAt } = require('./loading.js');
 const { nameAnonymous, nameOfModule } = require('./traced.js');
 const { isClass, remember } = require('./values.js');
 
 const load = (url) => import(url);
+/** Modules that were imported, by the names that documents have → what reads what they export now. */
+const loaded = new Map();
 
 /** A function or code cannot be run at all: says why. `cause` is the error behind it, if there is one. */
 class CannotRun extends Error {
@@ -72,10 +74,13 @@ function exportedFile(map, name) {
  */
 async function moduleOf({ module_name: name, file_name: file = '' }, root) {
   const wanted = name === '__main__' ? file : name;
+  const read = loaded.get(wanted);
+  if (read !== undefined) return read();
   const place = placeOf(wanted, root);
   try {
     const namespace = await load(path.isAbsolute(place) ? pathToFileURL(place).href : place);
-    const exported = Object.fromEntries(exportsOf(namespace, place));
+    loaded.set(wanted, () => Object.fromEntries(exportsAt(namespace, place)));
+    const exported = loaded.get(wanted)();
     nameAnonymous(exported);
     if (path.isAbsolute(place)) remember(nameOfModule(place), exported);
     return exported;

@@ -22,6 +22,10 @@ const nextTurn = setImmediate;
 const exit = process.exit.bind(process);
 const usage = process.resourceUsage.bind(process);
 const { rss } = process.memoryUsage;
+/** Milliseconds for which a look at the memory counts: one takes as long as a small test. */
+const LOOK = 20;
+let looked = -LOOK;
+let most = 0;
 /** Tests that have run and are not judged yet, above which no other one runs. */
 const MOST_UNJUDGED = 64;
 /** Characters of a question: a frame of the protocol has to hold it. */
@@ -263,14 +267,15 @@ class Session {
     this._output.begin(index);
     const came = await (test === undefined ? this._verdict(id) : this.cases.run(id, test));
     this._running = null;
-    const memory = usage().maxRSS;
+    const memory = peak();
     const tell = ({ verdict, duration, what }) => {
       if (verdict === 'failed' || verdict === 'error') this._failures += 1;
       this.endpoint.send({ type: 'Outcome', job, test: index, verdict, duration, memory, detail: what });
     };
     if (came.later === undefined) return tell(came);
     this._tellLater(came.later.then(tell));
-    if (this._order.maxfail || this._unjudged.size > MOST_UNJUDGED) await this._judged();
+    if (this._order.maxfail) await this._judged();
+    else if (this._unjudged.size > MOST_UNJUDGED) await Promise.race(this._unjudged);
     return undefined;
   }
 
@@ -355,6 +360,15 @@ class Session {
       `what keeps it waiting: ${waiting.length ? waiting.join(', ') : 'a promise that nothing can settle any more'}\n`;
     this.endpoint.send({ type: 'Stacks', text });
   }
+}
+
+/** Return the most memory that the process has held, in KiB. */
+function peak() {
+  if (now() - looked >= LOOK) {
+    looked = now();
+    most = usage().maxRSS;
+  }
+  return most;
 }
 
 function unfit(message) {

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Final
 
 import anyio
@@ -21,7 +22,7 @@ from testd.framing import FrameError
 from testd_daemon.errors import LinkClosed
 from testd_daemon.link import Link
 from testd_daemon.process import Child, Patience, owned, start
-from testd_protocol.framing import ProtocolError, decoder
+from testd_protocol.framing import ProtocolError, decoder, encode
 from testd_protocol.messages import Judge, Judged, RunnerInstruction
 
 __all__ = ["Judging"]
@@ -37,6 +38,13 @@ PATIENCE: Final = Patience(ask=0.2, term=0.2, kill=2.0)
 _decoder = decoder(RunnerInstruction)
 
 _Answer = Callable[[Judged], None]
+
+
+class _Asked:
+    """How many questions at the head of the queue are on their way, and their characters."""
+
+    def __init__(self) -> None:
+        self.number = self.size = 0
 
 
 class Judging:
@@ -70,10 +78,11 @@ class Judging:
 
     async def _attend(self, child: Child, link: Link[RunnerInstruction]) -> None:
         """Have one process answer until it fails, or nothing is asked for a while."""
-        while await self._anything():
+        asked = _Asked()
+        while asked.number or await self._anything():
             problem = ""
             try:
-                await self._ask_some(link)
+                await self._exchange(link, asked)
             except TimeoutError:
                 problem = f"the process that judges gave no answer for {DEADLINE:g} s"
             except (LinkClosed, ProtocolError, FrameError):
@@ -85,25 +94,25 @@ class Judging:
                 answer(_mistake(question, "\n".join(filter(None, (problem, child.stderr.text)))))
                 return
 
-    async def _ask_some(self, link: Link[RunnerInstruction]) -> None:
-        """Ask as much as the kernel holds, and give out the answers. Raises TimeoutError, and what links do."""
-        asked = size = 0
-        for question, _ in self._queue:
-            size += len(question.document)
-            if asked and size > AT_ONCE:
+    async def _exchange(self, link: Link[RunnerInstruction], asked: _Asked) -> None:
+        """Ask as much as the kernel holds, and give out what is answered. Raises TimeoutError, and what links do."""
+        frames = []
+        for question, _ in islice(self._queue, asked.number, None):
+            if asked.number and asked.size + len(question.document) > AT_ONCE:
                 break
-            asked += 1
+            asked.number += 1
+            asked.size += len(question.document)
+            frames.append(encode(question))
         with anyio.fail_after(DEADLINE):
-            for question, _ in list(self._queue)[:asked]:
-                await link.send(question)
-        while asked:
-            with anyio.fail_after(DEADLINE):
-                messages = await link.receive()
-            for message in messages:
-                if isinstance(message, Judged):
-                    _, answer = self._queue.popleft()
-                    answer(message)
-                    asked -= 1
+            if frames:
+                await link.send_frames(b"".join(frames))
+            messages = await link.receive()
+        for message in messages:
+            if isinstance(message, Judged):
+                question, answer = self._queue.popleft()
+                asked.number -= 1
+                asked.size -= len(question.document)
+                answer(message)
 
     async def _anything(self) -> bool:
         """Wait for a question. False: none has come for a while."""

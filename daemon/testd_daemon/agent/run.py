@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import anyio
 
-from testd_daemon.agent.filing import filing_of
+from testd_daemon.agent.filing import Surroundings, filing_of
 from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.target_task import Orders, Result, Services, TargetTask
 from testd_daemon.agent.verdicts import exit_code
@@ -54,10 +54,7 @@ class RunTask:
         self._finished = set(run.finished)
         self._owed = owed or {}
         self._earlier = dict(run.counts)
-        self._filing = filing_of(
-            run.request, services.workspace, reporter, services.affected.produced,
-            services.run_files,
-        )
+        self._filing = filing_of(run.request, _around(services, run), reporter)
         self._reporter: Sink = self._filing or reporter
         self._require = run.request.require
         self._cancelled = ""
@@ -248,3 +245,10 @@ class RunTask:
             exit_code=code, counts=self._earlier if counts is None else counts, reason=reason, hint=hint,
             detail=detail, duration=time.monotonic() - self._began,
         )  # fmt: skip
+
+
+def _around(services: Services, run: Run) -> Surroundings:
+    """Return what a run keeps things with. A watch begins its results anew with each generation."""
+    state = "" if run.request.watch else services.folders.state
+    ledger = os.path.join(state, "results", f"{run.run}.jsonl") if state else ""
+    return Surroundings(services.workspace, ledger, services.affected.produced, services.run_files)

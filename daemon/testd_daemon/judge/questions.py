@@ -6,8 +6,8 @@
     {"text": a document}                which of its cases or items are for a Node.js?
     → {"kind": …, "head": {…}, "parts": [{"name", "line", "value", "problems"} …]}
 
-    {"case": {…}, "executed": {…}, "error": why it could not be run, "raised": [names of types …]}
-    → {"verdict": …, "message": …, "text": …, "document": its result, as JSON}
+    {"case": {…}, "executed": {…}, "error": why it could not be run, "raised": [names of types …], "documents": true}
+    → {"verdict": …, "message": …, "text": …, "document": its result, as JSON, empty where nobody wants documents}
 
 Each is answered with `{"mistake": …}` where that cannot be done.
 """

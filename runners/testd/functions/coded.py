@@ -13,32 +13,46 @@ from testd.functions.operators import AssertionMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Optional
+    from typing import Any, Callable, Dict, List
 
-__all__ = ["asking", "compiled", "holds"]
+__all__ = ["Asked", "compiled", "holds"]
 
 #: Characters of a question above which it is not asked: a frame of the protocol has to hold it.
 LIMIT = 8 * 1024 * 1024
 
 
-def asking(judge: Optional[Callable[[str], str]]) -> Callable[[str, Dict[str, Any]], str]:
-    """Return what tells why an assertion in JavaScript does not hold, by asking `judge` with JSON, which answers so.
+class Asked:
+    """What assertions in JavaScript ask of one case. `new` has the questions that nobody has asked yet, as JSON.
 
-    It raises AssertionMistake where the assertion cannot be judged.
+    Until a question is answered its assertion is taken to hold: whoever judges does it again with the answers.
     """
 
-    def ask(source: str, executed: Dict[str, Any]) -> str:
-        if judge is None:
+    __slots__ = ("_answerable", "_answers", "new")
+
+    def __init__(self, answerable: bool) -> None:
+        """Have no answer yet; `answerable` says whether there is anybody to ask."""
+        self._answerable = answerable
+        self._answers: Dict[str, Dict[str, Any]] = {}
+        self.new: List[str] = []
+
+    def __call__(self, source: str, executed: Dict[str, Any]) -> str:
+        """Return why an assertion does not hold, as far as that is known. Raises AssertionMistake."""
+        if not self._answerable:
             raise AssertionMistake("code in JavaScript cannot be judged here: there is no daemon")
         question = json.dumps({"code": source, "executed": executed})
         if len(question) > LIMIT:
             raise AssertionMistake(f"code in JavaScript would get {len(question):,} bytes; the most is {LIMIT:,}")
-        told = json.loads(judge(question))
+        told = self._answers.get(question)
+        if told is None:
+            self.new.append(question)
+            return ""
         if "mistake" in told:
             raise AssertionMistake(told["mistake"])
         return str(told["failure"])
 
-    return ask
+    def answer(self, question: str, document: str) -> None:
+        """Take the answer to a question."""
+        self._answers[question] = json.loads(document)
 
 
 def compiled(source: str) -> Callable[[Dict[str, Any]], Any]:

@@ -68,7 +68,7 @@ class Judge:
         `javascript` tells why code in JavaScript does not hold of an executed function (`coded.asking`).
         """
         self._raised = raised
-        self._javascript = javascript or coded.asking(None)
+        self._javascript = javascript or coded.Asked(answerable=False)
 
     def root(self, case: Map, executed: Map) -> Map:
         """Return what came of a case: `assertions`, `children` and `failure_reasons`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from time import perf_counter  # a reference: functions under test may replace the attribute of `time`
 
 from testd.functions import coded, documents, judging, resolving, telling
@@ -24,7 +25,7 @@ from testd.tracing.configured import configured
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, Union
 
     from testd.functions.running import Ran
     from testd.runner.settings import Settings, WorkerSettings
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     Report = Callable[[str, float, "dict[str, Any] | None"], None]
     Map = dict[str, Any]
+    _Done = Union[tuple[str, Map], "_Unjudged"]  # verdict and detail, or what has to be answered first
 
 __all__ = ["CasesSuite"]
 
@@ -55,6 +57,16 @@ class _Test:
         self.part = part
 
 
+class _Unjudged:
+    """A case that has run, of which assertions ask something: with the answers it is judged again."""
+
+    __slots__ = ("again", "asked")
+
+    def __init__(self, asked: coded.Asked, again: Callable[[], _Done]) -> None:
+        self.asked = asked
+        self.again = again
+
+
 class CasesSuite:
     """Reads documents in the stem, imports what they name, and carries one case after the other out in a worker."""
 
@@ -74,7 +86,7 @@ class CasesSuite:
         self._capture: Capture | None = None
         self._leaks = Leaks()
         self._documents = False
-        self._judge: Callable[[str], str] | None = None
+        self._ask: Callable[[str, Callable[[str], None]], None] | None = None
         self._pid = 0
         self._stopping: Callable[[], bool] = lambda: False
 
@@ -155,7 +167,7 @@ class CasesSuite:
         """Get a worker ready: output is captured, or goes out line by line where it is to be seen live."""
         self._stopping = worker.stopping
         self._documents = worker.documents
-        self._judge = worker.judge
+        self._ask = worker.ask
         if worker.stream:
             for stream in (sys.stdout, sys.stderr):
                 stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -178,9 +190,7 @@ class CasesSuite:
         self._leaks.before_call()
         start = perf_counter()
         try:
-            verdict, detail = self._item(test) if test.is_item else self._case(test)
-        except RecursionError:  # what a function itself raises is in its record
-            verdict, detail = self._unfit(test, ["what is written here, or what came, is nested too deeply"])
+            done = self._guarded(test, partial(self._item if test.is_item else self._case, test))
         finally:
             if _getpid() != self._pid:
                 _leave_fork()
@@ -188,15 +198,32 @@ class CasesSuite:
         self._leaks.after_call()
         out, err = self._capture.take() if self._capture is not None else _flush()
         left = self._leaks.check()
-        if verdict == "passed" and not (left or detail):
-            report(verdict, duration, None)
+        self._settle(test, done, partial(_tell, report, duration, (out, err), left))
+
+    def _guarded(self, test: _Test, step: Callable[[], _Done]) -> _Done:
+        try:
+            return step()
+        except RecursionError:  # what a function itself raises is in its record
+            return self._unfit(test, ["what is written here, or what came, is nested too deeply"])
+
+    def _settle(self, test: _Test, done: _Done, tell: Callable[[str, Map], None]) -> None:
+        """Tell what came of a test, once all that its assertions ask is answered: others may run meanwhile."""
+        if isinstance(done, tuple):
+            tell(*done)
             return
-        made = failures.detail(**{"phase": "call", **detail})
-        made["leaks"] = [*made["leaks"], *left]
-        if verdict != "passed":
-            named = (("Captured stdout call", out), ("Captured stderr call", err))
-            made["sections"] = [{"name": name, "text": text} for name, text in named if text]
-        report(verdict, duration, made)
+        assert self._ask is not None
+        questions, done.asked.new = list(dict.fromkeys(done.asked.new)), []
+        left = len(questions)
+
+        def answered(question: str, document: str) -> None:
+            nonlocal left
+            done.asked.answer(question, document)
+            left -= 1
+            if not left:
+                self._settle(test, self._guarded(test, done.again), tell)
+
+        for question in questions:
+            self._ask(question, partial(answered, question))
 
     def close(self) -> None:
         """End the worker's session: restore the descriptors."""
@@ -206,22 +233,29 @@ class CasesSuite:
 
     # ── one test ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _case(self, test: _Test) -> tuple[str, Map]:
-        """Return verdict and detail of a case."""
+    def _case(self, test: _Test) -> _Done:
+        """Run a case."""
         from testd.functions import running
 
-        case, judged = test.part.value, _NOTHING
+        case = test.part.value
         wrong = [*test.part.problems] or list(judging.mistakes(case))
         if wrong:
             return self._unfit(test, wrong)
         mocks = {**(test.head.get("mocks") or {}), **(case.get("mocks") or {})}
         ran = running.run(case, mocks, running.EXACT)
         self._heed(ran)
+        return self._judged(test, ran, coded.Asked(self._ask is not None))
+
+    def _judged(self, test: _Test, ran: Ran, asked: coded.Asked) -> _Done:
+        """Return verdict and detail of a case that has run, or what has to be answered first."""
+        case, judged = test.part.value, _NOTHING
         if ran.executed is not None and not ran.error:
             try:
-                judged = judging.Judge(_names(ran.exception), coded.asking(self._judge)).root(case, ran.executed)
+                judged = judging.Judge(_names(ran.exception), asked).root(case, ran.executed)
             except AssertionMistake as error:
                 ran.error = str(error)
+            if asked.new and not ran.error:
+                return _Unjudged(asked, partial(self._judged, test, ran, asked))
         detail = self._document(telling.case_result(case, ran, judged)) if self._documents else {}
         if ran.unused:
             detail["leaks"] = [f"the mock of {mock}, which was never used" for mock in ran.unused]
@@ -336,6 +370,21 @@ def _names(exception: BaseException | None) -> list[str]:
     kinds = type(exception).__mro__ if exception is not None else ()
     return [kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
             for kind in kinds]  # fmt: skip
+
+
+def _tell(
+    report: Report, duration: float, printed: tuple[str, str], leaks: list[str], verdict: str, detail: Map
+) -> None:
+    """Report an outcome with what was printed and what was left behind."""
+    if verdict == "passed" and not (leaks or detail):
+        report(verdict, duration, None)
+        return
+    made = failures.detail(**{"phase": "call", **detail})
+    made["leaks"] = [*made["leaks"], *leaks]
+    if verdict != "passed":
+        named = zip(("Captured stdout call", "Captured stderr call"), printed)
+        made["sections"] = [{"name": name, "text": text} for name, text in named if text]
+    report(verdict, duration, made)
 
 
 def _leave_fork() -> None:

@@ -54,7 +54,7 @@ class WorkerSettings:
         "collection", "documents", "maxfail", "paths", "place", "run", "stream", "update_snapshots", "worker",
         "workers",
     )  # fmt: skip
-    __slots__ = (*_told, "exchange", "invocation", "job", "judge", "recorder", "stopping", "tell")
+    __slots__ = (*_told, "ask", "exchange", "invocation", "job", "recorder", "stopping", "tell")
 
     def __init__(
         self,
@@ -86,8 +86,8 @@ class WorkerSettings:
         self.documents = documents
         #: Whether the supervisor asked the worker to stop: tells its interrupt from one that a test raised.
         self.stopping: Callable[[], bool] = lambda: False
-        #: Has a question answered that cannot be answered on the target: JSON to JSON (`Judge`).
-        self.judge: Optional[Callable[[str], str]] = None
+        #: Has a question answered, later, that cannot be answered on the target: JSON, and what takes it (`Judge`).
+        self.ask: Optional[Callable[[str, Callable[[str], None]], None]] = None
         #: Sends a message with an id and returns the answer to it; sends one that has none.
         self.exchange: Callable[[Dict[str, Any]], Dict[str, Any]] = lambda message: {}
         self.tell: Callable[[Dict[str, Any]], None] = lambda message: None

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import deque
-from typing import Any, Deque, Dict, List, Optional, Tuple
+from typing import Any, Callable, Counter, Deque, Dict, List, Optional, Set, Tuple
 
 from testd.framing import frame
 from testd.msgpack import packb
@@ -32,8 +32,10 @@ _SELF = resource.RUSAGE_SELF
 #: ru_maxrss is in KiB, on macOS in bytes.
 _KIB = 1024 if sys.platform == "darwin" else 1
 
-#: What answers a question of a worker.
-_ANSWERS = ("Judged", "ApiAnswered")
+#: What answers a question that a worker waits for.
+_ANSWER = "ApiAnswered"
+#: Tests that have run and wait for an answer of the judge, above which no other one runs.
+_UNJUDGED = 64
 #: Tests whose use is worth a message while others wait.
 _PAGE = 200
 
@@ -61,7 +63,10 @@ class Worker:
         self._recorder = recorder
         self._queue: Deque[_Task] = deque()
         self._finished = False  # FinishWorker was received
-        self._questions = 0
+        self._questions: Dict[int, Callable[[str], None]] = {}  # that are not answered, and what takes the answer
+        self._asked = 0
+        self._unjudged: Counter[int] = Counter()  # job → its tests of which the outcome is yet to be told
+        self._through: Set[int] = set()  # jobs of which all tests have run
         self._failures = 0
         self._by_id: Optional[Dict[str, int]] = None
         self._alias: Dict[int, int] = {}  # the suite's index → the agent's, where they differ
@@ -75,7 +80,7 @@ class Worker:
         processes.offer()
         self._imports.forget()
         self._settings.stopping = lambda: self._slot.stopping
-        self._settings.judge = self._judge
+        self._settings.ask = self._ask
         self._settings.exchange, self._settings.tell = self._exchange, self._tell
         self._settings.recorder = self._recorder if self._recorder.on else None
         self._recorder.open()
@@ -104,6 +109,9 @@ class Worker:
                 self._slot.idle()
                 self._tell_used()
                 self._receive()
+            while self._questions and (not self._queue or sum(self._unjudged.values()) >= _UNJUDGED):
+                self._slot.idle()
+                self._receive()
             if not self._queue:
                 return
             job, test, last = self._queue.popleft()
@@ -111,23 +119,31 @@ class Worker:
             if not self._run(job, test, following):
                 return
             if last:
-                self._job_completed(job)
+                self._through.add(job)
+                self._look_after(job)
+
+    def _look_after(self, job: int) -> None:
+        """Tell that a job is completed, if all its tests have run and have their outcomes."""
+        if job in self._through and not self._unjudged[job]:
+            self._through.discard(job)
+            del self._unjudged[job]
+            self._job_completed(job)
 
     def _job_completed(self, job: int) -> None:
         self._channel.send({"type": "JobCompleted", "job": job, "worker": self._settings.worker})
 
-    def _judge(self, document: str) -> str:
-        """Have the agent judge something, and wait for what it says."""
-        self._questions += 1
-        question = {"type": "Judge", "id": self._questions, "worker": 0, "document": document}
-        return str(self._exchange(question)["document"])
+    def _ask(self, document: str, answer: "Callable[[str], None]") -> None:
+        """Have the agent judge something; `answer` gets what it says while other tests run, or behind them."""
+        self._asked += 1
+        self._questions[self._asked] = answer
+        self._tell({"type": "Judge", "id": self._asked, "worker": 0, "document": document})
 
     def _exchange(self, question: "Dict[str, Any]") -> "Dict[str, Any]":
         """Ask the agent, and wait for the answer; what else it says meanwhile is taken."""
         self._tell(question)
         while True:
             message = self._receive()
-            if message["type"] in _ANSWERS and message["id"] == question["id"]:
+            if message["type"] == _ANSWER and message["id"] == question["id"]:
                 return message
 
     def _tell(self, message: "Dict[str, Any]") -> None:
@@ -146,6 +162,8 @@ class Worker:
                 self._job_completed(message["job"])
         elif kind == "FinishWorker":
             self._finished = True
+        elif kind == "Judged":
+            self._questions.pop(message["id"])(message["document"])
         return message
 
     def _indexes(self, message: "Dict[str, Any]") -> "List[int]":
@@ -208,13 +226,20 @@ class Worker:
         reported = self._alias.get(test, test)
         self._slot.running(job, reported, _monotonic())
 
+        returned = told = False
+
         def report(verdict: str, duration: float, detail: "Optional[Dict[str, Any]]") -> None:
+            nonlocal told
+            told = True
             if verdict in ("failed", "error"):
                 self._failures += 1
             if detail is None:
                 self._channel.send_frame(_plain_outcome(job, reported, verdict, duration, _peak()))
             else:
                 self._channel.send(_outcome(job, reported, verdict, duration, _peak(), detail))
+            if returned:
+                self._unjudged[job] -= 1
+                self._look_after(job)
 
         if self._recorder.on:
             self._recorder.begin()
@@ -222,6 +247,9 @@ class Worker:
             self._recorder.end(reported)
         else:
             self._suite.run(test, following, report)
+        returned = True
+        if not told:
+            self._unjudged[job] += 1
         return not (self._settings.maxfail and self._failures >= self._settings.maxfail)
 
     def _tell_used(self, *, last: bool = False) -> None:

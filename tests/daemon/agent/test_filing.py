@@ -13,6 +13,7 @@ import pytest
 
 from testd_daemon.agent.filing import Filing, Identities, Identity
 from testd_daemon.agent.filing.keeper import Filed
+from testd_daemon.agent.filing.ledger import Ledger
 from testd_daemon.agent.filing.posting import post
 from testd_daemon.agent.filing.results import SuiteResults
 from testd_daemon.agent.filing.run_files import RunFiles
@@ -216,7 +217,7 @@ X, Y = "sub/a.suite.json::x", "sub/a.suite.json::y"
 
 def test_a_result_is_written_when_its_last_case_is_through(tmp_path: Path, suite: Path) -> None:
     place = tmp_path / "out.json"
-    keeper = SuiteResults(str(tmp_path), str(place), "", lambda path: None)
+    keeper = SuiteResults(str(tmp_path), str(place), "", lambda path: None, Ledger(""))
     keeper.plan("py3", [X, Y])
     keeper.keep(filed(row(Y, case_result("2"))))
     assert not place.exists()
@@ -233,7 +234,7 @@ def test_a_result_is_written_when_its_last_case_is_through(tmp_path: Path, suite
 
 
 def test_results_in_a_folder_have_one_for_each_target(tmp_path: Path, suite: Path) -> None:
-    keeper = SuiteResults(str(tmp_path), str(tmp_path / "out") + "/", "", lambda path: None)
+    keeper = SuiteResults(str(tmp_path), str(tmp_path / "out") + "/", "", lambda path: None, Ledger(""))
     for target in ("one", "two"):  # the second one is ready when the first is through
         keeper.plan(target, [X])
         keeper.keep(filed(row(X, case_result("1"), target=target), order=["one", "two"]))
@@ -243,22 +244,53 @@ def test_results_in_a_folder_have_one_for_each_target(tmp_path: Path, suite: Pat
 
 def test_an_interrupted_suite_is_written_and_not_posted(tmp_path: Path, suite: Path) -> None:
     place = tmp_path / "out.json"
-    keeper = SuiteResults(str(tmp_path), str(place), "http://127.0.0.1:1/", lambda path: None)
+    keeper = SuiteResults(str(tmp_path), str(place), "http://127.0.0.1:1/", lambda path: None, Ledger(""))
     keeper.plan("py3", [X, Y])
     keeper.keep(filed(row(X, case_result("1"))))
     assert keeper.finish() == []
     assert [len(result["test_case_results"]) for result in json.loads(place.read_text())] == [1]
 
 
+def test_another_agent_finishes_the_results(tmp_path: Path, suite: Path) -> None:
+    """What one has kept is in the results of the next; what it has posted is not posted again."""
+    ledger, place = tmp_path / "state" / "run.jsonl", tmp_path / "out.json"
+
+    def results() -> SuiteResults:
+        return SuiteResults(str(tmp_path), str(place), "", lambda path: None, Ledger(str(ledger)))
+
+    first = results()
+    first.plan("py3", [X, Y])
+    first.keep(filed(row(X, case_result("1"))))
+    with ledger.open("a") as file:
+        file.write('\n{"target": "py3", "file": "sub/a.su')  # it was killed here
+    second = results()
+    second.plan("py3", [Y])
+    second.keep(filed(row(Y, case_result("2"))))
+    assert second.finish() == []
+    (result,) = json.loads(place.read_text())
+    assert [case["id"] for case in result["test_case_results"]] == ["1", "2"]
+    assert not ledger.exists()
+
+
+def test_what_was_complete_is_given_out_again(tmp_path: Path, suite: Path) -> None:
+    place, ledger = tmp_path / "out.json", Ledger(str(tmp_path / "run.jsonl"))
+    first = SuiteResults(str(tmp_path), str(place), "", lambda path: None, ledger)
+    first.plan("py3", [X])
+    first.keep(filed(row(X, case_result("1"))))
+    place.unlink()
+    assert SuiteResults(str(tmp_path), str(place), "", lambda path: None, ledger).finish() == []
+    assert [each["test_case_results"] for each in json.loads(place.read_text())] == [[case_result("1")]]
+
+
 def test_nothing_that_ran_is_an_empty_list(tmp_path: Path) -> None:
     place = tmp_path / "out.json"
-    SuiteResults(str(tmp_path), str(place), "", lambda path: None).finish()
+    SuiteResults(str(tmp_path), str(place), "", lambda path: None, Ledger("")).finish()
     assert json.loads(place.read_text()) == []
 
 
 def test_results_that_cannot_be_written_are_told(tmp_path: Path, suite: Path) -> None:
     (tmp_path / "file").write_text("")
-    keeper = SuiteResults(str(tmp_path), str(tmp_path / "file" / "out.json"), "", lambda path: None)
+    keeper = SuiteResults(str(tmp_path), str(tmp_path / "file" / "out.json"), "", lambda path: None, Ledger(""))
     keeper.plan("py3", [X])
     (told,) = keeper.keep(filed(row(X, case_result("1"))))
     assert told.startswith(f"results cannot be written to {tmp_path}/file/out.json: ")

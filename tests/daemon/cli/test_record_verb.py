@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from applications import Application
 
 import interpreters
+from terminal import Terminal
 
 
 @pytest.fixture
@@ -126,6 +128,28 @@ def test_a_signal_is_the_program_s(application, number):
     _, errors = recording.communicate(timeout=60)
     assert recording.returncode == 5
     assert "recorded 1 trace" in errors
+
+
+@pytest.mark.parametrize("end", ["sys.exit(9)", "raise"])
+def test_an_interrupt_at_a_terminal_is_the_program_s_and_what_it_did_is_kept(application, end):
+    """Ctrl-C reaches the program once, and not testd; its end is the program's, with what it did before."""
+    application.write(
+        "import shop, sys, time\nprint('ready', flush=True)\n"
+        "try:\n    while True: shop.child(1); time.sleep(0.01)\n"
+        f"except KeyboardInterrupt:\n    shop.parent([7])\n    print('interrupted', flush=True)\n    {end}\n"
+    )
+    command = application.cli.command("record", sys.executable, "app.py")
+    with Terminal(command, application.cli.project, application.cli.environment) as terminal:
+        terminal.expect(b"ready")
+        terminal.send(b"\x03")
+        terminal.expect(b"interrupted")
+        terminal.expect(b"testd: recorded ")
+        status = os.waitstatus_to_exitcode(terminal.finish())
+    assert terminal.output.count(b"interrupted") == 1
+    assert b"testd_daemon" not in terminal.output
+    assert status == (9 if "exit" in end else -signal.SIGINT)
+    newest, *others = application.traces()
+    assert (newest["name"], {entry["name"] for entry in others}) == ("parent", {"child"})
 
 
 def test_a_program_that_a_signal_ends(application):

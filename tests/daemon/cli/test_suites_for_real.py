@@ -34,6 +34,16 @@ def boom(): raise ValueError("bad value 42")
 """
 
 
+WAITS = """
+import pathlib, time
+def wait():
+    again = pathlib.Path('waiting').exists()
+    pathlib.Path('waiting').touch()
+    while not again: time.sleep(0.01)
+    return 'again'
+"""
+
+
 def meta(name, module="exp"):
     return {"module_name": module, "function_name": name, "file_name": f"{module}.py"}
 
@@ -234,14 +244,7 @@ def test_a_run_file_gets_what_came_of_each_item(project, receiver):
 
 def test_what_is_written_stays_when_the_agent_is_killed(project, ended):
     """An item that was told of is in the file, whatever is killed; the others run in the next agent."""
-    (project.project / "waits.py").write_text(
-        "import pathlib, time\n"
-        "def wait():\n"
-        "    again = pathlib.Path('waiting').exists()\n"
-        "    pathlib.Path('waiting').touch()\n"
-        "    while not again: time.sleep(0.01)\n"
-        "    return 'again'\n"
-    )
+    (project.project / "waits.py").write_text(WAITS)
     waits = {**item("two", "wait", [{}]), "function_meta": meta("wait", "waits")}
     path = run_file(project, item("one", "parent", [[1], {}]), waits, item("three", "parent", [[2], {}]))
     client = project.start("run-file", "items.json", "-j", "1", "--format", "json")
@@ -256,6 +259,29 @@ def test_what_is_written_stays_when_the_agent_is_killed(project, ended):
     after = {each["execution_id"]: each for each in json.loads(path.read_text())["functions_to_run"]}
     assert after["one"] == before["one"]
     assert [after[name]["executed_function"]["output"] for name in ("two", "three")] == ["again", [4]]
+
+
+def test_results_hold_everything_when_the_agent_is_killed(project, ended, receiver):
+    """Facts 19 and 21: what the first agent has and what the second one adds; each suite is posted once."""
+    (project.project / "waits.py").write_text(WAITS)
+    cases = [case(1, "one", "parent", [[1], {}]), case(2, "two", "wait", [{}], module="waits"),
+             case(3, "three", "parent", [[3], {}])]  # fmt: skip
+    (project.project / "waits.suite.json").write_text(suite("waits", *cases))
+    client = project.start("suite", "run", "good.suite.json", "waits.suite.json", "-j", "1", "--format", "json",
+                           "--results", "out.json", "--report-url", receiver.url)  # fmt: skip
+    ended(client)
+    assert any('"test":"waits.suite.json::one"' in line for line in iter(client.stdout.readline, ""))
+    wait_for(project.project / "waiting")
+    agents(project)[0].kill()
+    out, _ = client.communicate(timeout=DEADLINE)
+    assert client.returncode == 0, out
+    written = json.loads((project.project / "out.json").read_text())
+    assert {each["name"]: [found["name"] for found in each["test_case_results"]] for each in written} == {
+        "good": ["doubles"], "waits": ["one", "two", "three"],
+    }  # fmt: skip
+    assert [found["executed_function"]["output"] for found in written[-1]["test_case_results"]] == [[2], "again", [6]]
+    assert sorted(each["name"] for each in receiver.taken) == ["good", "waits"]
+    assert not list((project.home / "state").rglob("*.jsonl"))
 
 
 def test_an_endpoint_that_is_not_there_is_told_in_the_item(project):

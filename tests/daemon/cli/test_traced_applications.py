@@ -10,12 +10,17 @@ import json
 import os
 import signal
 import socket
+import threading
+import time
 
 import pytest
 from applications import Application, handler_is_gone
 
 import interpreters
 from testd.tracing.sending import wire
+from testd_daemon.client.sync import Client
+from testd_daemon.handler.settings import Deadlines
+from testd_daemon.runtime import folders
 from testd_protocol.version import PROTOCOL
 
 
@@ -200,8 +205,45 @@ def test_the_one_too_many_evicts_the_oldest(application, cli):
     assert kept == [[2], [1]]
 
 
+class Heart:
+    """Asks the handler for a sign of life, one time after the other, for as long as its block lasts."""
+
+    def __init__(self, cli):
+        environment = {name: value for name, value in cli.environment.items() if name.startswith("TESTD_")}
+        self._client = Client.connect(start=False, where=folders({**environment, "HOME": str(cli.home)}))
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat)
+        self.longest, self.beats = 0.0, 0
+
+    def _beat(self):
+        while not self._over.wait(0.01):
+            asked = time.monotonic()
+            assert self._client.ask({"type": "Ping", "id": self.beats}, "Pong")["id"] == self.beats
+            self.longest = max(self.longest, time.monotonic() - asked)
+            self.beats += 1
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+        self._client.close()
+
+
 def test_a_trace_of_100_000_calls_is_kept_and_shown_whole(application, cli):
+    """The handler answers all the time: none of its answers is so late that a heartbeat would be missed."""
     pid = application.daemon()
+    with Heart(cli) as heart:
+        _keep_and_show(application, cli)
+    assert heart.beats > 10
+    assert heart.longest < Deadlines().pong
+    status = json.loads(cli.run("status", "--format", "json").stdout)
+    assert (status["pid"], [agent["restarts"] for agent in status["agents"]]) == (pid, [0])
+
+
+def _keep_and_show(application, cli):
     application.run(
         "import shop\nfrom testd import traced\n"
         "@traced\ndef many(n):\n    for i in range(n): shop.child(i)\nmany(99_999)\n",
@@ -215,8 +257,6 @@ def test_a_trace_of_100_000_calls_is_kept_and_shown_whole(application, cli):
     assert "… 99,997 more calls, not shown" in cli.run("trace", "--calls", "2", entry["trace"]).stdout
     executed = application.executed(entry["trace"])
     assert len(executed["children"]) == 99_999
-    status = json.loads(cli.run("status", "--format", "json").stdout)
-    assert (status["pid"], [agent["restarts"] for agent in status["agents"]]) == (pid, [0])
 
 
 @pytest.mark.parametrize(("value", "said"), [

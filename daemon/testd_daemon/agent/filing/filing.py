@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from testd_daemon.agent.filing.identities import Identities
 from testd_daemon.agent.filing.keeper import Filed, Keeper
+from testd_daemon.agent.filing.ledger import Ledger
 from testd_daemon.agent.filing.results import SuiteResults
 from testd_daemon.agent.filing.run_files import RunFiles
 from testd_daemon.agent.reporter import Sink
@@ -24,20 +25,28 @@ from testd_protocol.messages import Detail, Notice, Row, RunEvent, RunRequest
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Filing", "filing_of"]
+__all__ = ["Filing", "Surroundings", "filing_of"]
 
 
-def filing_of(
-    request: RunRequest, workspace: str, sink: Sink, produced: Callable[[str], None], identities: Identities
-) -> Filing | None:
-    """Return what keeps what a request wants kept, None where that is nothing.
+class Surroundings(NamedTuple):
+    """What a run needs beside its request to keep what comes of it."""
 
-    `produced` is told of each file before it is written, in a thread; `identities` of those that others look after.
-    """
+    workspace: str
+    ledger: str  # the path of what is kept until results are complete; empty: nothing is
+    produced: Callable[[str], None]  # is told of each file before it is written, in a thread
+    identities: Identities
+
+
+def filing_of(request: RunRequest, around: Surroundings, sink: Sink) -> Filing | None:
+    """Return what keeps what a request wants kept, None where that is nothing."""
+    workspace, produced = around.workspace, around.produced
     if request.run_file:
-        return Filing(sink, RunFiles(workspace, produced, identities), before=True)
+        return Filing(sink, RunFiles(workspace, produced, around.identities), before=True)
     if request.results or request.report_url:
-        return Filing(sink, SuiteResults(workspace, request.results, request.report_url, produced))
+        ledger = Ledger(around.ledger)
+        return Filing(
+            sink, SuiteResults(workspace, request.results, request.report_url, produced, ledger), before=True
+        )
     return None
 
 
