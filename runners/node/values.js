@@ -10,7 +10,7 @@ const util = require('node:util');
 
 const { types } = util;
 /** What bounds the record of a case: what is compared has to be there, as it was. */
-const EXACT = { depth: 100, length: 100_000, text: 1_000_000, size: 1_000_000, redact: null, callDepth: 1000 };
+const EXACT = { depth: 100, length: 100_000, text: 1_000_000, size: 1_000_000, redact: null, callDepth: 300 };
 /** What bounds the others. */
 const USUAL = {
   depth: 12,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["EXACT", "Ran", "run"]
 
 #: What bounds the record of a case: what is compared has to be there, as it was.
-EXACT = Options(depth=100, length=100_000, text=1_000_000, size=1_000_000, redact=None, call_depth=1000)
+EXACT = Options(depth=100, length=100_000, text=1_000_000, size=1_000_000, redact=None, call_depth=300)
 
 
 class Ran:

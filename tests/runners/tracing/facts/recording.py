@@ -7,6 +7,7 @@ import threading
 
 import shop
 
+from testd.functions.running import EXACT
 from testd.tracing import Options, execute, record_roots
 
 
@@ -223,3 +224,21 @@ def fact_nothing_is_recorded_outside():
     shop.child(1)
     assert roots == []
     assert shop.child.__code__ is code
+
+
+def fact_a_deep_recursion_of_a_case_can_be_written_down():
+    """What is recorded of a case can be written and read as JSON on every Python, however deep it goes."""
+
+    def down(n):
+        return [n, ["text"] * 10] if n == 0 else down(n - 1)
+
+    down = shop.traced(down)
+    execution = execute(down, [800], options=EXACT)
+    assert execution.result == [0, ["text"] * 10]
+    assert json.loads(json.dumps(execution.executed)) == execution.executed
+    depth, call = 0, execution.executed
+    while call["children"]:
+        (call,) = call["children"]
+        depth += 1
+    assert depth == 300
+    assert call["execution_context"]["children_cut"] > 0
