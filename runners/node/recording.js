@@ -16,19 +16,35 @@ const MOST_ITEMS = 1000;
 const storage = new AsyncLocalStorage();
 const now = performance.now.bind(performance);
 const { timeOrigin } = performance;
-const prefix = randomBytes(11).toString('hex');
+const suffix = randomBytes(12).toString('hex');
+const first = randomBytes(4).readUInt32LE();
 let number = 0;
 /** Recordings that are open: none, and a traced function only looks here. */
 let open = 0;
+/** What begins a recording for each root of a program, where that is recorded as a whole. */
+let standing = null;
+/** In the place of a recording: nothing below is recorded. */
+const MUTED = Symbol('nothing is recorded');
+
+/** Return an id that no other call has; those of one process begin differently. */
+function newId() {
+  number += 1;
+  return ((Math.imul(number, 0x9e3779b1) ^ first) >>> 0).toString(16).padStart(8, '0') + suffix;
+}
 
 /** What takes roots for as long as it is open. */
 class Recording {
-  /** @param {any} options limits @param {import('./mocks.js').Mocks} mocks */
-  constructor(options, mocks) {
+  /**
+   * @param {any} options limits
+   * @param {import('./mocks.js').Mocks} mocks
+   * @param {(root: Call) => void} [ended] is told of a root that has ended
+   */
+  constructor(options, mocks, ended = () => {}) {
     this.options = options;
     this.mocks = mocks;
+    this.ended = ended;
     this.roots = [];
-    this.left = MOST_CALLS;
+    this.left = options.calls ?? MOST_CALLS;
     this.over = false;
   }
 
@@ -68,7 +84,7 @@ class Call {
 
   _begin(args) {
     this.recording.left -= 1;
-    this.id = `${prefix}${(number += 1).toString(16).padStart(10, '0')}`;
+    this.id = newId();
     (this.parent?.children ?? this.recording.roots).push(this);
     this.inputShot = new Snapshot(this.recording.options);
     this.input = this.subject.options.copy_input === false ? null : this.inputShot.take([...args, {}]);
@@ -78,9 +94,16 @@ class Call {
   finish(result) {
     if (!this.kept || this.ended !== null) return;
     this.ended = now();
-    if (this.recording.over || this.subject.options.copy_output === false) return;
-    this.outputShot = new Snapshot(this.recording.options);
-    this.output = this.outputShot.take(result);
+    if (!this.recording.over && this.subject.options.copy_output !== false) {
+      this.outputShot = new Snapshot(this.recording.options);
+      this.output = this.outputShot.take(result);
+    }
+    this._over();
+  }
+
+  /** Tell of the end of a root. */
+  _over() {
+    if (this.parent === null && !this.recording.over) this.recording.ended(this);
   }
 
   fail(error) {
@@ -88,6 +111,7 @@ class Call {
     this.ended = now();
     const stack = framesOf(error).map(({ file, line, function: name }) => ({ file, line, function: name }));
     this.failure = { text: messageOf(error), kind: nameOf(error), stack };
+    this._over();
   }
 
   /** Note what a generator gives. */
@@ -100,6 +124,14 @@ class Call {
     if (!this.kept || this.ended !== null) return;
     this.ended = now();
     this.output = { $type: tag, items: this.items, returned: new Snapshot(this.recording.options).take(returned) };
+    this._over();
+  }
+
+  /** Yield this call and all inside of it as executed functions without their children: callers first. */
+  *flat() {
+    const { children, ...executed } = this._alone();
+    yield executed;
+    for (const child of this.children) yield* child.flat();
   }
 
   /** Return the executed function, its children included. Times are milliseconds since the epoch. */
@@ -162,14 +194,21 @@ class Call {
 
 /** Return what the current call or recording is, undefined where nothing records. */
 function current() {
-  if (!open) return undefined;
+  if (!open && standing === null) return undefined;
   const found = storage.getStore();
+  if (found === MUTED) return undefined;
   const recording = found instanceof Call ? found.recording : found;
-  return recording === undefined || recording.over ? undefined : found;
+  return recording === undefined || recording.over ? standing?.() : found;
+}
+
+/** Record each root of this program from now on: `begin` gives a recording for one, or `MUTED`. */
+function recordAll(begin) {
+  standing = begin;
 }
 
 /** Call a body as a call of the subject's; `parent` is what `current` gave. */
 function called(parent, subject, args, body) {
+  if (parent === MUTED) return storage.run(MUTED, body);
   const call = new Call(subject, args, parent);
   const answer = call.recording.mocks.answer(subject.key);
   if (answer !== undefined) return mocked(call, subject, answer);
@@ -246,4 +285,4 @@ function watched(call, subject, generator) {
   return generator;
 }
 
-module.exports = { Recording, called, current };
+module.exports = { MUTED, Recording, called, current, recordAll };

@@ -1,6 +1,7 @@
 """`testd record`: run a program, and keep what its traced functions do.
 
-Runs in the client. The program's own Python processes are told by their environment: see `testd.tracing.start`.
+Runs in the client. The program's own processes are told by their environment: those of Python (see
+`testd.tracing.start`) and those of Node.js (`record.js`).
 """
 
 from __future__ import annotations
@@ -77,15 +78,18 @@ def _divided(words: list[str], parser: Parser) -> tuple[list[str], list[str]]:
 
 
 def _environment(root: str, recording: str, modules: list[str]) -> dict[str, str]:
-    """Return the environment of the program: this one's, with what makes its Python processes connect."""
+    """Return the environment of the program: this one's, with what makes its processes connect: Python and Node.js."""
     from testd_daemon.config import resolve
     from testd_runners.bundle import unpack
 
     environment = dict(os.environ)
     table = _with(dict(resolve(root, environment).settings.trace), modules)
     settings = {"trace": table, "workspace": root, "recording": recording, "wait": _WAIT}
-    start = os.path.join(unpack(folders().cache), "testd", "tracing", "start")  # noqa: PTH118
+    bundle = unpack(folders().cache)
+    start = os.path.join(bundle, "testd", "tracing", "start")  # noqa: PTH118
+    node = os.path.join(bundle, "node", "record.js").replace("\\", "\\\\").replace('"', '\\"')  # noqa: PTH118
     environment["TESTD_TRACE"] = json.dumps(settings)
+    environment["NODE_OPTIONS"] = " ".join(filter(None, (environment.get("NODE_OPTIONS"), f'--require "{node}"')))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (start, environment.get("PYTHONPATH", ""))))
     return environment
 
