@@ -134,8 +134,8 @@ def test_a_signal_is_the_program_s(application, number):
 def test_an_interrupt_at_a_terminal_is_the_program_s_and_what_it_did_is_kept(application, end):
     """Ctrl-C reaches the program once, and not testd; its end is the program's, with what it did before."""
     application.write(
-        "import shop, sys, time\nprint('ready', flush=True)\n"
-        "try:\n    while True: shop.child(1); time.sleep(0.01)\n"
+        "import shop, sys, time\n"
+        "try:\n    shop.child(1)\n    print('ready', flush=True)\n    while True: time.sleep(0.01)\n"
         f"except KeyboardInterrupt:\n    shop.parent([7])\n    print('interrupted', flush=True)\n    {end}\n"
     )
     command = application.cli.command("record", sys.executable, "app.py")
