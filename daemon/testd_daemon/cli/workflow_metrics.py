@@ -19,10 +19,8 @@ from testd_daemon.writing import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from testd_daemon.cli.arguments import Options, Parser
+    from testd_daemon.workflows.course import Course
 
 OPERANDS = Operands("RUN", 0, 1, "a run's id, or as much of it as no other one begins with; none: the newest")
 EPILOG = "Times in the table are of the slowest rank of an action; calls, bytes and processor time are of all of them."
@@ -53,7 +51,7 @@ def main(options: Options) -> int:
 
         text = gantt(figures, graph_of(course))
     else:
-        text = _text(options, figures, _beside(options, figures, run))
+        text = _text(options, figures, _beside(options.compare, figures, course))
     if options.output:
         write(options.output, text)
     else:
@@ -61,11 +59,11 @@ def main(options: Options) -> int:
     return 0
 
 
-def _beside(options: Options, figures: RunFigures, run: Mapping[str, Any]) -> Comparison | None:
-    """Compare with the run that is named, else with the earlier ones of the same workflow that are known."""
-    if not options.compare:
-        return compared(figures, comparable(figures, earlier(run, figures.workflow))[:_COMPARED])
-    other, _ = find(options.compare)
+def _beside(name: str | None, figures: RunFigures, course: Course) -> Comparison | None:
+    """Compare with the run that is named, else with the earlier ones of the same workflow that are kept."""
+    if not name:
+        return compared(figures, comparable(figures, earlier(course, figures.at))[:_COMPARED])
+    other, _ = find(name)
     known = figures_of(read(other), str(other["run"]))
     if known is None or not known.complete:
         raise UsageError(f"run {other['run']} is not over", hint="Compare with one that is.")

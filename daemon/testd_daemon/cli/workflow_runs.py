@@ -16,7 +16,8 @@ from testd_daemon.workflows.course import Course
 from testd_daemon.workflows.document import load
 from testd_daemon.workflows.errors import WorkflowError
 from testd_daemon.workflows.graph import Graph
-from testd_daemon.workflows.measures.figures import RunFigures, figures_of
+from testd_daemon.workflows.measures.figures import RunFigures
+from testd_daemon.workflows.measures.kept import file_of, kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,24 +79,13 @@ def graph_of(course: Course) -> Graph:
         return Graph.told(course.planned["graph"], course.planned["ranks"])
 
 
-def earlier(run: Run, workflow: str) -> list[RunFigures]:
-    """Return the figures of the runs of a workflow before one that the journal still has, the newest first."""
-    with Client.connect(start=True) as client:
-        runs = client.status()["runs"]
-    before = [
-        each
-        for each in runs
-        if each["workspace"] == run["workspace"]
-        and each["accepted_at"] < run["accepted_at"]
-        and each["exit_code"] is not None
-    ]
-    found: list[RunFigures] = []
-    for each in sorted(before, key=lambda each: -float(each["accepted_at"])):
-        begun = _begun(each)
-        if begun.planned and begun.planned["name"] == workflow:
-            figures = figures_of(read(each), str(each["run"]))
-            found += [figures] if figures is not None else []
-    return found
+def earlier(course: Course, before: float) -> list[RunFigures]:
+    """Return the figures that are kept of runs of the same workflow that began before a moment, the newest first."""
+    state = course.planned.get("state")
+    if not state:
+        return []
+    known = kept(file_of(Path(state).parents[1], course.planned["name"]))
+    return [figures for figures in known if figures.at < before]
 
 
 def _begun(run: Run) -> Course:

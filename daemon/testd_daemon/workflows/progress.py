@@ -63,6 +63,8 @@ class Progress:
         self._graph = graph
         self._join = join
         self._machines = {name: function_machine(name) for name in graph.instances}
+        self._open = {action: graph.ranks[action] for action in graph.actions}  # instances that have not ended
+        self._bad: dict[str, str] = {}  # action → the first of its instances that failed or was skipped
         self._why: dict[str, str] = {}
         self._values: dict[str, bool | None] = {}
 
@@ -150,7 +152,7 @@ class Progress:
         start: list[str] = []
         while sources:
             for target in self._graph.successors(sources.pop(0)):
-                if not self._open(target):
+                if not self._undecided(target):
                     continue
                 step = self._decide(target)
                 changes += step.changes
@@ -159,19 +161,19 @@ class Progress:
                     sources.append(target)
         return Step(tuple(changes), tuple(start))
 
-    def _open(self, action: str) -> bool:
+    def _undecided(self, action: str) -> bool:
         """Whether an action is not decided; the instances of one are decided together."""
         return self._machines[self._graph.instances_of(action)[0]].state is FunctionStatus.PENDING
 
     def _decide(self, action: str) -> Step:
-        before = [name for each in self._graph.predecessors(action) for name in self._graph.instances_of(each)]
-        states = {name: self._machines[name].state for name in before}
-        bad = next((name for name, state in states.items() if state in _ENDED), None)
+        sources = self._graph.predecessors(action)
+        bad = next((self._bad[source] for source in sources if source in self._bad), None)
         if bad is not None:
             return self._end(action, FunctionEvent.SKIP, self._blame(bad))
-        if not all(self._machines[name].final for name in before):
+        if any(self._open[source] for source in sources):
             return Step()
-        away = [name for name, state in states.items() if state is FunctionStatus.NOT_INVOKED]
+        before = [name for source in sources for name in self._graph.instances_of(source)]
+        away = [name for name in before if self._machines[name].state is FunctionStatus.NOT_INVOKED]
         if len(away) == len(before):
             return self._end(action, FunctionEvent.DROP, f"{_several(away)} not invoked")
         if away and self._join == "faasr":
@@ -207,8 +209,14 @@ class Progress:
         machine = self._machines.get(function)
         if machine is None:
             raise Bug(f"the workflow has no function {function}")
+        state = machine.advance(event)
         self._why[function] = why
-        return Change(function, machine.advance(event), why)
+        if machine.final:
+            action = action_of(function)
+            self._open[action] -= 1
+            if state in _ENDED:
+                self._bad.setdefault(action, function)
+        return Change(function, state, why)
 
 
 def _several(names: list[str]) -> str:

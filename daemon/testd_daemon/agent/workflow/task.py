@@ -29,6 +29,7 @@ from testd_daemon.agent.workflow.engine import Engine, Means
 from testd_daemon.agent.workflow.files import Files
 from testd_daemon.agent.workflow.keeper import Keeper
 from testd_daemon.agent.workflow.kept import Facts, Kept, Note
+from testd_daemon.agent.workflow.measuring import Measuring
 from testd_daemon.agent.workflow.places import Places
 from testd_daemon.agent.workflow.turns import Turns
 from testd_daemon.config import resolve
@@ -60,7 +61,7 @@ class WorkflowTask:
         self._request = run.request
         self._finished = frozenset(run.finished)
         self._counts = dict(run.counts)
-        self._reporter = reporter
+        self._reporter = Measuring(reporter)
         self._keeper = keeper
         self._embedded = False
         self._engine: Engine | None = None
@@ -82,7 +83,11 @@ class WorkflowTask:
             self._scope.cancel()
 
     async def remember(self) -> None:
-        """There is nothing to write behind the run."""
+        """Keep what the run took, for later ones to be compared with. A help, never a condition."""
+        state = self._services.folders.state
+        if state:
+            with contextlib.suppress(OSError):
+                await self._reporter.keep(self.run, state)
 
     async def execute(self) -> None:
         """Carry the run out; the last event is always `RunCompleted`."""
