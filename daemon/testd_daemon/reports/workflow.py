@@ -193,8 +193,9 @@ class WorkflowReport(Report):
         began = [function.began for function in functions if function.began]
         took = max(function.ended for function in functions) - min(began) if began else 0.0
         time_ = words.seconds(max(0.0, took)) if began and functions[0].final else ""
-        whys = sorted({function.why for function in functions if function.why and function.status != "completed"})
-        why = self._terminal.paint(f"  {safe.line(whys[0])}", "dim") if whys and status != "failed" else ""
+        left_out = [function for function in functions if function.status in ("skipped", "not_invoked")]
+        whys = sorted({function.why for function in left_out if function.why})
+        why = self._terminal.paint(f"  {safe.line(whys[0])}", "dim") if whys else ""
         return f"{self._terminal.paint(f'{word:<12}', STYLES.get(status, ''))} {time_:>8}  {safe.line(name)}{why}\n"
 
     def _failure(self, row: Sequence[Any]) -> str:
@@ -203,6 +204,8 @@ class WorkflowReport(Report):
 
         function = self._course.functions.get(row[0]) or Function(row[0])
         detail = row[6] or {"message": function.why}
+        if function.log:  # what was captured is in it
+            detail = {**detail, "sections": ()}
         text = failure.header(self._terminal, row, "")
         text += failure.describe(self._terminal, detail, everything=self._verbosity > 0)
         log = function.log.rstrip("\n")

@@ -52,9 +52,12 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         return self.file.workflow_name
 
 
-def load(path: str | Path) -> Workflow:
-    """Return the workflow in a file. Raises WorkflowError with all that is wrong with it."""
-    name = str(path)
+def load(path: str | Path, name: str = "") -> Workflow:
+    """Return the workflow in a file. Raises WorkflowError with all that is wrong with it.
+
+    `name`: of the file in errors; empty: its path as it was given.
+    """
+    name = name or str(path)
     try:
         with Path(path).open("rb") as file:
             data = file.read(MOST_BYTES + 1)

@@ -106,6 +106,18 @@ def test_a_failure_ends_with_its_log_and_where_the_rest_is():
     assert lines[24] == "all of it: testd workflow logs abcd 'r(1)'"
 
 
+def test_what_was_captured_is_not_told_twice():
+    told = Told()
+    told.plan()
+    told.change("s", "running")
+    told.event("Output", worker=1, stream="stdout", text="about to crash\n", test="s")
+    told.change("s", "failed", 1.0, why="killed by SIGSEGV")
+    detail = {"message": "killed by SIGSEGV", "sections": [{"name": "Captured output", "text": "about to crash\n"}]}
+    told.event("Outcomes", rows=[["s", "py", "crashed", 1.0, 0, 1, detail]])
+    assert told.lines.count("about to crash") == 1
+    assert told.lines[1] == "failed         1.00 s  s"
+
+
 def test_quiet_is_failures_and_one_line():
     told = Told(verbosity=-1)
     failure(told)

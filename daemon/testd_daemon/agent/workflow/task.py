@@ -150,7 +150,7 @@ class WorkflowTask:
             raise UsageError("a run has one workflow", hint="name one file")
         path = Path(request.cwd, request.paths[0])
         name = os.path.relpath(path, request.cwd)
-        workflow = document.decode(kept.document, name) if kept is not None else document.load(path)
+        workflow = document.decode(kept.document, name) if kept is not None else document.load(path, name)
         if request.overrides:
             data = {**workflow.data, **request.overrides}
             workflow = document.decode(msgspec.json.encode(data), f"{name}, with what was given")
