@@ -81,6 +81,11 @@ def test_a_run_and_what_is_told_of_it_afterwards(flow: Flow, said):
 
     graph = said("graph", "workflow.json", "--run", "newest")
     assert [line for line in graph if "no" in line.split() and "not invoked" in line]
+    history = subprocess.run(
+        flow.command("history"), cwd=flow.root, env=flow.environment, capture_output=True, text=True, timeout=DEADLINE,
+        check=True,
+    )  # fmt: skip
+    assert facts["run"] in history.stdout
     assert said("cancel") == [f"run {facts['run']} of Flow is over already"]
 
 

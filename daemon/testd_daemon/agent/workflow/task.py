@@ -83,7 +83,8 @@ class WorkflowTask:
             self._scope.cancel()
 
     async def remember(self) -> None:
-        """Keep what the run took, for later ones to be compared with. A help, never a condition."""
+        """Write the run into the history, and keep what it took. A help, never a condition."""
+        await self._reporter.record(self.run, self._services.history)
         state = self._services.folders.state
         if state:
             with contextlib.suppress(OSError):
