@@ -287,10 +287,11 @@ class Played:
         self.wins += {action_of(name) for name in step.start}
         return list(step.start)
 
-    def play(self) -> None:
+    def play(self, most: int = 1000) -> None:
+        """Play to the end, or until so many functions were started."""
         left = self.take(self.progress.begin())
         running: list[str] = []
-        while left or running:
+        while (left or running) and len(self.started) < most:
             if left and (not running or self.data.draw(st.booleans())):
                 name = left.pop(self.data.draw(st.integers(0, len(left) - 1)))
                 self.started.append(name)
@@ -341,6 +342,19 @@ def test_whatever_the_graph(found, data, join, failures):
             assert join == "documented" or states == {S.COMPLETED}
         else:
             assert mine == {S.NOT_INVOKED}
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs(), st.data(), st.sampled_from(["documented", "faasr"]), st.integers(0, 8))
+def test_a_run_that_is_cancelled_at_any_time_ends_each_function_once(found, data, join, most):
+    run = Played(found, data, join, failures=True)
+    run.play(most)
+    before = run.progress.statuses
+    run.take(run.progress.cancel())
+    assert run.progress.finished
+    assert sorted(run.finals) == sorted(found.instances)
+    for name, status in run.progress.statuses.items():
+        assert status is (before[name] if before[name] in FINAL else S.SKIPPED)
 
 
 @settings(max_examples=150, deadline=None)
