@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,22 +81,35 @@ def decode(data: bytes, name: str) -> Workflow:
 
 
 def _read(data: bytes, name: str) -> tuple[str, dict[str, Any]]:
+    """Return the text and its value. Raises WorkflowError."""
     try:
         if len(data) > MOST_BYTES:
             raise ValueError(f"is larger than {MOST_BYTES // 1024**2} MiB")
         text = data.decode("utf-8-sig")
-        value = json.loads(text, object_pairs_hook=_object)
-    except json.JSONDecodeError as error:
-        raise WorkflowError(name, [Violation("", f"no valid JSON: {error.msg}", error.lineno)]) from error
-    except UnicodeDecodeError as error:
-        raise WorkflowError(name, [Violation("", f"is not UTF-8: {error.reason} at byte {error.start}")]) from error
-    except RecursionError as error:
-        raise WorkflowError(name, [Violation("", "is nested too deeply to be read")]) from error
-    except ValueError as error:
-        raise WorkflowError(name, [Violation("", str(error))]) from error
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_float
+        )
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise WorkflowError(name, [_unreadable(error)]) from error
     if not isinstance(value, dict):
         raise WorkflowError(name, [Violation("", "is not a map; a workflow begins with {", 1)])
     return text, value
+
+
+def _unreadable(error: Exception) -> Violation:
+    """Say why a text has no value."""
+    match error:
+        case json.JSONDecodeError():
+            return Violation("", f"no valid JSON: {error.msg}", error.lineno)
+        case UnicodeDecodeError():
+            return Violation("", f"is not UTF-8: {error.reason} at byte {error.start}")
+        case UnicodeEncodeError():
+            return Violation("", "has half a character, \\ud800 to \\udfff without its other half")
+        case RecursionError():
+            return Violation("", "is nested too deeply to be read")
+        case _:
+            return Violation("", str(error))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -105,6 +119,21 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
         raise ValueError(f'the key "{twice}" stands twice in one map; each of them once')
     return found
+
+
+def _integer(text: str) -> int:
+    """Read a number as others can: raises ValueError for one of more than 64 bits."""
+    if len(text) > 20 or abs(int(text)) >= 2**63:
+        raise ValueError(f"the number {text[:24]}{' ...' if len(text) > 24 else ''} is too large")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    """Read a number; raises ValueError for those that JSON does not have."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number of JSON")
+    return value
 
 
 @cache

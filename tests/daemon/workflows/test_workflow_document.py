@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from testd_daemon.errors import UsageError
 from testd_daemon.workflows.document import decode, load
@@ -25,6 +28,14 @@ def only(value) -> tuple[str, str]:
     found = wrong(value)
     assert len(found) == 1, found
     return found[0]
+
+
+#: Every kind of key that a document may have.
+FULL = {
+    "InvocationIDFromDate": "%Y%m%d", "Secrets": ["A"], "FunctionGitRepo": {"a": ["me/a"]}, "VMConfig": {"Name": "x"},
+    "FunctionLocalFile": {"b": "b.py"}, "PyPIPackageDownloads": {"a": "numpy"}, "FunctionRank": 1,
+    "Testd": {"Target": "x", "Targets": {"a": "y"}, "Timeout": 1.5, "Timeouts": {"b": 2}},
+}  # fmt: skip
 
 
 # ── the table of section 1: graphs ───────────────────────────────────────────────────────────────────────────────────
@@ -239,6 +250,42 @@ def test_everything_that_is_wrong_is_told_at_once():
     ]
 
 
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 3), st.floats(), st.integers(), st.text(max_size=3), st.just("\ud800"),
+    st.sampled_from(["a", "a(2)", "b", "S3", "GH", "Python", "http://x", "%Y", "True", "ghost"]),
+    st.just([]), st.just({}), st.just(["a"]), st.just({"a": "a"}), st.just({"True": ["a"]}), st.just([{"False": []}]),
+)  # fmt: skip
+
+
+def places(value, here=()):
+    """Give the way to each value of a document."""
+    yield here
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*here, key))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_whatever_is_changed_it_is_right_or_told(data):
+    """What the schema's check takes the types must take as well, and each violation must be one that can be told."""
+    value = json.loads(json.dumps(document({"a": ["b", {"True": ["c(3)"], "False": []}], "b": [], "c": []}, **FULL)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        *way, last = data.draw(st.sampled_from([way for way in places(value) if way]))
+        inside = value
+        for key in way:
+            inside = inside[key]
+        if isinstance(inside, dict) and data.draw(st.booleans()):
+            last = data.draw(st.sampled_from(["Type", "Arguments", "Region", "Endpoint", "x", "a", "True"]))
+        inside[last] = copy.deepcopy(data.draw(VALUES))
+    told = []
+    try:
+        decode(json.dumps(value).encode(), "workflow.json")
+    except WorkflowError as error:
+        told = [each.text for each in error.violations] or [""]
+    assert all(told)
+
+
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -266,6 +313,11 @@ def test_an_error_with_several_violations_has_a_line_for_each():
         (b"[]", 1, "is not a map; a workflow begins with {"),
         (b'{"a": "\xff"}', 0, "is not UTF-8: invalid start byte at byte 7"),
         (b'{"a": {"b": 1, "b": 2}}', 0, 'the key "b" stands twice in one map; each of them once'),
+        (b'{"a": NaN}', 0, "NaN is no number of JSON"),
+        (b'{"a": 1e999}', 0, "1e999 is no number of JSON"),
+        (b'{"a": 10000000000000000000000000}', 0, "the number 100000000000000000000000 ... is too large"),
+        (b'{"a": 9223372036854775808}', 0, "the number 9223372036854775808 is too large"),
+        (b'{"\\ud800": 1}', 0, "has half a character, \\ud800 to \\udfff without its other half"),
         (b"[" * 100_000, 0, "is nested too deeply to be read"),
         (b" " * (16 * 1024 * 1024 + 1), 0, "is larger than 16 MiB"),
     ],
