@@ -11,6 +11,8 @@ from testd_daemon.workflows.measures.figures import FunctionFigures, RunFigures
 
 __all__ = ["table"]
 
+#: Less than so many seconds is as good as nothing.
+_NOTHING = 0.00005
 Span = tuple[str, str]
 _HEAD = (
     "function", "took", "queue", "start", "install", "user", "store", "calls", "in", "out", "cpu", "memory", "earlier",
@@ -93,7 +95,9 @@ def _aligned(text: str, width: int, column: int) -> str:
 
 
 def _seconds(value: float) -> str:
-    return words.brief(value) if value and value < 0.0995 else words.seconds(value) if value else ""
+    if value < _NOTHING:
+        return ""
+    return words.brief(value) if value < 0.0995 else words.seconds(value)
 
 
 def _count(value: int) -> str:
