@@ -59,9 +59,10 @@ def said(flow: Flow):
 def test_a_run_and_what_is_told_of_it_afterwards(flow: Flow, said):
     ran = said("run", "workflow.json")
     assert ran[0].startswith("Flow  7 functions, invocation ")
-    assert [(line.split()[0], " ".join(line.split("  ")[-1:]).strip()) for line in ran[1:4]] == [
-        ("completed", "start"), ("completed", "part (3)"), ("completed", "choose"),
-    ]  # fmt: skip
+    told = [line.split("  ")[-1].strip() for line in ran[1:-1] if line.startswith("completed")]
+    assert told == ["start", "part (3)", "choose", "yes"]
+    (left_out,) = [line for line in ran if line.startswith("not invoked")]
+    assert left_out.split()[2:] == ["no", "choose", "returned", "True"]
     assert ran[-1].startswith("6 completed, 1 not invoked in ")
 
     status = said("status")
@@ -127,6 +128,13 @@ def test_a_failure_names_the_command_that_shows_its_log(flow: Flow, said):
     assert said("logs", run, "part(2)")[-1] == "ValueError: boom"
     status = said("status", run)
     assert "failed: part(2): ValueError: boom" in status
+    again = subprocess.run(
+        flow.command("attach", run), cwd=flow.root, env=flow.environment, capture_output=True, text=True,
+        timeout=DEADLINE, check=False,
+    )  # fmt: skip
+    assert again.returncode == 1
+    assert again.stdout.splitlines()[-1] == ran[-1]
+    assert "FAILED part(2)" in again.stdout
 
 
 def test_a_run_that_goes_on_is_followed_and_cancelled(flow: Flow, said):
