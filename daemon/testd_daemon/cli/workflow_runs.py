@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     Run = Mapping[str, Any]
 
-#: A run whose first events, so many, are of no workflow is none of one.
-_FIRST = 20
+#: What a run of a workflow does not tell before it says what it is.
+_LATER = ("Planned", "Outcomes", "RunCompleted")
 #: Runs that are looked at for the newest of a workflow.
 _LOOKED_AT = 50
 _HINT = "`testd workflow status` names the newest one, `testd status` lists all."
@@ -90,9 +90,9 @@ def earlier(course: Course, before: float) -> list[RunFigures]:
 
 def _begun(run: Run) -> Course:
     course = Course()
-    for number, body in enumerate(_events(run)):
+    for body in _events(run):
         course.take(body)
-        if course.planned or number == _FIRST:
+        if course.planned or body["type"] in _LATER:
             break
     return course
 

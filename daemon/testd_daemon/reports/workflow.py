@@ -60,10 +60,12 @@ class WorkflowReport(Report):
         self._course = Course()
         self._began = self._drawn_at = clock()
         self._run = ""
+        self._headed = False
         self._preparing = ""
         self._live: WorkflowLines | None = None
         self._output: LiveOutput | None = None
-        self._told: set[str] = set()  # actions, and functions, whose end was told
+        self._told: set[str] = set()  # actions whose end was told
+        self._held: dict[str, str] = {}  # action → the line about it, which comes behind those of what led to it
 
     def accepted(self, run: str) -> None:
         """Keep the run's id, for what is said at the end."""
@@ -152,6 +154,7 @@ class WorkflowReport(Report):
     def on_completed(self, body: Body) -> None:
         """Say how it ended."""
         self.close()
+        self._write("".join(self._held.values()))
         exit_code, reason = int(body["exit_code"]), str(body.get("reason") or "")
         if reason and exit_code in (3, 4):
             self._errors.write(lines.problem(self._errors, body, reason))
@@ -163,9 +166,9 @@ class WorkflowReport(Report):
     # ── what is written ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _head(self, body: Body) -> None:
-        if self._verbosity < 0 or "head" in self._told:
+        if self._verbosity < 0 or self._headed:
             return
-        self._told.add("head")
+        self._headed = True
         name = self._terminal.paint(safe.line(str(body["name"])), "bold")
         self._write(f"{name}  {words.number(len(body['functions']), 'function')}, invocation {body['invocation']}\n")
 
@@ -179,10 +182,21 @@ class WorkflowReport(Report):
                 self._write(self._line([function], function.name))
             return
         together_ = [each for each in self._course.functions.values() if each.name.partition("(")[0] == action]
-        if action not in self._told and all(each.final for each in together_):
-            self._told.add(action)
+        if action not in self._told and action not in self._held and all(each.final for each in together_):
             name = f"{action} ({len(together_)})" if len(together_) > 1 else action
-            self._write(self._line(together_, name))
+            self._held[action] = self._line(together_, name)
+            self._release()
+
+    def _release(self) -> None:
+        """Write the lines of actions of which all that invoke them are told."""
+        graph: Mapping[str, Sequence[str]] = self._course.planned.get("graph", {})
+        waiting = {target for source, targets in graph.items() if source not in self._told for target in targets}
+        ready = [action for action in self._held if action not in waiting]
+        for action in ready:
+            self._told.add(action)
+            self._write(self._held.pop(action))
+        if ready and self._held:
+            self._release()
 
     def _line(self, functions: Sequence[Function], name: str) -> str:
         """Say in one line how one function, or the ranks of one action, ended."""

@@ -22,7 +22,7 @@ _NEEDED = {
     "SLURM": ("Endpoint", "UserName", "APIVersion", "Partition"),
     "Kubernetes": ("Endpoint",),
 }
-#: So deep a graph is searched; more ranks than this of one action are a slip of the pen.
+#: More ranks of one action than this are a slip of the pen.
 _MOST_RANKS = 10_000
 
 

@@ -38,7 +38,8 @@ class Told:
         self.report.event("abcd", self.seq, {"type": kind, **body})
 
     def plan(self):
-        self.event("WorkflowPlanned", name="flow", functions=FUNCTIONS, invocation="1-2")
+        graph = {"s": ["r"], "r": ["e"], "e": ["n"], "n": []}
+        self.event("WorkflowPlanned", name="flow", functions=FUNCTIONS, invocation="1-2", graph=graph)
 
     def change(self, function, status, after=0.0, why=""):
         self.now += after
@@ -77,6 +78,26 @@ def test_each_action_is_a_line_once_it_is_through():
         "not invoked            n  s returned True",
         "5 completed, 1 not invoked in 5.50 s",
     ]
+
+
+def test_what_is_left_out_is_told_behind_what_led_to_that():
+    told = Told()
+    told.plan()
+    told.run("s")
+    for rank in (1, 2, 3):
+        told.run(f"r({rank})")
+    told.change("n", "not_invoked", why="e returned True")
+    assert len(told.lines) == 3
+    told.change("e", "completed")
+    assert [line.split()[-1] for line in told.lines[3:]] == ["e", "True"]
+
+
+def test_nothing_that_is_held_back_is_lost():
+    told = Told()
+    told.plan()
+    told.change("n", "skipped", why="cancelled")
+    told.complete(2)
+    assert told.lines[1:] == ["skipped                n  cancelled", "1 skipped, 5 pending in 0.00 s"]
 
 
 def test_with_v_each_function_is_told_as_it_begins_and_ends():
