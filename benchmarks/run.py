@@ -45,6 +45,7 @@ SCENARIOS = (
     "recording",
     "tracing",
     "cases",
+    "workflows",
     "matrix",
     "node",
     "ssh",

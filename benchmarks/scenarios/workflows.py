@@ -1,0 +1,185 @@
+"""Workflows on the embedded store, warm: one function, the public integration workflow's shape, a chain, a fan-out.
+
+What a function takes is from its trigger until its completion is in the store. The floor of a run is the longest path
+of its functions, or their work spread over all processors where that is longer, and the time in which completions are
+put into the store.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from context import Context
+from house import House
+from measuring import COMMAND_DEADLINE, MeasureError
+from suites import PYTEST, Prepared, Suite, environment_only
+from table import Row
+
+__all__ = ["measure"]
+
+SUITE = Suite(name="workflows", version="1", requirements=(PYTEST,))
+#: Seconds between two runs, in which the next run's store gets ready, as it does for people.
+REST = 3.0
+#: Goals: seconds of one function, of the integration workflow's shape; over the floor for many functions.
+TRIVIAL, INTEGRATION, OVER_FLOOR = 0.15, 3.0, 1.3
+MANY = 100
+
+Figures = list[dict[str, Any]]
+#: From what each function took to the names on the longest path.
+Longest = Callable[[dict[str, float]], list[str]]
+_USING_FILES = """
+def use(name):
+    faasr_get_file(local_file="x", remote_file="input1.txt", remote_folder="data")
+    faasr_get_folder_list(prefix="data")
+    faasr_log(name)
+    faasr_put_file(local_file="x", remote_file=name, remote_folder="data")
+
+def create_input():
+    for number in range(1, 4):
+        with open("x", "w") as file:
+            file.write("content")
+        faasr_put_file(local_file="x", remote_file=f"input{number}.txt", remote_folder="data")
+
+def test_py_api():
+    use("output1.txt")
+
+def test_r_api():
+    use("output2.txt")
+
+def sync1():
+    return True
+
+def test_run_true():
+    use("true.txt")
+
+def test_run_false():
+    use("false.txt")
+
+def test_rank():
+    use(f"rank{faasr_rank()['rank']}.txt")
+
+def sync2():
+    pass
+"""
+
+
+def measure(context: Context) -> Iterator[Row]:
+    """Yield rows for each shape."""
+    one = _rounds(context, {"only": []}, "def only():\n    pass\n")
+    taken = [figures[0]["done"] - figures[0]["triggered"] for figures in one]
+    yield _row("one trivial function", "trigger → .done", taken, TRIVIAL)
+    integration = _rounds(context, *_integration())
+    spans = [_makespan(figures) for figures in integration]
+    yield _row("13 functions, 5 of them ranks", "first trigger → last .done", spans, INTEGRATION)
+    names = [f"f{number}" for number in range(MANY)]
+    chain: dict[str, Any] = dict(zip(names, [[name] for name in names[1:]] + [[]], strict=True))
+    yield _over_floor(f"chain of {MANY}", _rounds(context, chain, _trivial(names)), lambda _: names)
+    fan: dict[str, Any] = {"start": names, **{name: ["join"] for name in names}, "join": []}
+    found = _rounds(context, fan, _trivial(["start", *names, "join"]))
+    yield _over_floor(
+        f"fan-out of {MANY} and join", found, lambda work: ["start", max(names, key=work.__getitem__), "join"]
+    )
+
+
+def _rounds(context: Context, actions: Mapping[str, Any], functions: str) -> list[Figures]:
+    """Return what each function took, of each round."""
+    with tempfile.TemporaryDirectory(prefix="testd-workflows-") as folder:
+        project = Path(folder)
+        (project / "pyproject.toml").touch()
+        (project / "functions.py").write_text(functions)
+        (project / "workflow.json").write_text(json.dumps(_document(actions)))
+        found = environment_only(SUITE, context.root, project)
+        with context.house(found) as house:
+            _run(context, house, found)  # the first one starts a daemon, a runner and a store
+            rounds = []
+            for _ in range(context.rounds):
+                time.sleep(REST)
+                rounds.append(_run(context, house, found))
+            return rounds
+
+
+def _run(context: Context, house: House, found: Prepared) -> Figures:
+    """Run the workflow once."""
+    command = [str(context.testd), "workflow", "run", "--store", "embedded", "--format", "json", "workflow.json"]
+    done = subprocess.run(
+        command, cwd=found.project, env=house.environment, capture_output=True, text=True, timeout=COMMAND_DEADLINE,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise MeasureError(f"{command}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    return [event for event in events if event["event"] == "measured"]
+
+
+def _row(case: str, what: str, seconds: Sequence[float], goal: float) -> Row:
+    median = statistics.median(seconds)
+    return Row(
+        scenario="workflows", case=case, what=what, value=f"{median:.3f} s", p90=max(seconds), goal=f"≤ {goal:g} s",
+        met=median <= goal,
+    )  # fmt: skip
+
+
+def _over_floor(case: str, rounds: Sequence[Figures], longest: Longest) -> Row:
+    spans = list(map(_makespan, rounds))
+    floors = [_floor(figures, longest) for figures in rounds]
+    ratio = statistics.median(span / floor for span, floor in zip(spans, floors, strict=True))
+    return Row(
+        scenario="workflows", case=case, what="first trigger → last .done", value=f"{statistics.median(spans):.3f} s",
+        p90=max(spans), ratio=ratio, against="the floor", goal=f"≤ {OVER_FLOOR:g}", met=ratio <= OVER_FLOOR,
+        note=f"{statistics.median(spans) / len(rounds[0]) * 1000:.0f} ms a function",
+    )  # fmt: skip
+
+
+def _floor(figures: Figures, longest: Longest) -> float:
+    work: dict[str, float] = {each["function"]: each["ended"] - each["started"] for each in figures}
+    store: dict[str, float] = {each["function"]: each["done"] - each["ended"] for each in figures}
+    path = longest(work)
+    spread = sum(work.values()) / (psutil.cpu_count() or 1)
+    return max(sum(work[name] for name in path), spread) + sum(store[name] for name in path)
+
+
+def _makespan(figures: Figures) -> float:
+    return float(max(each["done"] for each in figures) - min(each["triggered"] for each in figures))
+
+
+def _integration() -> tuple[dict[str, Any], str]:
+    """Return the shape of the public integration workflow, whose functions use each a few files."""
+    branches = {"True": ["test-run-true"], "False": ["test-run-false"]}
+    actions = {
+        "create-input": ["test-py-api", "test-r-api"],
+        "test-py-api": ["sync1"],
+        "test-r-api": ["sync1"],
+        "sync1": [branches, "test-rank(5)"],
+        "test-run-true": ["sync2"],
+        "test-run-false": ["sync2"],
+        "test-rank": ["sync2"],
+        "sync2": [],
+    }
+    return actions, _USING_FILES
+
+
+def _trivial(names: Sequence[str]) -> str:
+    return "".join(f"def {name}():\n    pass\n" for name in names)
+
+
+def _document(actions: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "WorkflowName": "Benchmark",
+        "FunctionInvoke": next(iter(actions)),
+        "DefaultDataStore": "S3",
+        "ActionList": {
+            name: {"FaaSServer": "gh", "FunctionName": name.replace("-", "_"), "Type": "Python", "InvokeNext": after}
+            for name, after in actions.items()
+        },
+        "ComputeServers": {"gh": {"FaaSType": "GitHubActions", "UserName": "u", "ActionRepoName": "r"}},
+        "DataStores": {"S3": {"Bucket": "bucket"}},
+    }
