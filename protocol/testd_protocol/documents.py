@@ -155,7 +155,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     results: str = ""  # cases: the absolute path of a file or a folder for their results; empty: none are written
     report_url: str = ""  # cases: where each suite's result is posted to; empty: nowhere
     run_file: bool = False  # what comes of the items goes back into the run files
-    store: str = ""  # workflow: s3://BUCKET?endpoint=URL, embedded, or empty: the document's own data stores
+    store: str = ""  # workflow: s3://BUCKET?endpoint=URL, document, embedded; empty: either of these two
     isolation: Literal["none", "prefix", "bucket"] = "none"  # workflow: what keeps its files apart from other runs'
     join: Literal["documented", "faasr"] = "documented"  # workflow: which predecessors a function waits for
     input: str = ""  # workflow: the absolute path of a folder whose files are in the store before it begins

@@ -191,10 +191,8 @@ class WorkflowTask:
             store, over = await self._keeper.start(kept.folder)
             stack.callback(self._keeper.leave, over)
             addresses = data_stores.embedded(file.data_stores, store.address)
-        elif self._request.store:
-            addresses = data_stores.given(self._request.store, file.data_stores, caller)
         else:
-            addresses = data_stores.own(file.data_stores, caller)
+            addresses = data_stores.outside(self._request.store, file.data_stores, caller)
         versions = Versions(kept.folder)
         stack.callback(versions.close)
         files = Files(

@@ -52,6 +52,12 @@ class Address:
         """The place as told to people."""
         return self.endpoint or "AWS"
 
+    @property
+    def place(self) -> str:
+        """What tells stores apart. The embedded one is the same after it was started again, with another port."""
+        own = self.access_key == EMBEDDED_KEY and self.endpoint.startswith("http://127.0.0.1:")
+        return "embedded" if own else self.endpoint
+
     def of(self, bucket: str) -> Address:
         """Return another bucket of the same store."""
         return replace(self, bucket=bucket)

@@ -14,10 +14,11 @@ from testd_daemon.errors import UsageError
 from testd_daemon.workflows.store.address import Address, Keys, parse
 from testd_protocol.workflows import DataStore
 
-__all__ = ["EMBEDDED", "embedded", "given", "own", "wants_embedded"]
+__all__ = ["DOCUMENT", "EMBEDDED", "embedded", "outside", "own", "wants_embedded"]
 
-#: The word for the embedded store.
+#: The words for the embedded store, and for those of the document, whatever the environment has.
 EMBEDDED: Final = "embedded"
+DOCUMENT: Final = "document"
 _WORDS: Final = {"": False, "false": False, "no": False, "0": False, "true": True, "yes": True, "1": True}
 
 
@@ -26,7 +27,12 @@ def wants_embedded(store: str, stores: Mapping[str, DataStore], environment: Map
     return store == EMBEDDED or (not store and not any(_usable(*item, environment) for item in stores.items()))
 
 
-def given(url: str, stores: Mapping[str, DataStore], environment: Mapping[str, str]) -> dict[str, Address]:
+def outside(store: str, stores: Mapping[str, DataStore], environment: Mapping[str, str]) -> dict[str, Address]:
+    """Return the data stores of a run that has not the embedded one. Raises UsageError."""
+    return own(stores, environment) if store in ("", DOCUMENT) else _given(store, stores, environment)
+
+
+def _given(url: str, stores: Mapping[str, DataStore], environment: Mapping[str, str]) -> dict[str, Address]:
     """Return the data stores, all of them in the bucket that a URL names. Raises UsageError."""
     found = {}
     for name, store in stores.items():

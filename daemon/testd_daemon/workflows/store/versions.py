@@ -36,7 +36,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     function: str  # that made it
     verb: Literal["put", "delete"]
     store: str  # the data store's name
-    endpoint: str = ""  # where that is
+    place: str = ""  # which store that is
     bucket: str
     key: str
     size: int = 0  # bytes of the new content
@@ -81,7 +81,7 @@ class Versions:
     ) -> AsyncIterator[Change]:
         """Have a change made by the block; one at a time of an object. Raises StoreError, OSError."""
         address = store.address
-        named = (address.endpoint, address.bucket, key)
+        named = (address.place, address.bucket, key)
         turn = self._turns.setdefault(named, anyio.Lock())
         try:
             async with turn:
@@ -92,7 +92,7 @@ class Versions:
                     function=function,
                     verb=verb,
                     store=address.name,
-                    endpoint=address.endpoint,
+                    place=address.place,
                     bucket=address.bucket,
                     key=key,
                     size=size,
@@ -134,7 +134,7 @@ class History:
         self._offset = 0
         self._changes: list[Change] = []
 
-    def since(self, endpoint: str, bucket: str, sequence: int) -> dict[str, Change]:
+    def since(self, place: str, bucket: str, sequence: int) -> dict[str, Change]:
         """Return for each key that was changed after a moment the first change: it has what was there by then."""
         with self._lock, contextlib.suppress(FileNotFoundError), (self._folder / _LINES).open("rb") as file:
             file.seek(self._offset)
@@ -143,7 +143,7 @@ class History:
             self._changes += _decoded(whole.splitlines())
         found: dict[str, Change] = {}
         for change in self._changes:
-            if change.sequence > sequence and (change.endpoint, change.bucket) == (endpoint, bucket):
+            if change.sequence > sequence and (change.place, change.bucket) == (place, bucket):
                 found.setdefault(change.key, change)
         return found
 
@@ -202,7 +202,7 @@ class View:
 
     def _later(self) -> dict[str, Change]:
         address = self._bucket.address
-        return self._history.since(address.endpoint, address.bucket, self._sequence)
+        return self._history.since(address.place, address.bucket, self._sequence)
 
 
 def _was_there(change: Change) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from testd_daemon.errors import UsageError
 from testd_daemon.workflows.store.address import Address
-from testd_daemon.workflows.store.data_stores import given, own, wants_embedded
+from testd_daemon.workflows.store.data_stores import outside, wants_embedded
 from testd_daemon.workflows.store.isolation import Isolation, input_files
 from testd_protocol.workflows import DataStore
 
@@ -80,18 +80,23 @@ def store(**fields):
 def test_names_of_credentials():
     amazon = {"AWS_ACCESS_KEY_ID": "w", "AWS_SECRET_ACCESS_KEY": "x"}
     environment = {"My_S3_AccessKey": "a", "My_S3_SecretKey": "s", **amazon}
-    found = own({"My_S3": store(endpoint="http://h:1", region="r"), "B": store()}, environment)
+    found = outside("", {"My_S3": store(endpoint="http://h:1", region="r"), "B": store()}, environment)
     assert (found["My_S3"].access_key, found["My_S3"].secret_key) == ("a", "s")
     assert (found["My_S3"].endpoint, found["My_S3"].region, found["My_S3"].name) == ("http://h:1", "r", "My_S3")
     assert (found["B"].access_key, found["B"].secret_key, found["B"].session_token) == ("w", "x", "")
-    found = own({"B": store()}, {**environment, "AWS_SESSION_TOKEN": "t"})
+    found = outside("", {"B": store()}, {**environment, "AWS_SESSION_TOKEN": "t"})
     assert found["B"].session_token == "t"
-    found = own({"B": store(access_key="in", secret_key="file")}, environment)
+    found = outside("", {"B": store(access_key="in", secret_key="file")}, environment)
     assert (found["B"].access_key, found["B"].secret_key) == ("in", "file")
 
 
+def test_the_stores_of_the_document():
+    with pytest.raises(UsageError, match="no credentials for the data store A"):
+        outside("document", {"A": store()}, {})
+
+
 def test_half_of_a_pair_is_not_mixed_with_another():
-    found = own({"B": store()}, {"B_AccessKey": "a", "AWS_ACCESS_KEY_ID": "w", "AWS_SECRET_ACCESS_KEY": "x"})
+    found = outside("", {"B": store()}, {"B_AccessKey": "a", "AWS_ACCESS_KEY_ID": "w", "AWS_SECRET_ACCESS_KEY": "x"})
     assert (found["B"].access_key, found["B"].secret_key) == ("w", "x")
 
 
@@ -102,7 +107,7 @@ def test_half_of_a_pair_is_not_mixed_with_another():
 def test_anonymous(written, anonymous):
     """The public system takes "False" for true."""
     keys = {"S_AccessKey": "a", "S_SecretKey": "s"}
-    found = own({"S": store(anonymous=written, writable=written)}, keys)["S"]
+    found = outside("", {"S": store(anonymous=written, writable=written)}, keys)["S"]
     assert found.anonymous is anonymous
     assert found.writable is anonymous
     assert found.access_key == ("" if anonymous else "a")
@@ -110,12 +115,12 @@ def test_anonymous(written, anonymous):
 
 def test_a_flag_that_is_none():
     with pytest.raises(UsageError, match=r"DataStores\.S\.Anonymous is 'maybe'\ntrue or false would be right"):
-        own({"S": store(anonymous="maybe")}, {})
+        outside("", {"S": store(anonymous="maybe")}, {})
 
 
 def test_missing_credentials():
     with pytest.raises(UsageError, match="no credentials for the data store A, B\nset A_AccessKey and A_SecretKey, B_"):
-        own({"A": store(), "B": store(), "C": store(anonymous=True)}, {})
+        outside("", {"A": store(), "B": store(), "C": store(anonymous=True)}, {})
 
 
 def test_when_the_store_is_embedded():
@@ -126,10 +131,12 @@ def test_when_the_store_is_embedded():
     assert not wants_embedded("", {"A": store(), "B": store()}, keys)  # what is missing is told
     assert not wants_embedded("", {"A": store(anonymous=True)}, {})
     assert not wants_embedded("s3://x", {"A": store()}, {})
+    assert not wants_embedded("document", {"A": store()}, {})
 
 
 def test_a_store_for_all():
-    found = given("s3://x?endpoint=http://h:1", {"A": store(), "B": store()}, {"B_AccessKey": "a", "B_SecretKey": "s"})
+    keys = {"B_AccessKey": "a", "B_SecretKey": "s"}
+    found = outside("s3://x?endpoint=http://h:1", {"A": store(), "B": store()}, keys)
     assert [(each.name, each.bucket, each.endpoint) for each in found.values()] == [
         ("A", "x", "http://h:1"),
         ("B", "x", "http://h:1"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
@@ -164,7 +166,7 @@ async def test_it_goes_on_after_a_kill(store, bucket, tmp_path):
     await put(versions, store, "k", b"2")
     versions.close()
     history = History(tmp_path)
-    assert len(history.since(bucket.address.endpoint, bucket.address.bucket, 0)) == 1
+    assert len(history.since(bucket.address.place, bucket.address.bucket, 0)) == 1
     with (tmp_path / "changes.jsonl").open("ab") as file:
         file.write(b'{"sequence": 3, "func')
     versions = Versions(tmp_path)
@@ -180,3 +182,11 @@ async def test_it_goes_on_after_a_kill(store, bucket, tmp_path):
 async def test_buckets_of_one_name_in_two_stores(versions, store, bucket, tmp_path):
     await put(versions, store, "k", b"1")
     assert History(tmp_path).since("http://elsewhere", bucket.address.bucket, 0) == {}
+
+
+async def test_an_embedded_store_that_was_started_again(versions, store, address, tmp_path):
+    """It has another port then, and is the same store."""
+    await put(versions, store, "k", b"1")
+    await delete(versions, store, "k")
+    moved = replace(address, endpoint="http://127.0.0.1:1")
+    assert list(History(tmp_path).since(moved.place, moved.bucket, 1)) == ["k"]
