@@ -12,7 +12,7 @@ from testd_daemon.workflows.store.client import Store
 
 __all__ = ["Log"]
 
-#: Seconds between two writes while lines come.
+#: Seconds from a line to its write, while the function runs: one that is over sooner has its log written once.
 INTERVAL: Final = 0.3
 
 
@@ -55,6 +55,6 @@ class Log:
         """Write what comes, until it is cancelled."""
         while True:
             await self._more.wait()
+            await anyio.sleep(INTERVAL)
             self._more = anyio.Event()
             await self.flush()
-            await anyio.sleep(INTERVAL)

@@ -196,11 +196,13 @@ class Bucket:
             return _copy(self.client.get_object(**self._named(key))["Body"], file)
 
     def _make(self, where: dict[str, Any]) -> None:
-        mine = self.client.exceptions.BucketAlreadyOwnedByYou
+        from testd_daemon.workflows.store.failures import FOREIGN, is_ours
+
         try:
             self.client.create_bucket(Bucket=self.address.bucket, **where)
-        except mine:
-            return
+        except FOREIGN as error:
+            if not is_ours(error):
+                raise
 
 
 def client(address: Address, patience: Patience | None = None) -> Any:

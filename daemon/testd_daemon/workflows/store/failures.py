@@ -30,7 +30,7 @@ from testd_daemon.workflows.store.errors import (
     StoreVanished,
 )
 
-__all__ = ["FOREIGN", "Attempt", "precondition_failed", "translate"]
+__all__ = ["FOREIGN", "Attempt", "is_ours", "precondition_failed", "translate"]
 
 #: All that an operation of boto3 raises, file errors apart.
 FOREIGN = (ClientError, BotoCoreError, S3UploadFailedError)
@@ -61,6 +61,11 @@ class Attempt(NamedTuple):
 def precondition_failed(error: Exception) -> bool:
     """Say whether a store refused because what should be absent is there."""
     return isinstance(error, ClientError) and _status(error) == 412
+
+
+def is_ours(error: Exception) -> bool:
+    """Say whether a store refused to make a bucket because we have made it before."""
+    return isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "BucketAlreadyOwnedByYou"
 
 
 def translate(error: Exception, attempt: Attempt) -> StoreError:

@@ -190,7 +190,8 @@ def test_another_moto(moto, monkeypatch):
 
 
 def test_the_journal_has_them(moto, tmp_path):
-    application = Application(tmp_path / "journal")
+    application = Application()
+    application.begin(tmp_path / "journal")
     application(environ("PUT", "/bucket"), b"")
     application(environ("PUT", "/bucket/a.txt", b"1"), b"1")
     application(environ("PUT", "/bucket/b.txt", b"2"), b"2")

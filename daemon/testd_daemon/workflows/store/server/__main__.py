@@ -23,14 +23,16 @@ def main() -> int:
     from testd_daemon.workflows.store.server.application import Application
     from testd_daemon.workflows.store.server.serving import serve
 
+    application = Application()
     port, _, journal = sys.stdin.readline().rstrip("\n").partition(" ")
     if journal:
-
-        def ready(port: int) -> None:
-            print(port, flush=True)
-
-        serve(Application(Path(journal)), int(port), ready)
+        application.begin(Path(journal))
+        serve(application, int(port), _ready)
     return 0
+
+
+def _ready(port: int) -> None:
+    print(port, flush=True)
 
 
 def _end_with_parent() -> None:

@@ -17,16 +17,23 @@ from testd_daemon.workflows.store.server.shortcut import shortcut
 __all__ = ["Application"]
 
 _CHANGING: Final = {"PUT", "POST", "DELETE"}
+_WARM: Final = '{"REQUEST_METHOD": "%s", "PATH_INFO": "/warm-up", "RAW_URI": "/warm-up", "HTTP_HOST": "127.0.0.1"}'
 
 
 class Application:
     """Answers requests. Any thread may call it."""
 
-    def __init__(self, journal: Path) -> None:
-        """Take up what the journal has."""
+    def __init__(self) -> None:
+        """Load all that requests need."""
         self._s3: Any = create_backend_app("s3")
         # moto looks, and then acts: whoever comes in between would break what conditional requests promise.
         self._turn = threading.Lock()
+        self._journal: Journal | None = None
+        for method in ("PUT", "HEAD", "DELETE"):  # moto loads much with the first of its requests, 0.1 s long
+            self._answer(Request(0.0, "", _WARM % method, b"", "").environ(), b"")
+
+    def begin(self, journal: Path) -> None:
+        """Take up what a journal has, and write into it from now on. Raises sqlite3.Error."""
         self._journal = Journal(journal)
         replay(self._journal.requests(), lambda request: self._answer(request.environ(), request.body)[2])
 
@@ -34,7 +41,7 @@ class Application:
         """Answer a request: its head as WSGI has it, and its body, which nobody has to wait for any more."""
         with self._turn:
             answer = shortcut(environ, body) or self._answer(environ, body)
-            if environ["REQUEST_METHOD"] in _CHANGING and answer[0].startswith("2"):
+            if self._journal and environ["REQUEST_METHOD"] in _CHANGING and answer[0].startswith("2"):
                 self._journal.add(Request.of(environ, body, answer[2]))
         return answer
 
