@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from house import House
 
@@ -184,13 +187,15 @@ class Flow:
 
     def processes(self, part: str) -> list[int]:
         """Return the processes that have a text in their command line."""
-        processes = self.house.processes()
-        return [process.pid for process in processes if any(part in word for word in process.cmdline())]
+        found = []
+        for process in self.house.processes():
+            with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+                if any(part in word for word in process.cmdline()):
+                    found.append(process.pid)
+        return found
 
     def _one(self, module: str) -> int:
-        (found,) = [
-            process.pid for process in self.house.processes() if module in process.cmdline()
-        ]
+        (found,) = self.processes(module)
         return found
 
 
