@@ -32,7 +32,8 @@ _join, _normpath = os.path.join, os.path.normpath
 class Opened:
     """Hears what goes through the interpreter's audit events, and tells a sink what concerns the workspace.
 
-    The sink is any object with `read(path)`, `wrote(path)`, `listed(path)` and `anything()`. Paths are absolute.
+    The sink is any object with `read(path)`, `wrote(path)`, `listed(path)` and `anything()`, and `made(path)` for a
+    Python file that is written elsewhere. Paths are absolute.
     """
 
     def __init__(self, workspace: Workspace, sink: Any) -> None:
@@ -74,8 +75,10 @@ class Opened:
             if _getframe(2).f_code.co_filename.endswith(_SPAWNING):
                 self._sink.anything()
             return
-        name = self._own(path)
-        if not name or flags & getattr(os, "O_DIRECTORY", 0):
+        name = _absolute(path)
+        if not self._workspace.owns(name) or flags & getattr(os, "O_DIRECTORY", 0):
+            if flags & _WRITING and name.endswith(".py"):
+                self._sink.made(name)
             return
         if name.endswith((".pyc", ".pyo")) or (name.endswith(".py") and not flags & _WRITING and _by_tool()):
             return
@@ -111,16 +114,18 @@ class Opened:
 
     def _own(self, path: Any, end: str = "") -> str:
         """Return an own file's absolute path, or nothing; `end` is a slash where it is a folder."""
-        if not isinstance(path, str):
-            if isinstance(path, int):
-                return ""
-            path = os.fsdecode(path)
-        if not path.startswith("/"):
-            path = _join(_getcwd(), path)
-        if "/." in path or "//" in path:
-            path = _normpath(path)
-        path += end
-        return path if self._workspace.owns(path) else ""
+        name = _absolute(path) + end
+        return name if self._workspace.owns(name) else ""
+
+
+def _absolute(path: Any) -> str:
+    """Return a path as text; nothing for a descriptor."""
+    if isinstance(path, int):
+        return ""
+    name: str = path if isinstance(path, str) else os.fsdecode(path)
+    if not name.startswith("/"):
+        name = _join(_getcwd(), name)
+    return _normpath(name) if "/." in name or "//" in name else name
 
 
 def _by_tool() -> bool:

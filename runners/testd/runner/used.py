@@ -74,6 +74,7 @@ class Recorder:
         self._shared: Dict[int, _Shared] = {}
         self._keys: Set[int] = set()  # of what the test that runs shares
         self._tests: List[_Test] = []
+        self.products: Set[str] = set()  # Python files elsewhere that tests have written: nothing depends on them
         self._written: Set[str] = set()
         self._told_written: Set[str] = set()
 
@@ -166,6 +167,10 @@ class Recorder:
     def wrote(self, path: str) -> None:
         """A file was opened to be written."""
         self._written.add(path)
+
+    def made(self, path: str) -> None:
+        """A Python file outside of the workspace was opened to be written."""
+        self.products.add(path)
 
     def listed(self, path: str) -> None:
         """A folder was listed."""

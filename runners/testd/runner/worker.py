@@ -266,6 +266,7 @@ class Worker:
             self._suite.close()
         finally:
             files, imports = self._imports.drain()
+            files = {module: file for module, file in files.items() if file not in self._recorder.products}
             if imports or files:
                 self._channel.send(
                     {

@@ -238,6 +238,28 @@ def test_files_that_come_and_go(project: Project) -> None:
     assert project.affected() == {"test_process"}
 
 
+def test_a_module_that_a_test_has_written_is_no_dependency(project: Project) -> None:
+    """It is another file each time, or gone: whoever loads modules by name had no record, nor who imports that."""
+    project.write("pkg/load.py", "import importlib\n\ndef load(name):\n    return importlib.import_module(name)\n")
+    project.write("tests/test_load.py", dedented("""
+        from pkg.load import load
+
+        def test_load(tmp_path, monkeypatch):
+            (tmp_path / "written.py").write_text("VALUE = 1")
+            monkeypatch.syspath_prepend(tmp_path)
+            assert load("written").VALUE
+
+        def test_beside():
+            pass
+        """))  # fmt: skip
+    assert project.affected() == {"test_load", "test_beside", "test_process"}
+    assert project.affected() == set()
+    project.edit("pkg/load.py", "return importlib", "return  importlib")
+    assert project.affected() == {"test_process"}
+    project.edit("pkg/load.py", "(name):", "(name=None):")
+    assert project.affected() == {"test_load", "test_beside", "test_process"}
+
+
 def test_a_syntax_error_and_its_repair(project: Project) -> None:
     project.edit("pkg/core.py", "return 1", "return (1")
     project.affected()
