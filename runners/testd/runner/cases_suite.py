@@ -156,6 +156,19 @@ class CasesSuite:
         names = [[*test.id.partition("::")[0].split("/"), test.id.partition("::")[2]] for test in self._tests]
         return [index for index, found in enumerate(names) if matches(found)]
 
+    def named(self) -> dict[str, set[str]]:
+        """Return for each document the modules that it names, but for those of which only a run could tell them."""
+        from testd.functions import naming
+
+        found: dict[str, set[str]] = {}
+        unknown: set[str] = set()
+        for test in self._tests:
+            names = naming.modules([test.part.value, test.head], self._actions)
+            if names is None:
+                unknown.add(test.file)
+            found.setdefault(test.file, set()).update(names or ())
+        return {file: names for file, names in found.items() if file not in unknown}
+
     def filtered(self, tests: list[int], filters: dict[str, str]) -> list[int]:
         """Return those of the tests that match all filters: `id` is exact, the others are parts of what they are of.
 

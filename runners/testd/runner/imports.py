@@ -12,7 +12,7 @@ import opcode
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType, ModuleType
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from testd.runner.ahead import Ahead
 from testd.runner.compiled import caches_of, drop_stale
@@ -41,6 +41,7 @@ class ImportRecord:
         self._first: Set[Tuple[str, str]] = set()
         self._told: Set[Tuple[str, str]] = set()
         self._told_files: Set[str] = set()
+        self._said: List[Tuple[str, str, List[str]]] = []
         self.strangers = Strangers(root)
 
     def install(self) -> None:
@@ -89,6 +90,10 @@ class ImportRecord:
         self.strangers.settle()
         return self.strangers.among({name: _file_of(module) for name, module in list(sys.modules.items())})
 
+    def say(self, file: str, name: str, modules: "Iterable[str]") -> None:
+        """Tell of a file that is no module, by a name for it, as if it were one that imports these modules."""
+        self._said.append((file, name, sorted(modules)))
+
     def drain(self) -> "Tuple[Dict[str, str], Dict[str, List[str]]]":
         """Return what is new since the last call: module → file, and importer → what it imported."""
         edges, self._first = self._first, set()
@@ -102,6 +107,10 @@ class ImportRecord:
                     if file.startswith(self._root):
                         edges.update((module, imported) for imported in _imported_by(loaded, file))
         imports: Dict[str, List[str]] = {}
+        said, self._said = self._said, []
+        for file, name, named in said:
+            files[name] = file
+            imports[name] = [module for module in named if module in sys.modules]
         for importer, imported in sorted(edges - self._told):
             if imported in sys.modules and importer != imported:
                 imports.setdefault(importer, []).append(imported)

@@ -164,6 +164,7 @@ class Stem:
         with self._telling_faults(collection):
             self._find_directory()
             found = self._suite.collect(paths)
+            self._say_documents()
             self._ahead.loading = False
             self._dependencies.stop()
             self._recorder.settle()
@@ -203,6 +204,7 @@ class Stem:
             self._suite.start()
             self._suite.configure(self._pause)
             self._suite.collect(settings.paths)
+            self._say_documents()
             self._recorder.settle()
         self._imports.strangers.settle()
         slot = self.slots.writer(message["slot"])
@@ -481,6 +483,11 @@ class Stem:
         if modules:
             self.channel.send({"type": "Ahead", "modules": modules, "others": others})
         yield
+
+    def _say_documents(self) -> None:
+        """Tell which modules documents of cases name, as their imports."""
+        for file, modules in getattr(self._suite, "named", dict)().items():
+            self._imports.say(file, f"cases:{file}", modules)
 
     def _tell_modules(self) -> None:
         files, imports = self._imports.drain()

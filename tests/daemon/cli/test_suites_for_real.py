@@ -349,6 +349,34 @@ def test_a_new_suite_is_found_by_what_is_warm(project):
     assert verdicts(done)["sub/new.suite.json::n"] == "passed"
 
 
+@pytest.mark.parametrize("version", dict.fromkeys([*interpreters.found()][:1] + [*interpreters.found()][-1:]))
+def test_a_change_affects_the_suites_that_use_the_module(project, version):
+    """Before Python 3.12 too, where functions are not recorded: by what a suite names, and what that imports."""
+    (project.project / "base.py").write_text("def half(x): return x // 2\n")
+    (project.project / "one.py").write_text("import base\ndef f(x): return base.half(x)\n")
+    (project.project / "two.py").write_text("def g(x): return x\n")
+    for name, function in (("one", "f"), ("two", "g")):
+        value = 2 if name == "one" else 4
+        found = suite(name, case(1, "it", function, [4, {}], equals(value), module=name))
+        (project.project / f"{name}.suite.json").write_text(found)
+    source = "import two\nfrom testd import traced\n@traced\ndef run(): return two.g(1)\nrun()\n"
+    code = {"id": "1", "name": "it", "function_to_execute": {"code": source}, "input_to_pass": [{}], "assertions": []}
+    (project.project / "code.suite.json").write_text(suite("code", code))
+    suites = ["one.suite.json", "two.suite.json", "code.suite.json"]
+
+    def affected():
+        done = project.run("suite", "run", *suites, "--affected", "--target", version, "--format", "json")
+        return sorted(test.partition(".")[0] for test in verdicts(done))
+
+    assert affected() == ["code", "one", "two"]
+    assert affected() == []
+    (project.project / "two.py").write_text("def g(x): return x + 0\n")
+    assert affected() == ["code", "two"]
+    (project.project / "base.py").write_text("def half(x): return int(x / 2)\n")
+    assert affected() == ["one"]
+    assert affected() == []
+
+
 def test_a_watch_runs_what_a_change_affects(project, ended):
     watch = project.start("suite", "watch", "--format", "json", "good.suite.json")
     ended(watch)

@@ -20,6 +20,8 @@ __all__ = ["Closure", "is_library", "is_standard", "library_folder"]
 #: Folders of installed distributions.
 _INSTALLED: Final = ("/site-packages/", "/dist-packages/")
 _STANDARD: Final = re.compile(r"/lib(?:64)?/(?:python|pypy)3[^/]*/")
+#: What imports modules because a case names them: those are its document's imports.
+_ON_BEHALF: Final = ("testd.functions.", "testd.tracing.")
 #: Text of a library that reads docstrings. To give something one is no reading.
 _READS_DOCS: Final = re.compile(rb"\.__doc__\b(?!\s*=[^=])|\bgetdoc\b|\bcleandoc\b|[\"']__doc__[\"']")
 #: Libraries that only hand docstrings on, or show them: no verdict comes of it.
@@ -74,7 +76,7 @@ class Closure:
             files = {path for path in loaded if path in self._own}
             for path in self._own.difference(self._tests, self._conftests):
                 importers = {who for module in self._graph.modules_of(path) for who in self._graph.importers_of(module)}
-                if any(who.partition(".")[0] in LOADERS for who in importers):
+                if any(who.partition(".")[0] in LOADERS and not who.startswith(_ON_BEHALF) for who in importers):
                     files.add(path)
             self._plugins = frozenset(files)
         return self._plugins
