@@ -13,7 +13,7 @@ from testd_daemon.workflows.course import Course
 from testd_daemon.workflows.drawing.gantt import gantt
 from testd_daemon.workflows.measures.cloud import Stored, figures_from
 from testd_daemon.workflows.measures.comparison import comparable, compared
-from testd_daemon.workflows.measures.figures import figures_of
+from testd_daemon.workflows.measures.figures import Step, figures_of
 from testd_daemon.workflows.measures.table import table
 from workflow_files import graph
 
@@ -198,6 +198,18 @@ def test_a_table_has_the_columns_that_say_something():
         "   17%    1.00 s  j",
     ]
     assert lines[-1] == "ranks of r: 1.00 s to 4.00 s, median 2.00 s; r(3) took 2.0 times the median"
+
+
+def test_small_steps_of_a_long_path_are_told_together():
+    steps = [Step(function=f"c{n}", seconds=1.0, share=0.01) for n in range(30)]
+    steps[10] = Step(function="big", seconds=71.0, share=0.71)
+    lines = plain(msgspec.structs.replace(figures(), critical=steps), None)
+    begin = lines.index("critical path, 6.00 s")
+    assert lines[begin + 1 : begin + 4] == [
+        "   10%    10.0 s  c0 to c9, 10 functions",
+        "   71% 1 min 11 s  big",
+        "   19%    19.0 s  c11 to c29, 19 functions",
+    ]
 
 
 def test_with_v_each_rank_has_a_line():

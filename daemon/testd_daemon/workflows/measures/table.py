@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from testd_daemon.reports import words
 from testd_daemon.workflows.graph import action_of
 from testd_daemon.workflows.measures.comparison import Comparison, Delta
-from testd_daemon.workflows.measures.figures import FunctionFigures, RunFigures
+from testd_daemon.workflows.measures.figures import FunctionFigures, RunFigures, Step
 
 __all__ = ["table"]
 
+#: A critical path of more steps is told with those together that take less than this part of it.
+_STEPS, _SMALL = 12, 0.05
 #: Less than so many seconds is as good as nothing.
 _NOTHING = 0.00005
 Span = tuple[str, str]
@@ -80,9 +83,24 @@ def _row(name: str, functions: Sequence[FunctionFigures], beside: Comparison | N
 def _critical(run: RunFigures) -> Iterator[list[Span]]:
     yield [("critical path", "bold"), (f", {words.seconds(run.makespan)}", "dim")]
     most = max((step.share for step in run.critical), default=0.0)
-    for step in run.critical:
-        style = "bold" if step.share == most and len(run.critical) > 1 else ""
-        yield [(f"  {step.share:>4.0%} {words.seconds(step.seconds):>9}  ", "dim"), (step.function, style)]
+    for steps in _joined(run.critical):
+        share, seconds = sum(step.share for step in steps), sum(step.seconds for step in steps)
+        first, last = steps[0].function, steps[-1].function
+        name = first if len(steps) == 1 else f"{first} to {last}, {len(steps)} functions"
+        style = "bold" if len(steps) == 1 < len(run.critical) and share == most else ""
+        yield [(f"  {share:>4.0%} {words.seconds(seconds):>9}  ", "dim"), (name, style)]
+
+
+def _joined(path: Sequence[Step]) -> Iterator[list[Step]]:
+    """Give the steps of a path; of a long one those together that follow each other and are small."""
+    if len(path) <= _STEPS:
+        yield from ([step] for step in path)
+        return
+    for small, steps in groupby(path, lambda step: step.share < _SMALL):
+        if small:
+            yield list(steps)
+        else:
+            yield from ([step] for step in steps)
 
 
 def _change(delta: Delta) -> tuple[str, str]:
