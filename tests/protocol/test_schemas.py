@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from testd.functions import checking
-from testd_protocol import functions, schemas
+from testd_protocol import functions, schemas, workflows
 
 ROOT = Path(__file__).resolve().parents[2]
 AGAIN = "run: python -m testd_protocol.schemas docs/schema runners/testd/functions/schemas.py"
@@ -29,6 +29,13 @@ def test_every_field_says_what_it_is(name):
     _, parts = msgspec.json.schema_components([getattr(functions, name)])
     assert name in parts
     described = schemas.schema(getattr(functions, name))
+    assert all(shape["description"] for shape in described["properties"].values())
+    assert described["description"]
+
+
+@pytest.mark.parametrize("name", workflows.__all__)
+def test_every_key_of_a_workflow_says_what_it_is(name):
+    described = schemas.schema(getattr(workflows, name))
     assert all(shape["description"] for shape in described["properties"].values())
     assert described["description"]
 
