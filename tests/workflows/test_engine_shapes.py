@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
-from flows import Flow, Told
+from flows import DEADLINE, Flow, Told
 
 from testd_daemon.workflows import layout
 
@@ -248,6 +250,18 @@ def test_what_each_function_took_is_told(flow: Flow) -> None:
     assert measured["cpu"] > 0
     assert measured["memory"] > 1000
     assert measured["triggered"] <= measured["started"] <= measured["ended"] <= measured["done"]
+
+
+def test_the_history_has_the_runs_of_a_workflow(plain: Flow) -> None:
+    plain.workflow({"start": ["fail", "a"], "fail": [], "a": []})
+    told = plain.run()
+    assert told.code == 1
+    done = subprocess.run(
+        plain.command("history", "fail"), cwd=plain.root, env=plain.environment, capture_output=True, text=True,
+        check=False, timeout=DEADLINE,
+    )  # fmt: skip
+    assert "failed" in done.stdout, done.stderr
+    assert "ValueError: boom" in done.stdout
 
 
 def test_a_document_that_is_wrong_is_told_with_its_places(plain: Flow) -> None:

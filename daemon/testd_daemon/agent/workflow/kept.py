@@ -121,6 +121,8 @@ class Kept:
         self.notes.append(note)
         if self._journal is None:
             self._journal = (self.folder / "journal.jsonl").open("ab", buffering=0)
+            if self._journal.tell():
+                self._journal.write(b"\n")  # the last line may be cut off; an empty one says nothing
         self._journal.write(msgspec.json.encode(note) + b"\n")
 
     def close(self) -> None:
