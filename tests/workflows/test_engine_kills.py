@@ -163,6 +163,21 @@ def test_one_action_may_have_a_limit_of_its_own(held: Flow) -> None:
     assert told.statuses == {"start": "completed", "hold": "timeout", "end": "skipped"}
 
 
+def test_one_action_may_use_less_memory_than_others(flow: Flow) -> None:
+    flow.functions("""
+        import time
+        def start():
+            kept = b"x" * 200_000_000
+        def large():
+            kept = b"x" * 200_000_000
+            while True: time.sleep(0.01)
+    """)
+    flow.workflow({"start": ["large"], "large": {"MaxMemory": 100}})
+    told = flow.run()
+    assert told.statuses == {"start": "completed", "large": "failed"}
+    assert "more than its limit" in told.message("large")
+
+
 def test_what_a_function_prints_without_end_is_cut(flow: Flow) -> None:
     flow.functions("""
         def floods():

@@ -34,6 +34,7 @@ from testd_daemon.workflows.graph import action_of, rank_of
 from testd_daemon.workflows.progress import Progress, Step
 from testd_daemon.workflows.status import FunctionStatus
 from testd_protocol.messages import Detail, FunctionChanged, Invocation, Message, Output, Row
+from testd_protocol.workflows import Action
 
 __all__ = ["Engine", "Means"]
 
@@ -209,8 +210,11 @@ class Engine:
                 self._tell(self._progress.again(function.name, attempt.blameless))
                 self._running(function)
 
+    def _action(self, function: Function) -> Action:
+        return self._means.workflow.file.action_list[action_of(function.name)]
+
     def _running(self, function: Function) -> None:
-        action = self._means.workflow.file.action_list[action_of(function.name)]
+        action = self._action(function)
         function.log.add(layout.started_line(function.log.seconds, action.function_name, action.type))
         self._tell(self._progress.started(function.name))
 
@@ -230,10 +234,10 @@ class Engine:
                 lambda output: self._print(function, output),
             )
 
-        action = action_of(function.name)
+        action = self._action(function)
         order = Order(
-            function=self._means.workflow.file.action_list[action].function_name,
-            invocation=self._invocation(function, place), limit=self._means.timeouts[action],
+            function=action.function_name, invocation=self._invocation(function, place),
+            limit=self._means.timeouts[action_of(function.name)], memory=int((action.max_memory or 0) * 1024),
         )  # fmt: skip
         following = anyio.CancelScope()
         self._tasks.start_soon(self._follow, function, following)
@@ -251,7 +255,7 @@ class Engine:
 
     def _invocation(self, function: Function, place: Place) -> Invocation:
         means = self._means
-        action = means.workflow.file.action_list[action_of(function.name)]
+        action = self._action(function)
         ranks = means.workflow.graph.ranks[action_of(function.name)]
         names = (*means.workflow.file.secrets, *action.secrets)
         return Invocation(

@@ -59,6 +59,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     function: str  # its name in the code
     invocation: Invocation
     limit: float  # seconds that it may take; 0: no limit
+    memory: int  # KiB that its process may use; 0: what the target says
 
 
 class Place:
@@ -117,6 +118,7 @@ class Place:
         runner.send(
             StartWorker(
                 worker=made.worker, collection=collection.number, stream=True, timeout=order.limit, run=self._run,
+                memory_limit=order.memory,
                 paths=self._roots.paths if alone else [],
             ),
             RunJob(
