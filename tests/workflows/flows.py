@@ -170,10 +170,17 @@ class Flow:
 
     def start(self, *arguments: str) -> Running:
         """Begin to run the workflow."""
+        return self._begin("workflow", "run", "workflow.json", "--format", "json", *arguments)
+
+    def attach(self, run: str) -> Running:
+        """Follow a run from its beginning."""
+        return self._begin("attach", run, "--format", "json")
+
+    def _begin(self, *arguments: str) -> Running:
         return Running(
             subprocess.Popen(
-                self.command("workflow", "run", "workflow.json", "--format", "json", *arguments), cwd=self.root,
-                env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                self.command(*arguments), cwd=self.root, env=self.environment, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True,
             )
         )  # fmt: skip
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
-from flows import Flow
+from flows import DEADLINE, Flow
 
 #: Each writes that it ran; `hold` waits for a file, and says that it does.
 FUNCTIONS = """
@@ -122,6 +124,22 @@ def test_a_run_that_is_interrupted_says_so_everywhere(held: Flow) -> None:
     assert told.verdicts == {"start": "passed", "hold": "cancelled", "end": "cancelled"}
     assert "cancelled: interrupted" in told.log("hold")
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_run_goes_on_without_its_command_and_is_ended_by_its_id(held: Flow) -> None:
+    def say(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            held.command(*arguments), cwd=held.root, env=held.environment, capture_output=True, text=True,
+            timeout=DEADLINE, check=False,
+        )  # fmt: skip
+
+    run = json.loads(say("workflow", "run", "workflow.json", "--detach", "--format", "json").stdout)["run"]
+    following = held.attach(run)
+    following.until(event="output", test="hold")
+    assert say("cancel", run).returncode == 0
+    told = following.end()
+    assert told.code == 2
+    assert told.verdicts == {"start": "passed", "hold": "cancelled", "end": "cancelled"}
 
 
 def test_a_run_keeps_the_document_that_it_was_accepted_with(held: Flow) -> None:

@@ -252,6 +252,72 @@ def test_what_each_function_took_is_told(flow: Flow) -> None:
     assert measured["triggered"] <= measured["started"] <= measured["ended"] <= measured["done"]
 
 
+def test_two_that_come_at_the_same_moment_with_one_id_are_told_apart(flow: Flow) -> None:
+    flow.functions("import time\ndef start(): time.sleep(0.1)\n")
+    flow.workflow({"start": []}, InvocationTimestamp="2026-11-21T20-56-38", InvocationID="same")
+    first = flow.run()
+    flow.environment |= {"S3_AccessKey": "testd", "S3_SecretKey": "testd"}
+    store = ("--store", f"s3://bucket?endpoint={first.plan['store']['endpoint']}")
+    flow.workflow({"start": []}, InvocationTimestamp="2026-11-21T20-56-38", InvocationID="once")
+    running = [flow.start(*store) for _ in range(2)]
+    told = [each.end() for each in running]
+    assert sorted(each.code for each in told) == [0, 4]
+    refused = next(each for each in told if each.code)
+    assert refused.completed["reason"] == "InvocationID already exists: once"
+
+
+@pytest.mark.parametrize("given", ["a/b", "a\tb"])
+def test_an_id_that_cannot_be_part_of_a_key_is_refused(plain: Flow, given: str) -> None:
+    plain.workflow({"start": []})
+    told = plain.run("--id", given)
+    assert told.code == 4
+    assert "InvocationID" in told.completed["reason"]
+
+
+def test_a_run_without_a_daemon_leaves_nothing_behind(plain: Flow) -> None:
+    plain.workflow({"start": []})
+    folder = plain.root / "temporary"
+    folder.mkdir()
+    told = plain.run("--no-daemon", TMPDIR=str(folder))
+    _all_right(told)
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_function_logs_without_end_is_cut(flow: Flow) -> None:
+    flow.functions("def start():\n    for _ in range(1000): faasr_log('x' * 20_000)\n")
+    flow.workflow({"start": []})
+    told = flow.run()
+    _all_right(told)
+    assert len(told.log("start")) < 9_000_000
+    assert "the rest is left out" in told.log("start")
+    assert told.log("start").splitlines()[-1].endswith("with result None")
+
+
+def test_a_large_file_and_threads_that_use_the_api_at_once(flow: Flow) -> None:
+    flow.functions("""
+        import hashlib, os, threading
+        def start():
+            with open("large", "wb") as file: file.write(os.urandom(50_000_000))
+            with open("large", "rb") as file: digest = hashlib.sha256(file.read()).hexdigest()
+            faasr_put_file("large", "large")
+            faasr_get_file("back", "large")
+            with open("back", "rb") as file: assert hashlib.sha256(file.read()).hexdigest() == digest
+        def threads():
+            def use(number):
+                with open(f"{number}", "w") as file: file.write(str(number))
+                faasr_put_file(f"{number}", f"t/{number}")
+                faasr_get_file(f"{number}.back", f"t/{number}")
+                with open(f"{number}.back") as file: good.append(file.read() == str(number))
+            good = []
+            started = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+            for thread in started: thread.start()
+            for thread in started: thread.join()
+            assert good == [True] * 8
+    """)
+    flow.workflow({"start": ["threads"], "threads": []})
+    _all_right(flow.run())
+
+
 def test_the_history_has_the_runs_of_a_workflow(plain: Flow) -> None:
     plain.workflow({"start": ["fail", "a"], "fail": [], "a": []})
     told = plain.run()

@@ -201,14 +201,11 @@ class FunctionsSuite:
 @contextlib.contextmanager
 def _folder(given: str) -> Iterator[None]:
     """Be in a folder of the invocation's own: what it leaves there is of no use to others, and goes."""
-    if given:
-        os.makedirs(given, exist_ok=True)
-        os.chdir(given)
-        yield
-        return
     import shutil
 
-    folder = tempfile.mkdtemp(prefix="testd-function-")
+    if given:
+        os.makedirs(given)
+    folder = given or tempfile.mkdtemp(prefix="testd-function-")
     os.chdir(folder)
     try:
         yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -126,6 +128,19 @@ def test_a_run_that_never_began_is_not_found_and_old_ones_go(tmp_path: Path) -> 
         Kept.begin(str(tmp_path), f"r{number}", b"{}", FACTS).close()
     assert len(list((tmp_path / "workflows").iterdir())) == MOST_KEPT
     assert Kept.find(str(tmp_path), f"r{MOST_KEPT + 2}") is not None
+
+
+# ── what it costs others ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_agent_that_runs_no_workflow_loads_nothing_of_them() -> None:
+    look = (
+        "import sys, testd_daemon.agent.agent, testd_daemon.cli.workflow\n"
+        "print([name for name in sys.modules if name.startswith(('boto', 'testd_daemon.workflows', "
+        "'testd_daemon.agent.workflow'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
 
 
 # ── where code is ────────────────────────────────────────────────────────────────────────────────────────────────────

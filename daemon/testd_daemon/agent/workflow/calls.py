@@ -52,8 +52,8 @@ class Calls:
         """Take a message of a function's worker; `answer` is called once, but for what nobody waits for."""
         match message.procedure:
             case "log":
-                function.log.add(message.text)
-                self._say(function, message.text)
+                if function.log.write(message.text):
+                    self._say(function, message.text)
             case "note":
                 function.log.say(message.level, "executor.py", message.text)
             case "put" if not message.done:

@@ -11,6 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Final
 
 import anyio
@@ -73,6 +74,7 @@ class Engine:
         self._tasks: TaskGroup | None = None
         self._functions: dict[str, Function] = {}
         self._calls: Calls | None = None
+        self._numbers = count(1)  # of calls
         self._scope = anyio.CancelScope()
         self._cancelled = ""
         self._joins = frozenset(means.workflow.graph.joins())
@@ -85,7 +87,7 @@ class Engine:
     async def run(self) -> None:
         """Run until every function has its final status."""
         means = self._means
-        means.kept.work.mkdir(parents=True, exist_ok=True)
+        means.kept.empty()
         with self._scope:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
@@ -258,11 +260,12 @@ class Engine:
         action = self._action(function)
         ranks = means.workflow.graph.ranks[action_of(function.name)]
         names = (*means.workflow.file.secrets, *action.secrets)
+        work = means.kept.work / f"{function.name}.{next(self._numbers)}"
         return Invocation(
             function=function.name, id=means.kept.facts.invocation, arguments=json.dumps(action.arguments or {}),
             rank=rank_of(function.name), max_rank=ranks,
             environment={name: means.secrets[name] for name in names if name in means.secrets},
-            folder=str(means.kept.work / function.name) if place.spec.launcher == "subprocess" else "",
+            folder=str(work) if place.spec.launcher == "subprocess" else "",
         )  # fmt: skip
 
     def _ending(self, attempt: Attempt, timeout: float) -> Ending | None:

@@ -45,11 +45,12 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Kept:
     """The folder of one run."""
 
-    def __init__(self, folder: Path, facts: Facts, notes: list[Note]) -> None:
-        """Know what is there; `begin` and `find` make one."""
+    def __init__(self, folder: Path, facts: Facts, notes: list[Note], *, temporary: bool = False) -> None:
+        """Know what is there; `begin` and `find` make one. One that is `temporary` goes with `close`."""
         self.folder = folder
         self.facts = facts
         self.notes = notes
+        self._temporary = temporary
         self.work = folder / "work"  # functions' working directories, one for each call
         self._journal: Any = None
 
@@ -66,7 +67,7 @@ class Kept:
         whole = folder / "run.json.new"
         whole.write_bytes(msgspec.json.encode(facts))
         whole.rename(folder / "run.json")  # from here on the run is there
-        return cls(folder, facts, [])
+        return cls(folder, facts, [], temporary=not state)
 
     @classmethod
     def find(cls, state: str, run: str) -> Kept | None:
@@ -116,6 +117,11 @@ class Kept:
         """Return how often the runner of a function ended while it ran."""
         return sum(note.what == "lost" and note.function == function for note in self.notes)
 
+    def empty(self) -> None:
+        """Have nothing in the folder for working directories: a process that was killed may have left some."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
+
     def note(self, note: Note) -> None:
         """Write a line, and be sure that it is there whatever is killed next."""
         self.notes.append(note)
@@ -126,10 +132,10 @@ class Kept:
         self._journal.write(msgspec.json.encode(note) + b"\n")
 
     def close(self) -> None:
-        """Close the journal, and remove what functions left in their working directories."""
+        """Close the journal, and remove what is of no use any more."""
         if self._journal is not None:
             self._journal.close()
-        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self.folder if self._temporary else self.work, ignore_errors=True)
 
 
 def _of(state: str, run: str) -> Path:

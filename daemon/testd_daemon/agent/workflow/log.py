@@ -14,6 +14,10 @@ __all__ = ["Log"]
 
 #: Seconds from a line to its write, while the function runs: one that is over sooner has its log written once.
 INTERVAL: Final = 0.3
+#: The pause behind a write, in times of what it took.
+LEISURE: Final = 3.0
+#: Bytes of a function's own lines that are kept: all of them are written again each time.
+MOST: Final = 8 * 1024 * 1024
 
 
 class Log:
@@ -26,6 +30,7 @@ class Log:
         self._began = time.monotonic()
         self._text: list[str] = []
         self._written = 0
+        self._room, self._full = MOST, False
         self._more = anyio.Event()
         self._lock = anyio.Lock()
 
@@ -33,6 +38,16 @@ class Log:
     def seconds(self) -> float:
         """Seconds since the function began."""
         return time.monotonic() - self._began
+
+    def write(self, line: str) -> bool:
+        """Add a line of the function's own, as it is. Returns whether there was room for it."""
+        self._room -= len(line) + 1
+        if self._room >= 0:
+            self.add(line)
+        elif not self._full:
+            self._full = True
+            self.say("WARNING", "executor.py", f"the function wrote more than {MOST} bytes: the rest is left out")
+        return self._room >= 0
 
     def add(self, line: str) -> None:
         """Add a line as it is."""
@@ -53,8 +68,11 @@ class Log:
 
     async def follow(self) -> None:
         """Write what comes, until it is cancelled."""
+        pause = INTERVAL
         while True:
             await self._more.wait()
-            await anyio.sleep(INTERVAL)
+            await anyio.sleep(pause)
             self._more = anyio.Event()
+            began = time.monotonic()
             await self.flush()
+            pause = max(INTERVAL, LEISURE * (time.monotonic() - began))

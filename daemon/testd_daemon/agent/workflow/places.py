@@ -16,6 +16,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from testd.runner.processes import processors
 from testd_daemon.agent.mirror import Tell
 from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.spec import Spec
@@ -60,6 +61,7 @@ class Places:
         self._reporter = reporter
         self._beside = beside
         self._wanted = {action: _target(resolved, request, workflow, action) for action in workflow.file.action_list}
+        self._jobs = resolved.settings.jobs or processors()
         self._told: set[str] = set()
         self._specs: dict[str, Spec | TestdError] = {}
         self._ready = anyio.Event()
@@ -176,7 +178,7 @@ class Places:
             self._reporter.event(
                 TargetReady(
                     target=spec.target, warm=provision.warm, reason=provision.reason, kind="workflow",
-                    mode="worker" if collection.forkable and spec.mode == "worker" else "bin", jobs=0,
+                    mode="worker" if collection.forkable and spec.mode == "worker" else "bin", jobs=self._jobs,
                     python=runner.ready.python if runner.ready is not None else "", framework=collection.framework,
                     host=spec.options.get("host") or spec.options.get("image", ""),
                 )

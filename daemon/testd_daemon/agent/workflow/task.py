@@ -163,6 +163,11 @@ class WorkflowTask:
         invocation = file.invocation_id.strip()
         if not invocation and file.invocation_id_from_date:
             invocation = layout.invocation_from_date(file.invocation_id_from_date, at)
+        if "/" in invocation or not invocation.isprintable():
+            raise UsageError(
+                f"InvocationID: {invocation!r} is a part of keys",
+                hint="letters, digits, dashes and dots would be right",
+            )
         return Facts(invocation=invocation or str(uuid.uuid4()), timestamp=at, document=workflow.path)
 
     @staticmethod
@@ -172,7 +177,10 @@ class WorkflowTask:
 
     async def _refuse_twice(self, files: Files, workflow: Workflow, kept: Kept) -> None:
         """Raise UsageError where the invocation has left something in the store already."""
-        if await files.logs.listing(self._folder(workflow, kept) + "/"):
+        folder = self._folder(workflow, kept)
+        entry = layout.log_key(folder, workflow.graph.instances_of(workflow.graph.entry)[0])
+        # Of two that come at the same moment one has put what the other one finds.
+        if await files.logs.listing(folder + "/") or not await files.logs.put_if_absent(entry, b"\n"):
             raise UsageError(
                 f"InvocationID already exists: {kept.facts.invocation}",
                 hint="give the run another InvocationID, or none: then one is made",
