@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,14 @@ class Flow:
             )
         )  # fmt: skip
 
+    @staticmethod
+    def wait(condition: Callable[[], bool]) -> None:
+        """Wait for what nothing tells of."""
+        give_up = time.monotonic() + DEADLINE
+        while not condition():
+            assert time.monotonic() < give_up, "it did not come"
+            time.sleep(0.01)
+
     def agent(self) -> int:
         """Return the process id of the workspace's agent."""
         return self._one("testd_daemon.agent")
@@ -222,6 +231,11 @@ class Running:
             if all(event.get(key) == value for key, value in wanted.items()):
                 return event
         raise AssertionError(f"no event has {wanted}: {''.join(self._lines[-20:])}")
+
+    def seen(self, **wanted: Any) -> dict[str, Any]:
+        """Return the last event so far that has these keys."""
+        events = [json.loads(line) for line in self._lines]
+        return [event for event in events if all(event.get(key) == value for key, value in wanted.items())][-1]
 
     def interrupt(self) -> None:
         """Send the command what Ctrl-C sends."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from flows import BUCKET, Flow, Told
@@ -38,6 +41,34 @@ FUNCTIONS = """
         with open("in") as file:
             faasr_log(file.read())
 """
+
+
+class StoreProcess(NamedTuple):
+    """A store's process, which can be held."""
+
+    process: subprocess.Popen[bytes]
+    endpoint: str
+
+    def hold(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
+    """A store that is not the run's own, and can be held."""
+    made = StoreProcess(*start_server(tmp_path_factory.mktemp("store") / "journal"))
+    address = Address(
+        name="S3", bucket=BUCKET, endpoint=made.endpoint, access_key=EMBEDDED_KEY, secret_key=EMBEDDED_KEY
+    )
+    bucket = Bucket(address)
+    bucket.make()
+    bucket.close()
+    yield made
+    made.go_on()
+    end_server(made.process)
 
 
 @pytest.fixture
@@ -240,3 +271,33 @@ def test_a_store_that_vanishes(
     assert f"{told.plan['folder']}/function_completions/first.done" in left
     assert "second.txt" not in left
     end_server(process)
+
+
+def test_what_has_returned_never_runs_again(flow: Flow, store_process: StoreProcess) -> None:
+    """The agent dies between a function's return and its completion in the store, which hangs at that moment."""
+    marks = flow.root / "marks"
+    marks.mkdir()
+    flow.functions(f"""
+        import pathlib, time
+        MARKS = pathlib.Path({str(marks)!r})
+        def start():
+            with (MARKS / "ran").open("a") as file: file.write("start\\n")
+            faasr_log("here")
+            while not (MARKS / "go").exists(): time.sleep(0.01)
+            return True
+        def yes(): pass
+    """)
+    flow.workflow({"start": [{"True": ["yes"], "False": []}], "yes": []})
+    flow.environment |= KEYS
+    running = flow.start("--store", f"s3://{BUCKET}?endpoint={store_process.endpoint}")
+    running.until(event="output", test="start")
+    state = Path(running.seen(event="workflow")["state"])
+    store_process.hold()
+    (marks / "go").touch()
+    flow.wait(lambda: b"returned" in (state / "journal.jsonl").read_bytes())
+    os.kill(flow.agent(), signal.SIGKILL)
+    store_process.go_on()
+    told = running.end()
+    assert told.code == 0, told.failures()
+    assert told.statuses == {"start": "completed", "yes": "completed"}
+    assert (marks / "ran").read_text() == "start\n"
