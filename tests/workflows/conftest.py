@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from house import House
 
 
 @pytest.fixture
-def flow(house: House, tmp_path: Path) -> Flow:
+def flow(house: House, tmp_path: Path) -> Iterator[Flow]:
     """A workspace; its daemon starts with the first run."""
-    return Flow(house, tmp_path)
+    made = Flow(house, tmp_path)
+    yield made
+    made.close()

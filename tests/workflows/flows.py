@@ -143,6 +143,7 @@ class Flow:
     def __init__(self, house: House, root: Path) -> None:
         self.house = house
         self.root = root
+        self.running: list[Running] = []
         self.marks = root  # where functions leave marks
         self.environment = dict(house.environment)
         (root / "testd.toml").touch()
@@ -178,12 +179,12 @@ class Flow:
         return self._begin("attach", run, "--format", "json")
 
     def _begin(self, *arguments: str) -> Running:
-        return Running(
-            subprocess.Popen(
-                self.command(*arguments), cwd=self.root, env=self.environment, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, text=True,
-            )
+        process = subprocess.Popen(
+            self.command(*arguments), cwd=self.root, env=self.environment, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        self.running.append(Running(process))
+        return self.running[-1]
 
     @staticmethod
     def wait(condition: Callable[[], bool]) -> None:
@@ -203,16 +204,41 @@ class Flow:
 
     def processes(self, part: str) -> list[int]:
         """Return the processes that have a text in their command line."""
-        found = []
-        for process in self.house.processes():
-            with contextlib.suppress(psutil.Error):  # it has ended meanwhile
-                if any(part in word for word in process.cmdline()):
-                    found.append(process.pid)
+        found = {process.pid: _line(process) for process in self.house.processes()}
+        return [pid for pid, line in found.items() if any(part in word for word in line)]
+
+    def runner(self) -> int:
+        """Return the process of the one runner: the agent's child that is no store."""
+        agent = self.agent()
+        children = [process for process in self.house.processes() if _parent(process) == agent]
+        (found,) = [process.pid for process in children if not any("store.server" in word for word in _line(process))]
         return found
 
+    def close(self) -> None:
+        """End the commands that a test has not waited for."""
+        for running in self.running:
+            running.process.kill()
+            running.process.communicate(timeout=DEADLINE)
+
     def _one(self, module: str) -> int:
-        (found,) = self.processes(module)
+        (found,) = [process.pid for process in self.house.processes() if module in _line(process)]
         return found
+
+
+def _line(process: psutil.Process) -> list[str]:
+    """Return a command line; none of a process that has just ended."""
+    try:
+        return process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
+    except psutil.Error:
+        return []
+
+
+def _parent(process: psutil.Process) -> int:
+    """Return the parent of a process that lives."""
+    try:
+        return process.ppid() if process.status() != psutil.STATUS_ZOMBIE else 0
+    except psutil.Error:
+        return 0
 
 
 class Running:

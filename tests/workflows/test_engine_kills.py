@@ -79,7 +79,7 @@ def test_the_death_of_the_daemon_costs_what_ran_at_that_moment_and_no_more(held:
 def test_the_death_of_a_runner_is_put_down_to_nobody_once(held: Flow) -> None:
     running = held.start()
     running.until(event="output", test="hold")
-    os.kill(_runner(held), signal.SIGKILL)
+    os.kill(held.runner(), signal.SIGKILL)
     again = running.until(event="function", function="hold", status="invoked")
     assert "the runner ended" in again["why"]
     running.until(event="output", test="hold")
@@ -94,7 +94,7 @@ def test_a_function_under_which_the_runner_dies_twice_has_crashed(held: Flow) ->
     running = held.start()
     for _ in range(2):
         running.until(event="output", test="hold")
-        os.kill(_runner(held), signal.SIGKILL)
+        os.kill(held.runner(), signal.SIGKILL)
     told = running.end()
     assert told.code == 1
     assert told.statuses == {"start": "completed", "hold": "failed", "end": "skipped"}
@@ -207,13 +207,3 @@ def test_what_a_function_prints_without_end_is_cut(flow: Flow) -> None:
     assert told.code == 0, told.failures()
     assert len(told.printed("floods")) < 10_000_000
     assert "the rest is not shown" in told.printed("floods")
-
-
-def _runner(flow: Flow) -> int:
-    """Return the runner's process: the agent's child that is no store."""
-    children = [
-        process for process in flow.house.processes()
-        if process.ppid() == flow.agent() and not any("store.server" in word for word in process.cmdline())
-    ]  # fmt: skip
-    (found,) = children
-    return found.pid

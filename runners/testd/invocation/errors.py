@@ -1,13 +1,14 @@
-"""What goes wrong in a function's use of its API, as exceptions that it may catch.
+"""What goes wrong in a function's use of its API, as exceptions that it may catch; and what a function in R fails with.
 
     ApiError
     ├── NotInvoked        no function runs: the API was used while a module was imported
     └── Refused           what was asked for was not done
+    RError                a function in R failed
 
 Runs in stems and workers; standard library only.
 """
 
-__all__ = ["ApiError", "NotInvoked", "Refused"]
+__all__ = ["ApiError", "NotInvoked", "RError", "Refused"]
 
 
 class ApiError(Exception):
@@ -20,3 +21,12 @@ class NotInvoked(ApiError):
 
 class Refused(ApiError):
     """What was asked for was not done, and why."""
+
+
+class RError(Exception):
+    """A function in R failed: its message, and the calls that led there."""
+
+    def __init__(self, message: str, calls: str = "") -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.calls = calls

@@ -49,6 +49,7 @@ class Finder:
 
     def __init__(self, source: str, packages: Iterable[str] = ()) -> None:
         """Look below `source`, absolute."""
+        self.source = source
         self._file = source if source.endswith(".py") else ""
         self._folder = os.path.dirname(source) if self._file else source
         self._packages = list(packages)

@@ -2,7 +2,7 @@
 
 Runs in stems and workers; standard library only. The interface is the one of every suite (docs/architecture.md). A
 path is `FOLDER::FUNCTION`, the folder absolute or relative to the workspace; `+FOLDER` is one of installed packages,
-which come first, and `=REQUIREMENT` is to be installed here.
+which come first, and `=REQUIREMENT` is to be installed here. A function whose name ends in `@R` is in R.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from time import perf_counter  # a reference: functions may replace the attribut
 
 from testd.invocation import session as sessions
 from testd.invocation import shim
+from testd.invocation.errors import RError
 from testd.invocation.finding import Finder, Found, NotFound
 from testd.invocation.returning import BadReturn, truth
 from testd.invocation.session import Session
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FunctionsSuite"]
 
+_R = "@R"
 _getpid = os.getpid  # a reference: functions may replace the attribute
 _getrusage = resource.getrusage
 
@@ -93,10 +95,23 @@ class FunctionsSuite:
         if len(folders) != 1:
             raise SuiteFault("usage", f"functions of one folder are collected at once, not of {folders}")
         self._names = [name for _, _, name in pairs]
-        self._finder = Finder(os.path.normpath(os.path.join(self._root, folders[0])), packages)
-        self._found = self._finder.find(self._names)
+        source = os.path.normpath(os.path.join(self._root, folders[0]))
+        self._finder = Finder(source, packages)
+        self._found = self._find()
         self.items = [("".join(pair), _line(self._found[pair[2]])) for pair in pairs]
         return Collection(self.items)
+
+    def _find(self) -> dict[str, Found]:
+        assert self._finder is not None
+        python = [name for name in self._names if not name.endswith(_R)]
+        found = self._finder.find(python) if python else {}
+        for name in self._names:
+            if name.endswith(_R):
+                from testd.invocation.rscript import RFunction  # few workflows have any
+
+                source = self._finder.source
+                found[name] = Found(RFunction(source, name[: -len(_R)]), source, None, [])
+        return found
 
     def prepare(self) -> Iterator[None]:
         """Do what can wait until nothing else is asked for: here there is nothing."""
@@ -161,7 +176,7 @@ class FunctionsSuite:
         if self._finder.deferred:
             began = perf_counter()
             self._finder.forget()
-            self._found = self._finder.find(self._names)
+            self._found = self._find()
             self._loading = perf_counter() - began
         found = self._found[name]
         for warning in found.warnings:
@@ -195,6 +210,9 @@ class FunctionsSuite:
         text = "".join(traceback.format_exception(type(error), error, _own(error)))
         if isinstance(error, (NotFound, BadReturn)):
             text = str(error)
+        elif isinstance(error, RError):  # what led there in Python says nothing
+            text = "\n".join(filter(None, (f"Error: {error}", error.calls and f"Calls:\n{error.calls}")))
+            told.update(kind="test", message=str(error).splitlines()[0] if str(error) else "an error in R", frames=[])
         return {**told, "text": shorten(text, failures.TEXT_LIMIT)}
 
 

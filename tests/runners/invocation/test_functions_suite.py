@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import textwrap
@@ -238,6 +239,22 @@ def test_a_process_that_a_function_starts_may_not_use_the_api(functions):
     told = functions.call("forks")
     assert told.verdicts == ["passed"], told.texts
     assert ["not in one that it started" in text for _, _, text in told.log] == [True]
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="there is no Rscript here")
+def test_a_function_in_r_has_the_same_api(functions):
+    functions.write("a.R", """
+        f <- function(text) {
+          writeLines(text, "x")
+          faasr_put_file("x", "x.txt", remote_folder = "in")
+          faasr_log(faasr_rank()$rank)
+          TRUE
+        }
+    """)
+    told = functions.call("f@R", calls=[{"arguments": '{"text": "a\\tü"}', "rank": 2}])
+    assert (told.verdicts, told.values) == (["passed"], [True]), told.texts
+    assert told.store == {"in/x.txt": "a\tü\n"}
+    assert told.log == [["log", "INFO", "2"]]
 
 
 def test_packages_arguments_variables_and_what_is_printed(functions, tmp_path):

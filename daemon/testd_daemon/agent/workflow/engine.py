@@ -26,7 +26,7 @@ from testd_daemon.agent.workflow.files import Files
 from testd_daemon.agent.workflow.function import Function, memory_of
 from testd_daemon.agent.workflow.kept import Kept, Note
 from testd_daemon.agent.workflow.log import Log
-from testd_daemon.agent.workflow.place import Order, Place
+from testd_daemon.agent.workflow.place import Order, Place, code_name
 from testd_daemon.agent.workflow.turns import Turns
 from testd_daemon.errors import TestdError
 from testd_daemon.workflows import layout
@@ -238,7 +238,7 @@ class Engine:
 
         action = self._action(function)
         order = Order(
-            function=action.function_name, invocation=self._invocation(function, place),
+            function=code_name(action), invocation=self._invocation(function, place),
             limit=self._means.timeouts[action_of(function.name)], memory=int((action.max_memory or 0) * 1024),
         )  # fmt: skip
         following = anyio.CancelScope()

@@ -23,8 +23,9 @@ from testd_daemon.agent.warm import Provision, rewound
 from testd_daemon.agent.workflow.attempt import Attempt
 from testd_daemon.config import Settings
 from testd_protocol.messages import FinishWorker, Invocation, Message, RunJob, StartWorker, StopWorker
+from testd_protocol.workflows import Action
 
-__all__ = ["Order", "Place", "Roots"]
+__all__ = ["Order", "Place", "Roots", "code_name"]
 
 #: Seconds for a worker to end that was told to; after that its runner is killed.
 STOP_DEADLINE: Final = 5.0
@@ -36,6 +37,11 @@ GRACE: Final = 1.0
 Outfit = Callable[[], Awaitable["Roots"]]
 #: Makes an attempt of a worker's number and the way to it.
 Make = Callable[[int, Callable[[Message], None]], Attempt]
+
+
+def code_name(action: Action) -> str:
+    """Return what a runner calls an action's function."""
+    return f"{action.function_name}@R" if action.type == "R" else action.function_name
 
 
 class Roots(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.target_task import Services
 from testd_daemon.agent.workflow import sources
-from testd_daemon.agent.workflow.place import Place, Roots
+from testd_daemon.agent.workflow.place import Place, Roots, code_name
 from testd_daemon.agent.workflow.repositories import Repositories
 from testd_daemon.config import Resolved, Target
 from testd_daemon.config.targets import choose
@@ -98,7 +98,7 @@ class Places:
     def _place(self, target: Target, key: _Key, actions: Iterable[str], caller: Mapping[str, str]) -> Place:
         spec = self._specs[target.name]
         assert isinstance(spec, Spec)
-        names = dict.fromkeys(self._file.action_list[action].function_name for action in actions)
+        names = dict.fromkeys(code_name(self._file.action_list[action]) for action in actions)
         outfit = partial(self._outfit, spec, key, tuple(names), caller)
         return Place(
             self._services.pool, spec, target.settings, outfit, self._run, self._say(spec.target),
@@ -155,9 +155,9 @@ class Places:
     def _key(self, action: str, target: str) -> _Key:
         """Return what an action shares with all that can run in the same place. Raises TestdError."""
         found = self._file.action_list[action]
-        if found.type != "Python":
+        if found.type == "Julia":
             raise EnvironmentFault(
-                f"{action} is of the type {found.type}, which cannot be run here", hint="Python functions can"
+                f"{action} is of the type {found.type}, which cannot be run here", hint="functions in Python and R can"
             )
         workspace = Path(os.path.realpath(self._services.workspace))
         source = sources.source(self._file, found.function_name, workspace, self._beside)
