@@ -289,10 +289,12 @@ class Engine:
         for invoked in step.invoked:
             log.add(layout.invoked_line(log.seconds, invoked))
         self._start(step)
-        self._tell(step._replace(changes=step.changes[1:]))
+        invoked = tuple(change for change in step.changes if change.status is FunctionStatus.INVOKED)
+        self._tell(Step(invoked))
         await self._flush(function)
         await self._in_turn(function)
-        self._tell(Step(step.changes[:1]), Ending("passed"), sequence, memory_of(attempt))
+        others = tuple(change for change in step.changes if change not in invoked)
+        self._tell(Step(others), Ending("passed"), sequence, memory_of(attempt))
         self._reporter.event(function.measured(attempt))
         function.told.set()
 
