@@ -12,10 +12,12 @@ import anyio
 from anyio.abc import TaskGroup
 
 from testd_daemon.workflows.store.embedded import Embedded, require
+from testd_daemon.workflows.store.holding import held
 
 __all__ = ["Keeper"]
 
-#: Seconds that a store serves after its run; and how many of those there are, each some 80 MiB.
+#: Seconds that a store serves after its run; and how many of those there are, each some 80 MiB. One at which a test
+#: still looks is spared.
 KEEP: Final = 900.0
 MOST: Final = 4
 
@@ -26,6 +28,7 @@ class Keeper:
     def __init__(self, tasks: TaskGroup) -> None:
         """Have them live in this task group."""
         self._tasks = tasks
+        self._folders: dict[anyio.Event, Path] = {}
         self._left: list[anyio.Event] = []  # of those whose run is over, oldest first: set to end one
         self._ahead: tuple[Embedded, anyio.Event] | None = None
 
@@ -42,14 +45,16 @@ class Keeper:
         except BaseException:
             over.set()
             raise
+        self._folders[over] = folder
         return store, over
 
     def leave(self, over: anyio.Event) -> None:
         """Say that a run is over: its store goes after a while, or when others have come."""
         self._left.append(over)
         self._tasks.start_soon(self._expire, over)
-        while len(self._left) > MOST:
-            self._left.pop(0).set()
+        free = [each for each in self._left if not held(self._folders[each])]
+        for each in free[: max(0, len(self._left) - MOST)]:
+            each.set()
         if self._ahead is None:
             self._ahead = self._new()
             self._tasks.start_soon(self._give_up, self._ahead)
@@ -60,11 +65,13 @@ class Keeper:
         return store, over
 
     async def _expire(self, over: anyio.Event) -> None:
-        with anyio.move_on_after(KEEP):
-            await over.wait()
-        over.set()
-        if over in self._left:
-            self._left.remove(over)
+        while not over.is_set():
+            with anyio.move_on_after(KEEP):
+                await over.wait()
+            if not held(self._folders[over]):
+                over.set()
+        self._left.remove(over)
+        del self._folders[over]
 
     async def _give_up(self, ahead: tuple[Embedded, anyio.Event]) -> None:
         """End a store that nobody has wanted for a while."""

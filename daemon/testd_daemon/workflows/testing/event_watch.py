@@ -20,6 +20,7 @@ from testd_daemon.errors import TestdError
 from testd_daemon.workflows.status import FunctionStatus, has_completed, has_final_state
 from testd_daemon.workflows.store.address import Address
 from testd_daemon.workflows.store.errors import StoreError
+from testd_daemon.workflows.store.holding import Hold
 from testd_daemon.workflows.store.versions import History
 from testd_daemon.workflows.testing.board import Board
 from testd_daemon.workflows.testing.cloud import monitors_of
@@ -103,6 +104,7 @@ class EventWatch(Watch):
             os.close(self._waker)
             self._wake = self._waker = -1
             if self._planned:
+                self._hold.release()
                 self.store.close()
 
     def key_of(self, name: str) -> str:
@@ -169,9 +171,10 @@ class EventWatch(Watch):
             anonymous=where.get("anonymous", "") == "true",
         )  # fmt: skip
         self.store = ObjectStore.at(address)
-        self._history = History(Path(body["state"]))
         if not self._planned:
             self.monitors = monitors_of(self._invocation, self.store)
+            self._history = History(Path(body["state"]))
+            self._hold = Hold(Path(body["state"]))
         for monitor in self.monitors.values():
             monitor.logger.store = self.store
         self._planned = body

@@ -22,6 +22,7 @@ from testd_daemon.workflows.testing import (
 )
 
 EXAMPLE = Path(__file__).resolve().parents[4] / "examples" / "workflow"
+INTEGRATION = Path(__file__).with_name("integration")
 #: Seconds for what takes seconds on a machine that is not busy.
 DEADLINE = 100.0
 
@@ -181,3 +182,25 @@ def test_the_example_passes_with_one_command(house, example, command):
     status, said = run(house, example, *command)
     assert status == 0, said
     assert "4 passed" in said
+
+
+def test_the_public_integration_workflow_passes(house, tmp_path):
+    """Fact 34: the shape of the public workflow, its one action in R rewritten in Python, and its twelve tests."""
+    shutil.copytree(INTEGRATION, tmp_path / "it")
+    (tmp_path / "it" / "pyproject.toml").write_text("[tool.pytest.ini_options]\npython_files = ['*_tests.py']\n")
+    status, said = run(house, tmp_path / "it", "pytest", "-q")
+    assert status == 0, said
+    assert "12 passed" in said
+
+
+def test_a_store_serves_as_long_as_a_test_looks_at_it(project):
+    """It would have ended once some later runs were over."""
+    path = project(ONE)
+    with WorkflowTester(path, DEADLINE, folder="out") as first:
+        first.wait_for("change")
+        for _ in range(6):
+            with WorkflowTester(path, DEADLINE, folder="out") as other:
+                other.wait_for("change")
+        first.assert_content_equals("a.txt", "second")
+        first.wait_for("start")
+        first.assert_content_equals("a.txt", "first")
