@@ -18,7 +18,6 @@ from typing import Any
 from testd_daemon.client.sync import Client, Following
 from testd_daemon.errors import TestdError
 from testd_daemon.workflows.status import FunctionStatus, has_completed, has_final_state
-from testd_daemon.workflows.store.address import Address
 from testd_daemon.workflows.store.errors import StoreError
 from testd_daemon.workflows.store.holding import Hold
 from testd_daemon.workflows.store.versions import History
@@ -29,6 +28,7 @@ from testd_daemon.workflows.testing.exceptions import InvocationError
 from testd_daemon.workflows.testing.function_monitor import FunctionMonitor
 from testd_daemon.workflows.testing.invocation import Invocation
 from testd_daemon.workflows.testing.objects import ObjectStore
+from testd_daemon.workflows.testing.run_stores import stores_of
 from testd_daemon.workflows.testing.watch import View, Watch
 
 __all__ = ["EventWatch"]
@@ -109,8 +109,7 @@ class EventWatch(Watch):
 
     def key_of(self, name: str) -> str:
         """Return the key of what functions call `folder/file`."""
-        prefix = str(self._planned.get("prefix", ""))
-        return f"{prefix.rstrip('/')}/{name}" if prefix else name
+        return self._stores.prefix + name
 
     def view(self, function: str) -> View:
         """Return the store as it was when a function ended."""
@@ -141,6 +140,7 @@ class EventWatch(Watch):
             if self._planned and not self._ready.is_set():
                 self._ready.set()
                 self._go.wait()
+                heard = time.monotonic()
             if self._stop.is_set() and not cancelled:
                 client.cancel(following.run, "the test has ended")
                 cancelled = time.monotonic()
@@ -150,7 +150,7 @@ class EventWatch(Watch):
                 self._take(event["body"])
             elif cancelled and time.monotonic() - cancelled > CANCEL_DEADLINE:
                 return
-            elif not cancelled and time.monotonic() - heard > self._invocation.settings.timeout:
+            elif self._planned and not cancelled and time.monotonic() - heard > self._invocation.settings.timeout:
                 self._expire()
 
     def _next(self, following: Following, cancelled: float) -> Event | None:
@@ -164,19 +164,14 @@ class EventWatch(Watch):
             handler(body)
 
     def _plan(self, body: Event) -> None:
-        where = body["store"]
-        address = Address(
-            name="store", bucket=where["bucket"], endpoint=where.get("endpoint", ""), region=where.get("region", ""),
-            access_key=where.get("access_key", ""), secret_key=where.get("secret_key", ""),
-            anonymous=where.get("anonymous", "") == "true",
-        )  # fmt: skip
-        self.store = ObjectStore.at(address)
+        self._stores = stores_of(self._invocation, body, os.environ)
+        self.store, logs = ObjectStore.at(self._stores.files), ObjectStore.at(self._stores.logs)
         if not self._planned:
-            self.monitors = monitors_of(self._invocation, self.store)
+            self.monitors = monitors_of(self._invocation, logs)
             self._history = History(Path(body["state"]))
             self._hold = Hold(Path(body["state"]))
         for monitor in self.monitors.values():
-            monitor.logger.store = self.store
+            monitor.logger.store = logs
         self._planned = body
 
     def _function_changed(self, body: Event) -> None:

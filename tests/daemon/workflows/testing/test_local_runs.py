@@ -15,6 +15,7 @@ from workflow_project import write_project
 from testd_daemon.workflows.testing import (
     FunctionFailed,
     FunctionStatus,
+    FunctionTimedOut,
     InitializationError,
     InvocationError,
     WorkflowRunner,
@@ -204,3 +205,47 @@ def test_a_store_serves_as_long_as_a_test_looks_at_it(project):
         first.assert_content_equals("a.txt", "second")
         first.wait_for("start")
         first.assert_content_equals("a.txt", "first")
+
+
+@pytest.mark.parametrize("isolation", ["none", "prefix", "bucket"])
+def test_functions_find_their_input_and_their_logs_are_where_they_are(project, tmp_path, isolation):
+    """In every isolation; `change` deletes what was there before the run began."""
+    (tmp_path / "input" / "out").mkdir(parents=True)
+    (tmp_path / "input" / "out" / "gone.txt").write_text("seeded")
+    stores = {"S3": {"Bucket": "files"}, "Logs": {"Bucket": "logs"}}
+    path = project(ONE, DataStores=stores, LoggingDataStore="Logs")
+    options = {"isolation": isolation, "input": str(tmp_path / "input"), "folder": "out"}
+    with WorkflowTester(path, DEADLINE, **options) as tester:
+        tester.wait_for("start")
+        tester.assert_content_equals("gone.txt", "seeded")
+        assert tester.get_s3_key("a.txt") == (
+            f"{tester.invocation_id}/out/a.txt" if isolation == "prefix" else "out/a.txt"
+        )
+        assert (tester.bucket_name == "files") is (isolation != "bucket")
+        tester.wait_for("change")
+        tester.assert_object_does_not_exist("gone.txt")
+        tester.assert_logs_contain("change", "Starting function: change")
+        assert tester.runner.monitor("change").logger.store.bucket_name == "logs"
+
+
+def test_a_store_of_ones_own_is_used_with_the_keys_of_the_environment(project, store, address, monkeypatch):
+    monkeypatch.setenv("S3_AccessKey", address.access_key)
+    monkeypatch.setenv("S3_SecretKey", address.secret_key)
+    url = f"s3://{address.bucket}?endpoint={address.endpoint}"
+    with WorkflowTester(project(ONE), DEADLINE, store=url, folder="out") as tester:
+        tester.wait_for("change")
+        tester.assert_content_equals("a.txt", "second")
+        tester.wait_for("start")
+        tester.assert_content_equals("a.txt", "first")
+        prefix = tester.runner.invocation.folder
+    assert store.get("out/a.txt") == b"second"
+    assert f"{prefix}/function_completions/change.done" in store.listing(prefix)
+
+
+def test_a_run_that_is_silent_times_out_and_is_cancelled(project):
+    with WorkflowTester(project({"wait": []}), 1) as tester:
+        with pytest.raises(
+            FunctionTimedOut, match=r"^Function wait timed out: nothing was heard of the run for 1 seconds"
+        ):
+            tester.wait_for("wait")
+        assert tester.runner.monitoring_complete

@@ -37,7 +37,7 @@ def _request(invocation: Invocation) -> dict[str, Any]:
         "targets": list(settings.targets),
         "environment": dict(os.environ),
         "python": sys.executable,
-        "store": settings.store or "embedded",
+        "store": "" if settings.store == "document" else settings.store or "embedded",
         "isolation": settings.isolation,
         "join": settings.join or "documented",
         "input": str(Path(settings.input).absolute()) if settings.input else "",
