@@ -22,18 +22,22 @@ def watch_store(invocation: Invocation, s3_client: S3Client | None = None, bucke
     """Return a watch of an invocation, whose logs and files are in data stores of their own. Raises UsageError."""
     file = invocation.workflow.file
     if s3_client is not None:
+        apart = False
         files = logs = ObjectStore.of(s3_client, bucket_name or file.data_stores[file.default_data_store].bucket)
     else:
         names = (file.default_data_store, file.logging_data_store or file.default_data_store)
         addresses = own({name: file.data_stores[name] for name in names}, os.environ)
         files, logs = ObjectStore.at(addresses[names[0]]), ObjectStore.at(addresses[names[1]], _LISTING)
+        apart = names[0] != names[1]
     settings = invocation.settings
     return StoreWatch(
         invocation.workflow.graph,
         invocation.board,
         monitors_of(invocation, logs),
-        Poller(logs, invocation.folder, settings.check_interval),
+        # The backend puts completions where functions put their files.
+        Poller(logs, invocation.folder, settings.check_interval, files if apart else None),
         store=files,
+        workflow=invocation.workflow.name,
         timeout=settings.timeout,
         static_joins=settings.join == "faasr",
     )

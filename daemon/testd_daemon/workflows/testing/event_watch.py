@@ -17,6 +17,8 @@ from typing import Any
 
 from testd_daemon.client.sync import Client, Following
 from testd_daemon.errors import TestdError
+from testd_daemon.workflows.course import Course
+from testd_daemon.workflows.measures.figures import RunFigures, figures_of
 from testd_daemon.workflows.status import FunctionStatus, has_completed, has_final_state
 from testd_daemon.workflows.store.errors import StoreError
 from testd_daemon.workflows.store.holding import Hold
@@ -58,6 +60,8 @@ class EventWatch(Watch):
         self._stop = threading.Event()
         self._wake, self._waker = os.pipe()
         self._sequences: dict[str, int] = {}
+        self._course = Course()
+        self._run_id = ""
         self._handlers: dict[str, Callable[[Event], None]] = {
             "FunctionChanged": self._function_changed,
             "Output": self._output,
@@ -107,6 +111,10 @@ class EventWatch(Watch):
                 self._hold.release()
                 self.store.close()
 
+    def figures(self) -> RunFigures | None:
+        """Return what the daemon has measured."""
+        return figures_of(self._course, self._run_id)
+
     def key_of(self, name: str) -> str:
         """Return the key of what functions call `folder/file`."""
         return self._stores.prefix + name
@@ -133,6 +141,7 @@ class EventWatch(Watch):
             self.board.end(why, lambda _: Deduced(FunctionStatus.SKIPPED, why))
 
     def _follow(self, client: Client, run: str) -> None:
+        self._run_id = run
         following = client.follow(run)
         cancelled = 0.0
         heard = time.monotonic()
@@ -158,6 +167,7 @@ class EventWatch(Watch):
         return following.next(self._invocation.settings.check_interval, () if cancelled else (self._wake,))
 
     def _take(self, body: Event) -> None:
+        self._course.take(body)
         if body["type"] == "WorkflowPlanned":  # again, after an agent's death: an embedded store has another port
             self._plan(body)
         elif handler := self._handlers.get(body["type"]):

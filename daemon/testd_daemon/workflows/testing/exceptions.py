@@ -104,3 +104,7 @@ class UnknownFunction(TestdError, KeyError):
             f"the workflow has no function {name!r}",
             hint=f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(names)}.",
         )
+
+
+for _name in __all__:  # users know them by where they import them from, and so do tracebacks
+    globals()[_name].__module__ = "testd.workflows"

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from testd_daemon.errors import TestdError
 from testd_daemon.workflows.store.errors import StoreError
 from testd_daemon.workflows.testing.exceptions import StopMonitoring
 from testd_daemon.workflows.testing.objects import Listing, ObjectStore
@@ -27,9 +28,12 @@ log = logging.getLogger(__name__)
 class Poller:
     """Lists everything below a folder once an interval, from `start` until its readers have seen enough."""
 
-    def __init__(self, store: ObjectStore, folder: str, interval: float) -> None:
-        """Take where to look and how often, in seconds."""
+    def __init__(
+        self, store: ObjectStore, folder: str, interval: float, completions: ObjectStore | None = None
+    ) -> None:
+        """Take where to look and how often, in seconds. `completions`: where those are, if not beside the logs."""
         self.store = store
+        self._completions = completions
         self.folder = folder
         self.interval = interval
         self.listings = 0  # how many have been made
@@ -73,8 +77,14 @@ class Poller:
         try:
             self.listings += 1
             listing = self.store.listing(f"{self.folder}/")
-        except StoreError as error:
+            if self._completions is not None:
+                listing |= self._completions.listing(f"{self.folder}/function_completions/")
+        except TestdError as error:
             self.trouble = error.message
+            return None
+        except Exception as error:  # whoever waits for this thread would wait for ever
+            log.exception("%s cannot be listed", self.folder)
+            self.trouble = f"{type(error).__name__}: {error}"
             return None
         self.trouble = ""
         return listing

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 
 from testd_daemon.workflows.graph import Graph, action_of
+from testd_daemon.workflows.measures.cloud import Stored, figures_from
+from testd_daemon.workflows.measures.figures import RunFigures
 from testd_daemon.workflows.status import FunctionStatus, has_completed, has_final_state
 from testd_daemon.workflows.testing.board import Board
 from testd_daemon.workflows.testing.deduction import Deduced, Seen, deduce, left_over, told_all
@@ -32,6 +35,7 @@ class StoreWatch(Watch):
         poller: Poller,
         *,
         store: ObjectStore,
+        workflow: str,
         timeout: float,
         static_joins: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -42,6 +46,7 @@ class StoreWatch(Watch):
         self.store = store
         self.poller = poller
         self._graph = graph
+        self._workflow = workflow
         self._timeout = timeout
         self._static_joins = static_joins
         self._clock = clock
@@ -67,6 +72,15 @@ class StoreWatch(Watch):
 
     def close(self) -> None:
         """Hold nothing."""
+
+    def figures(self) -> RunFigures | None:
+        """Return what times of objects and logs tell; what spans functions is as exact as times in the store are."""
+        objects = {
+            key: Stored(datetime.fromtimestamp(entry.modified, timezone.utc), entry.size)
+            for key, entry in self._newest.items()
+        }
+        logs = {name: monitor.logs_content for name, monitor in self.monitors.items()}
+        return figures_from(self._graph, self.poller.folder, objects, logs, self._workflow)
 
     def look(self, listing: Listing | None) -> None:
         """Take in a listing, None where there was none. Raises StopMonitoring at the end of the run."""

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from testd_daemon.workflows.measures.figures import RunFigures
 from testd_daemon.workflows.testing.board import Board
 from testd_daemon.workflows.testing.function_monitor import FunctionMonitor
 from testd_daemon.workflows.testing.objects import ObjectStore
@@ -55,6 +56,10 @@ class Watch(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give up everything that is held for the run."""
+
+    @abstractmethod
+    def figures(self) -> RunFigures | None:
+        """Return what the run has taken so far; None where nothing has been invoked. Raises StoreError."""
 
     def key_of(self, name: str) -> str:
         """Return the key of what functions call `folder/file`."""

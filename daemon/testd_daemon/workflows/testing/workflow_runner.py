@@ -27,6 +27,7 @@ from testd_daemon.workflows.testing.invokers.invoker import Invoker
 from testd_daemon.workflows.testing.objects import S3Client
 
 if TYPE_CHECKING:
+    from testd_daemon.workflows.measures.figures import RunFigures
     from testd_daemon.workflows.testing.function_monitor import FunctionMonitor
     from testd_daemon.workflows.testing.watch import View, Watch
 
@@ -192,6 +193,13 @@ class WorkflowRunner:
     def why(self, function_name: str) -> str:
         """Return the reason for a function's status, in a few words. Raises UnknownFunction."""
         return self.invocation.board[function_name].why
+
+    def get_figures(self) -> RunFigures | None:
+        """Return what the run has taken so far: each function, the makespan, the critical path, how ranks differ.
+
+        None where nothing has been invoked. Raises InitializationError before the trigger.
+        """
+        return self.watch.figures()
 
     def view(self, function_name: str) -> View:
         """Return the store as it was when a function completed, where that is known: else as it is."""

@@ -11,10 +11,13 @@ predecessor, logs that are rewritten whole. Each line of its input orders a run:
     says      lines of the user's own          puts     {key: text}          deletes  [key]
     platform  whose lines tell that the next was invoked; empty: nobody's
     shuffled  the log is rewritten in another order at its end
+
+`completions` in the script is a bucket for completions and files, where they are not beside the logs.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -46,6 +49,11 @@ class Bucket:
         )  # fmt: skip
         self._bucket = bucket
 
+    def of(self, bucket):
+        found = copy.copy(self)
+        found._bucket = bucket
+        return found
+
     def put(self, key, text):
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=text.encode())
 
@@ -65,6 +73,7 @@ class Play:
     def __init__(self, document, bucket, folder, script):
         self.document = document
         self.bucket = bucket
+        self.files = bucket.of(script["completions"]) if "completions" in script else bucket
         self.folder = folder
         self.script = script
         self._lock = threading.Lock()
@@ -112,7 +121,7 @@ class Play:
         before = self.predecessors(action)
         if len(before) < 2 and not any(self.ranks(one) > 1 for one in before):
             return True
-        if any(self.bucket.get(key) is None for one in before for key in self.done_keys(one)):
+        if any(self.files.get(key) is None for one in before for key in self.done_keys(one)):
             return False
         with self._lock:
             key = f"{self.folder}/{action}.candidate"
@@ -152,9 +161,9 @@ class Action:
         while "awaits" in does and not os.path.exists(does["awaits"]):
             time.sleep(0.01)
         for key, text in does.get("puts", {}).items():
-            self.play.bucket.put(key, text)
+            self.play.files.put(key, text)
         for key in does.get("deletes", []):
-            self.play.bucket.delete(key)
+            self.play.files.delete(key)
         if does.get("says"):
             self.say(*does["says"], raw=True)
             self.flush()
@@ -165,7 +174,7 @@ class Action:
             self.say("name 'func_stdout' is not defined", level="ERROR")
             self.flush()
             return
-        self.play.bucket.put(self.done, "True")
+        self.play.files.put(self.done, "True")
         self.say(f"Put {self.done.removeprefix(self.play.folder + '/')} file in S3", level="DEBUG")
         self.flush()
         time.sleep(does.get("late", 0.02))

@@ -12,8 +12,17 @@ import pytest
 from play_invoker import DEADLINE, INTERVAL, PlayInvoker
 
 from testd_daemon.workflows.status import FunctionStatus
+from testd_daemon.workflows.store.errors import StoreUnreachable
 from testd_daemon.workflows.testing import FunctionLogger, FunctionMonitor, WorkflowRunner, WorkflowTester
-from testd_daemon.workflows.testing.exceptions import FunctionFailed, FunctionSkipped, FunctionTimedOut, UnknownFunction
+from testd_daemon.workflows.testing.exceptions import (
+    FunctionFailed,
+    FunctionSkipped,
+    FunctionTimedOut,
+    StopMonitoring,
+    UnknownFunction,
+)
+from testd_daemon.workflows.testing.objects import ObjectStore
+from testd_daemon.workflows.testing.poller import Poller
 from workflow_files import document
 
 COMPLETED, FAILED, SKIPPED = FunctionStatus.COMPLETED, FunctionStatus.FAILED, FunctionStatus.SKIPPED
@@ -254,3 +263,72 @@ def test_fact_33_waiting_for_a_function_that_times_out(file, player, store):
         ):
             tester.wait_for("s")
         assert tester.runner.monitoring_complete
+
+
+def test_logs_and_files_may_be_in_different_stores(file, player, store, address, endpoint, monkeypatch):
+    """The logging data store was ignored, and so were names of stores in the names of variables."""
+    common = {"Endpoint": endpoint, "Region": "us-east-1"}
+    stores = {"Files": {"Bucket": f"{address.bucket}-files", **common}, "Logs": {"Bucket": address.bucket, **common}}
+    store.s3_client.create_bucket(Bucket=f"{address.bucket}-files")
+    for name in stores:
+        monkeypatch.setenv(f"{name}_AccessKey", address.access_key)
+        monkeypatch.setenv(f"{name}_SecretKey", address.secret_key)
+    path = file(DIAMOND, DataStores=stores, DefaultDataStore="Files", LoggingDataStore="Logs")
+    script = {"completions": f"{address.bucket}-files", "j": {"puts": {"out/a.txt": "x"}}}
+    with WorkflowTester(path, DEADLINE, INTERVAL, invoker=PlayInvoker(player, script), folder="out") as tester:
+        assert tester.wait_for("j") is COMPLETED
+        tester.assert_content_equals("a.txt", "x")
+        assert tester.bucket_name == f"{address.bucket}-files"
+        assert "Starting function" in tester.runner.get_function_logs_content("j")
+
+
+def test_figures_of_a_run_come_from_its_logs_and_the_times_of_objects(watched):
+    runner = watched(RANKS, {"r(4)": {"seconds": 0.5}})
+    figures = runner.get_figures()
+    assert {each.function for each in figures.functions} == {"start", *FIVE.split(), "end"}
+    assert "r(4)" in [step.function for step in figures.critical]
+    assert (figures.skew["r"].ranks, figures.skew["r"].slowest) == (5, "r(4)")
+
+
+class Unsteady(ObjectStore):
+    """A store that answers once in a while."""
+
+    def __init__(self, bucket, errors):
+        super().__init__(bucket)
+        self.errors = errors
+
+    def listing(self, prefix):
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().listing(prefix)
+
+
+def test_a_store_that_does_not_answer_for_a_while_is_asked_again(store):
+    errors = [StoreUnreachable("it does not answer"), StoreUnreachable("it does not answer"), ZeroDivisionError("ours")]
+    poller = Poller(Unsteady(store.bucket, errors), "folder", 0.01)
+    seen, troubles = [], []
+    done = threading.Event()
+
+    def reader(listing):
+        seen.append(listing)
+        troubles.append(poller.trouble)
+        if listing is not None:
+            done.set()
+            raise StopMonitoring
+
+    poller.add(reader)
+    poller.start()
+    assert done.wait(DEADLINE)
+    assert poller.stop(DEADLINE)
+    assert seen == [None, None, None, {}]
+    assert troubles == ["it does not answer", "it does not answer", "ZeroDivisionError: ours", ""]
+
+
+def test_a_store_that_is_gone_is_the_reason_of_the_timeout(file, player, store):
+    client = {"s3_client": store.s3_client, "bucket_name": "there-is-none"}
+    runner = WorkflowRunner(file(ONE), 0.2, INTERVAL, invoker=PlayInvoker(player), **client)
+    runner.trigger_workflow()
+    assert runner.wait_for(lambda: runner.monitoring_complete, DEADLINE)
+    runner.cleanup()
+    assert runner.get_function_statuses() == all_of("s a", TIMEOUT)
+    assert "S3 bucket not found: s3://there-is-none" in runner.invocation.board.reason
