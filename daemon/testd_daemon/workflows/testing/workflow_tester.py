@@ -122,10 +122,11 @@ class WorkflowTester:
         """Wait until a function has ended, and look at the store as it was then. Returns its status.
 
         Raises FunctionFailed (unless it `should_fail`), FunctionSkipped and FunctionTimedOut, each with the reason and
-        the end of its log, and UnknownFunction. `timeout`: seconds, beside that of the run.
+        the end of its log, UnknownFunction, and, before the block, InitializationError. `timeout`: seconds, beside
+        that of the run.
         """
         __tracebackhide__ = True
-        board = self.runner.invocation.board
+        board = self.runner.watch.board
         if not board.wait_for(lambda: has_final_state(board[function_name].status), timeout):
             why = f"after {timeout} seconds it was {board[function_name].status.value}"
             raise FunctionTimedOut(function_name, why, tail(self._log(function_name)))

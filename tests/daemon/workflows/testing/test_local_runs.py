@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -249,3 +250,32 @@ def test_a_run_that_is_silent_times_out_and_is_cancelled(project):
         ):
             tester.wait_for("wait")
         assert tester.runner.monitoring_complete
+
+
+def test_a_program_that_knows_the_store_alone_sees_the_same(project, address, store, monkeypatch):
+    """As if the run were one in the cloud: all shapes, while they run."""
+    monkeypatch.setenv("S3_AccessKey", address.access_key)
+    monkeypatch.setenv("S3_SecretKey", address.secret_key)
+    follows = {
+        "start": ["decide", "fail", "rank(3)"],
+        "decide": [{"True": ["yes"], "False": ["no"]}],
+        "yes": ["join"], "no": ["below"], "below": [],
+        "rank": ["join"], "join": ["last"], "last": [],
+        "fail": ["after"], "after": ["after2"], "after2": [],
+    }  # fmt: skip
+    names = dict.fromkeys(("yes", "no", "below", "join", "last", "after", "after2"), "start")
+    stores = {"S3": {"Bucket": address.bucket, "Endpoint": address.endpoint}}
+    path = project(follows, names, DataStores=stores)
+    runner = WorkflowRunner(path, DEADLINE, store="document")
+    payload = {**runner.workflow_data, **runner.invocation.overrides}
+    command = [sys.executable, str(Path(__file__).with_name("watch_program.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        runner.trigger_workflow()
+        said, _ = program.communicate(json.dumps(payload), timeout=DEADLINE)
+    assert runner.wait_for(lambda: runner.monitoring_complete, DEADLINE)
+    runner.cleanup()
+    statuses = runner.get_function_statuses()
+    assert json.loads(said) == {name: status.value for name, status in statuses.items()}
+    assert statuses["join"] is COMPLETED
+    assert statuses["below"] is FunctionStatus.NOT_INVOKED
+    assert statuses["after2"] is SKIPPED

@@ -85,6 +85,8 @@ def test_a_key_can_have_a_template(tmp_path, player, store):
     options = {"s3_client": store.s3_client, "bucket_name": store.bucket_name, "invocation_id": "i-1"}
     with WorkflowTester(path, DEADLINE, INTERVAL, invoker=PlayInvoker(player), **options, **template) as tester:
         assert tester.get_s3_key("x.txt") == "integration-tests/i-1/x.txt"
+    with pytest.raises(InitializationError, match=r"was not triggered"):
+        WorkflowTester(path, invoker=PlayInvoker(player)).wait_for("a")
     with pytest.raises(InitializationError, match=r"no option 'foldr'\nDid you mean 'folder'"):
         WorkflowTester(path, foldr="x")
 
