@@ -40,6 +40,9 @@ PLANNED_DEADLINE = 120.0
 #: Seconds for a run that was cancelled to be told as ended.
 CANCEL_DEADLINE = 20.0
 
+#: Functions that end in this way have no log, unless they ran by then and were cancelled.
+_WITHOUT_LOG = (FunctionStatus.SKIPPED, FunctionStatus.NOT_INVOKED)
+
 log = logging.getLogger(__name__)
 Event = Mapping[str, Any]
 
@@ -64,6 +67,7 @@ class EventWatch(Watch):
         self._run_id = ""
         self._handlers: dict[str, Callable[[Event], None]] = {
             "FunctionChanged": self._function_changed,
+            "FunctionMeasured": self._function_measured,
             "Output": self._output,
             "RunCompleted": self._completed,
         }
@@ -186,13 +190,23 @@ class EventWatch(Watch):
 
     def _function_changed(self, body: Event) -> None:
         name, status = body["function"], FunctionStatus(body["status"])
+        has_run = self.monitors[name].status is FunctionStatus.RUNNING
         self.monitors[name].set_status(status)
-        if has_final_state(status):
-            self._sequences[name] = body["sequence"]
-            with contextlib.suppress(StoreError):
-                self.monitors[name].logger.read()
+        if status in _WITHOUT_LOG and not has_run:
             self.monitors[name].complete()
+        elif has_final_state(status):
+            self._sequences[name] = body["sequence"]
         self.board.update({name: Deduced(status, body["why"])})
+
+    def _function_measured(self, body: Event) -> None:
+        """Read a function's log, which is whole from here on."""
+        self._read_log(self.monitors[body["function"]])
+
+    @staticmethod
+    def _read_log(monitor: FunctionMonitor) -> None:
+        with contextlib.suppress(StoreError):
+            monitor.logger.read()
+        monitor.complete()
 
     def _output(self, body: Event) -> None:
         if self._invocation.settings.stream_logs:
@@ -203,6 +217,9 @@ class EventWatch(Watch):
         if not self._planned:
             self._trouble = TestdError(body["reason"] or "it ended at once", hint=body["hint"], detail=body["detail"])
             return
+        for monitor in self.monitors.values():
+            if not monitor.logs_complete:  # it was cancelled
+                self._read_log(monitor)
         good = all(has_completed(status) for status in self.board.statuses().values())
         why = body["reason"] or ("All functions completed" if good else "All functions ended")
         self.board.end(why, lambda _: Deduced(FunctionStatus.SKIPPED, why))

@@ -6,6 +6,7 @@ thread is left once `shutdown` or `cleanup` has returned, or the run has ended.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -18,6 +19,7 @@ from typing_extensions import Unpack
 from testd_daemon.workflows.document import Workflow, decode, load
 from testd_daemon.workflows.errors import WorkflowError
 from testd_daemon.workflows.status import FunctionStatus
+from testd_daemon.workflows.store.errors import StoreError
 from testd_daemon.workflows.testing.cloud import watch_store
 from testd_daemon.workflows.testing.deduction import Deduced
 from testd_daemon.workflows.testing.exceptions import InitializationError
@@ -181,9 +183,12 @@ class WorkflowRunner:
         return self.invocation.board.statuses()
 
     def get_function_logs_content(self, function_name: str) -> str:
-        """Return the log of a function so far. Raises UnknownFunction, StoreError."""
-        _ = self.invocation.board[function_name]
-        return self.monitor(function_name).logs_content
+        """Return the log of a function so far. Raises UnknownFunction."""
+        logger = self.monitor(function_name).logger
+        if not logger.logs_complete:
+            with contextlib.suppress(StoreError):  # there may be none yet
+                logger.read()
+        return logger.logs_content
 
     def monitor(self, function_name: str) -> FunctionMonitor:
         """Return what is known of one function. Raises UnknownFunction, InitializationError before the trigger."""

@@ -27,6 +27,8 @@ __all__ = ["TesterOptions", "WorkflowTester"]
 
 #: Seconds for the end of the run, and for what is left of it, when the block is left.
 EXIT_DEADLINE = 10.0
+#: Seconds for the last lines of a log, which may come behind the completion of its function.
+LOG_DEADLINE = 5.0
 #: What is a moment to look at the store; a function that was not to run has none of its own.
 _MOMENTS = (FunctionStatus.COMPLETED, FunctionStatus.FAILED)
 _ENDS: dict[FunctionStatus, type[FunctionDidNotComplete]] = {
@@ -238,12 +240,10 @@ class WorkflowTester:
         return self._told(f"no object {key} in {self.bucket_name}: {there}")
 
     def _log(self, function_name: str) -> str:
-        """Return a function's log, as new as can be had; empty where there is none."""
-        logger = self.runner.monitor(function_name).logger
-        try:
-            return logger.read()
-        except StoreError:
-            return logger.logs_content
+        """Return a function's log: all of it, if that has ended."""
+        if has_final_state(self.runner.invocation.board[function_name].status):
+            self.runner.monitor(function_name).logger.wait(LOG_DEADLINE)
+        return self.runner.get_function_logs_content(function_name)
 
     def _leave(self) -> None:
         if not self.runner.shutdown(EXIT_DEADLINE):
