@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from testd_daemon.workflows.store.address import Address
-from testd_daemon.workflows.store.data_stores import embedded, given, own
+from testd_daemon.workflows.store.data_stores import embedded, outside
 from testd_daemon.workflows.store.isolation import Isolation, Mode
 from testd_daemon.workflows.testing.invocation import Invocation
 
@@ -34,10 +34,8 @@ def stores_of(invocation: Invocation, planned: Mapping[str, Any], environment: M
             return Address(name=name, bucket=bucket, **keys)
 
         addresses = embedded(file.data_stores, place)
-    elif settings.store not in ("", "document"):
-        addresses = given(settings.store, file.data_stores, environment)
     else:
-        addresses = own(file.data_stores, environment)
+        addresses = outside(settings.store, file.data_stores, environment)
     isolation = Isolation(cast("Mode", planned["isolation"]), planned["invocation"], addresses)
     return RunStores(
         files=isolation.addresses[file.default_data_store],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from testd import workspace
+from testd_daemon.workflows.store.data_stores import EMBEDDED
 from testd_daemon.workflows.testing.event_watch import EventWatch
 from testd_daemon.workflows.testing.invocation import Invocation
 from testd_daemon.workflows.testing.invokers.invoker import Invoker
@@ -37,7 +38,7 @@ def _request(invocation: Invocation) -> dict[str, Any]:
         "targets": list(settings.targets),
         "environment": dict(os.environ),
         "python": sys.executable,
-        "store": "" if settings.store == "document" else settings.store or "embedded",
+        "store": settings.store or EMBEDDED,
         "isolation": settings.isolation,
         "join": settings.join or "documented",
         "input": str(Path(settings.input).absolute()) if settings.input else "",
