@@ -35,6 +35,24 @@ def run(project, *cases, arguments=()):
     return ran, {found["name"]: found for result in results for found in result["test_case_results"]}
 
 
+def test_many_cases_wait_for_their_answers_together_and_each_gets_its_own(project):
+    """More than may wait at a time; what holds, what does not, and what is wrong stay with their cases."""
+    kinds = {
+        0: "(call) => call.output === 4",
+        1: "(call) => { globalThis.left = (globalThis.left ?? 0) + 1; throw new Error(`left ${globalThis.left}`) }",
+        2: "5",
+        3: "async (call) => { await null; return call.output === 5 }",
+    }
+    names = [f"case {number}" for number in range(200)]
+    codes = [{"code": kinds[number % 4]} for number in range(200)]
+    ran, found = run(project, *(case(name, code, codes[0]) for name, code in zip(names, codes, strict=True)))
+    assert ran.returncode == 1
+    assert list(found) == names
+    told = [found[name]["failure_message"] for name in names]
+    assert told[0::4] == [""] * 50
+    assert told[1::4] == ["left 1"] * 50
+    assert {text.partition(":")[0] for text in told[2::4]} == {"code is no function"}
+    assert told[3::4] == ["The assertion's code returned false."] * 50
 
 
 def test_assertions_in_javascript_hold_or_not(project):
