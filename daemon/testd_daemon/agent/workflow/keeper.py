@@ -31,6 +31,7 @@ class Keeper:
         self._folders: dict[anyio.Event, Path] = {}
         self._left: list[anyio.Event] = []  # of those whose run is over, oldest first: set to end one
         self._ahead: tuple[Embedded, anyio.Event] | None = None
+        self.taken: set[tuple[str, str, str]] = set()  # endpoint, bucket and folder of runs that are under way
 
     async def start(self, folder: Path) -> tuple[Embedded, anyio.Event]:
         """Start one with its journal in a folder. The event is to be set by `leave`, when its run is over.

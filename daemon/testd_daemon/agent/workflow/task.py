@@ -127,7 +127,7 @@ class WorkflowTask:
             files = await self._files(stack, workflow, kept, caller)
             await places.ready()
             if not kept.begun:
-                await self._refuse_twice(files, workflow, kept)
+                await self._refuse_twice(stack, files, workflow, kept)
                 if request.input:
                     await files.seed(Path(request.input))
                 kept.note(Note(what="begun"))
@@ -175,12 +175,22 @@ class WorkflowTask:
         facts = kept.facts
         return layout.folder(workflow.file.faasr_log, workflow.name, facts.timestamp, facts.invocation)
 
-    async def _refuse_twice(self, files: Files, workflow: Workflow, kept: Kept) -> None:
-        """Raise UsageError where the invocation has left something in the store already."""
+    def _reserve(self, stack: contextlib.AsyncExitStack, files: Files, folder: str) -> bool:
+        """Take a folder until the run is over. Returns whether no other run of this agent has it."""
+        address, taken = files.logs.address, self._keeper.taken
+        place = (address.endpoint, address.bucket, folder)
+        if place in taken:
+            return False
+        taken.add(place)
+        stack.callback(taken.discard, place)
+        return True
+
+    async def _refuse_twice(
+        self, stack: contextlib.AsyncExitStack, files: Files, workflow: Workflow, kept: Kept
+    ) -> None:
+        """Raise UsageError where the invocation runs already, or has left something in the store."""
         folder = self._folder(workflow, kept)
-        entry = layout.log_key(folder, workflow.graph.instances_of(workflow.graph.entry)[0])
-        # Of two that come at the same moment one has put what the other one finds.
-        if await files.logs.listing(folder + "/") or not await files.logs.put_if_absent(entry, b"\n"):
+        if not self._reserve(stack, files, folder) or await files.logs.listing(folder + "/"):
             raise UsageError(
                 f"InvocationID already exists: {kept.facts.invocation}",
                 hint="give the run another InvocationID, or none: then one is made",
