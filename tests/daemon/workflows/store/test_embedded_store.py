@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import select
 import signal
@@ -9,9 +10,11 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from io import BytesIO
 
 import anyio
+import boto3
 import psutil
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -288,3 +291,74 @@ def test_what_aws_would_mean(tmp_path, monkeypatch):
     bucket.make()
     bucket.close()
     end_server(process)
+
+
+# --- clients of users --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(endpoint):
+    """boto3 as it comes: with checksums in trailers, and whatever else it does by itself."""
+    client = boto3.client(
+        "s3", endpoint_url=endpoint, aws_access_key_id="testd", aws_secret_access_key="testd", region_name="us-east-1"
+    )
+    client.create_bucket(Bucket="theirs")
+    yield client
+    for entry in client.list_objects_v2(Bucket="theirs").get("Contents", ()):
+        client.delete_object(Bucket="theirs", Key=entry["Key"])
+    client.delete_bucket(Bucket="theirs")
+    client.close()
+
+
+def test_what_clients_of_users_do(client, tmp_path):
+    client.put_object(Bucket="theirs", Key="a/one", Body=b"0123456789")
+    (tmp_path / "file").write_bytes(b"x" * 20_000_000)
+    client.upload_file(str(tmp_path / "file"), "theirs", "a/file")
+    client.put_object(Bucket="theirs", Key="stream", Body=BytesIO(b"streamed"), ContentType="text/plain")
+    assert client.get_object(Bucket="theirs", Key="a/one", Range="bytes=2-4")["Body"].read() == b"234"
+    client.download_file("theirs", "a/file", str(tmp_path / "got"))
+    assert (tmp_path / "got").read_bytes() == (tmp_path / "file").read_bytes()
+    found = client.list_objects_v2(Bucket="theirs", Delimiter="/")
+    assert [entry["Prefix"] for entry in found["CommonPrefixes"]] == ["a/"]
+    assert [entry["Key"] for entry in found["Contents"]] == ["stream"]
+    assert client.list_objects_v2(Bucket="theirs", Prefix="a/")["KeyCount"] == 2
+    assert client.head_object(Bucket="theirs", Key="stream")["ContentType"] == "text/plain"
+    url = client.generate_presigned_url("get_object", {"Bucket": "theirs", "Key": "stream"})
+    with urllib.request.urlopen(url) as answered:
+        assert answered.read() == b"streamed"
+    client.delete_objects(Bucket="theirs", Delete={"Objects": [{"Key": "a/one"}, {"Key": "a/file"}]})
+    assert client.list_objects_v2(Bucket="theirs")["KeyCount"] == 1
+
+
+def test_a_body_in_chunks(client, endpoint):
+    """As HTTP has them, from a client that does not know how much it will send."""
+    connection = http.client.HTTPConnection(endpoint.removeprefix("http://"))
+    url = client.generate_presigned_url("put_object", {"Bucket": "theirs", "Key": "chunks"})
+    path = url.removeprefix(endpoint)
+    for number in range(2):  # the connection is kept
+        connection.request("PUT", path, iter([b"some", b" and ", str(number).encode()]), encode_chunked=True,
+                           headers={"Transfer-Encoding": "chunked"})  # fmt: skip
+        answered = connection.getresponse()
+        assert (answered.status, answered.read()) == (200, b"")
+    connection.close()
+    assert client.get_object(Bucket="theirs", Key="chunks")["Body"].read() == b"some and 1"
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (b"what is this\r\n\r\n", b"this is not HTTP/1.1"),
+        (b"GET / HTTP/1.1\r\nno header\r\n\r\n", b"this is not a header: no header"),
+        (b"PUT /b/k HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"Content-Length is -1"),
+        (b"PUT /b/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", b"a chunk has no size"),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 500 + b"\r\n", b"its head has too many lines"),
+    ],
+)
+def test_what_is_no_request(endpoint, sent, why):
+    """It is told, and the next client is served."""
+    port = int(endpoint.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(sent)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.endswith(why)

@@ -35,15 +35,18 @@ class Application:
     def begin(self, journal: Path) -> None:
         """Take up what a journal has, and write into it from now on. Raises sqlite3.Error."""
         self._journal = Journal(journal)
-        replay(self._journal.requests(), lambda request: self._answer(request.environ(), request.body)[2])
+        replay(self._journal.requests(), lambda request: self._either(request.environ(), request.body)[2])
 
     def __call__(self, environ: dict[str, Any], body: bytes) -> Answer:
         """Answer a request: its head as WSGI has it, and its body, which nobody has to wait for any more."""
         with self._turn:
-            answer = shortcut(environ, body) or self._answer(environ, body)
+            answer = self._either(environ, body)
             if self._journal and environ["REQUEST_METHOD"] in _CHANGING and answer[0].startswith("2"):
                 self._journal.add(Request.of(environ, body, answer[2]))
         return answer
+
+    def _either(self, environ: dict[str, Any], body: bytes) -> Answer:
+        return shortcut(environ, body) or self._answer(environ, body)
 
     def _answer(self, environ: dict[str, Any], body: bytes) -> Answer:
         begun: list[Any] = []

@@ -102,7 +102,7 @@ def _take(environ: dict[str, Any], line: str) -> None:
     """Add a header."""
     name, colon, value = line.partition(":")
     if not colon or not line.endswith("\n"):
-        raise _BadRequest(f"this is not a header: {line[:80]}")
+        raise _BadRequest(f"this is not a header: {line[:80].strip()}")
     key = name.strip().upper().replace("-", "_")
     if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         key = f"HTTP_{key}"
