@@ -301,3 +301,50 @@ def test_what_has_returned_never_runs_again(flow: Flow, store_process: StoreProc
     assert told.code == 0, told.failures()
     assert told.statuses == {"start": "completed", "yes": "completed"}
     assert (marks / "ran").read_text() == "start\n"
+
+
+# --- after a kill ------------------------------------------------------------------------------------------------
+
+
+def test_the_record_of_changes_goes_on_after_a_kill(flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The agent is killed in the middle. The store has another port then; what was kept is still found, and goes on."""
+    marks, folder = tmp_path_factory.mktemp("marks"), tmp_path_factory.mktemp("input")
+    (folder / "x.txt").write_text("zero")
+    flow.functions(f"""
+        import pathlib, time
+
+        def put(text):
+            with open("x", "w") as file: file.write(text)
+            faasr_put_file("x", "x.txt")
+
+        def first():
+            put("one")
+
+        def second():
+            faasr_log("here")
+            while not pathlib.Path({str(marks)!r}, "go").exists():
+                time.sleep(0.01)
+
+        def third():
+            put("two")
+    """)
+    flow.workflow({"first": ["second"], "second": ["third"], "third": []})
+    running = flow.start("--isolation", "prefix", "--input", str(folder))
+    running.until(event="output", test="second")
+    os.kill(flow.agent(), signal.SIGKILL)
+    (marks / "go").touch()
+    told = running.end()
+    all_right(told)
+    assert [event["sequence"] for event in told.of("store")] == [1, 2]
+    at = {event["function"]: event["sequence"] for event in told.of("function") if event["status"] == "completed"}
+    shown, key = told.plan["store"], told.plan["prefix"] + "x.txt"
+    bucket = Bucket(
+        Address(
+            name="S3", bucket=shown["bucket"], endpoint=shown["endpoint"], access_key=shown["access_key"],
+            secret_key=shown["secret_key"],
+        )
+    )  # fmt: skip
+    history = History(Path(told.plan["state"]))
+    seen = [history.view(bucket, sequence).get(key) for sequence in (0, at["first"], at["second"], at["third"])]
+    assert seen == [b"zero", b"one", b"one", b"two"]
+    bucket.close()
