@@ -79,6 +79,10 @@ class Journal:
             self._connection.execute(statement)
         self._firm = self._last_other()
 
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
     def requests(self) -> Iterator[Request]:
         """Yield all, in their order."""
         for row in self._connection.execute("SELECT at, object, environ, body, upload FROM requests ORDER BY sequence"):
