@@ -20,6 +20,8 @@ __all__ = ["Keeper"]
 #: still looks is spared.
 KEEP: Final = 900.0
 MOST: Final = 4
+#: Seconds after a run until a store is started for the next one.
+REST: Final = 0.3
 
 
 class Keeper:
@@ -56,9 +58,7 @@ class Keeper:
         free = [each for each in self._left if not held(self._folders[each])]
         for each in free[: max(0, len(self._left) - MOST)]:
             each.set()
-        if self._ahead is None:
-            self._ahead = self._new()
-            self._tasks.start_soon(self._give_up, self._ahead)
+        self._tasks.start_soon(self._get_ahead)
 
     def _new(self) -> tuple[Embedded, anyio.Event]:
         store, over = Embedded(), anyio.Event()
@@ -74,8 +74,12 @@ class Keeper:
         self._left.remove(over)
         del self._folders[over]
 
-    async def _give_up(self, ahead: tuple[Embedded, anyio.Event]) -> None:
-        """End a store that nobody has wanted for a while."""
+    async def _get_ahead(self) -> None:
+        """Have a store ready, until somebody wants it, or for a while. Not at once: this agent may be about to end."""
+        await anyio.sleep(REST)
+        if self._ahead is not None:
+            return
+        self._ahead = ahead = self._new()
         await anyio.sleep(KEEP)
         if self._ahead is ahead:
             self._ahead = None
