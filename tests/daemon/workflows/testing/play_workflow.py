@@ -99,9 +99,9 @@ class Play:
         count = self.ranks(action) if "(" in name else 1
         for rank in range(1, count + 1):
             thread = threading.Thread(target=self.action, args=(action, rank if count > 1 else 0))
-            with self._lock:
+            with self._lock:  # who waits must not see one that has not been started
+                thread.start()
                 self._threads.append(thread)
-            thread.start()
 
     def wait(self):
         while True:
