@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import os
 import signal
 import sys
@@ -66,6 +67,15 @@ def _leave_out(need: str, why: str) -> NoReturn:
     if need in os.environ.get("TESTD_TEST_NEEDS", "").split(","):
         pytest.fail(f"TESTD_TEST_NEEDS has {need}: {why}")
     pytest.skip(f"left out, {why}")
+
+
+@pytest.fixture(scope="session")
+def rscript() -> str:
+    """The program that runs functions in R."""
+    found = shutil.which("Rscript")
+    if found is None:
+        _leave_out("r", "there is no Rscript here")
+    return found
 
 
 @pytest.fixture(scope="session")

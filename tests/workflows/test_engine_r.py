@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import pytest
 from flows import Flow
@@ -38,7 +37,7 @@ FUNCTIONS = r"""
       "no truth value"
     }
 """
-NEEDS_R = pytest.mark.skipif(shutil.which("Rscript") is None, reason="there is no Rscript here")
+NEEDS_R = pytest.mark.usefixtures("rscript")
 
 
 def _r(**keys: object) -> dict[str, object]:

@@ -189,14 +189,15 @@ class FunctionsSuite:
     @staticmethod
     def _call(function: Any, session: Session) -> bool | None:
         """Call it, and return its value. Raises Failed, BadReturn, and whatever the function does."""
+        returned, end = None, None
         try:
             returned = function(**json.loads(session.invocation["arguments"]))
         except SystemExit as error:  # its own end; the status says how it went
-            returned = None
+            end = error
             if error.code not in (None, 0, False):
                 raise Failed(f"the function exited with status {error.code}") from error
         if session.failure:
-            raise Failed(session.failure)
+            raise Failed(session.failure) from end
         return truth(session.returned[0] if session.returned else returned)
 
     def _told(self, error: BaseException, index: int) -> dict[str, Any]:
@@ -208,7 +209,9 @@ class FunctionsSuite:
         if isinstance(error, (Failed, NotFound, BadReturn)):
             told.update(kind="usage", message=str(error).splitlines()[0])
         text = "".join(traceback.format_exception(type(error), error, _own(error)))
-        if isinstance(error, (NotFound, BadReturn)):
+        if isinstance(error, Failed):
+            text = "".join((*traceback.format_list(_of_function(error.__cause__)), str(error)))
+        elif isinstance(error, (NotFound, BadReturn)):
             text = str(error)
         elif isinstance(error, RError):  # what led there in Python says nothing
             text = "\n".join(filter(None, (f"Error: {error}", error.calls and f"Calls:\n{error.calls}")))
@@ -244,6 +247,14 @@ def _own(error: BaseException) -> Any:
     while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
         tb = tb.tb_next
     return tb or error.__traceback__
+
+
+def _of_function(end: BaseException | None) -> list[Any]:
+    """Return the frames of user code in which it ended itself; those of its API are testd's."""
+    import traceback
+
+    frames = traceback.extract_tb(_own(end)) if end is not None else []
+    return [frame for frame in frames if os.path.dirname(frame.filename) != os.path.dirname(__file__)]
 
 
 def _line(found: Found) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import textwrap
@@ -127,8 +126,11 @@ def test_how_a_function_may_end_itself(functions):
     told = functions.call("exits", "exits", "exits", "returns", "gives_up", "gives_up", calls=calls)
     assert told.verdicts == ["failed", "passed", "failed", "passed", "failed", "passed"]
     assert told.values == [None, None, None, False, None, None]
-    assert "exited with status 3" in told.texts[0]
-    assert "no input" in told.texts[4]
+    assert "in exits\n    def exits(status): sys.exit(status)\n" in told.texts[0]
+    assert told.texts[0].endswith("\nthe function exited with status 3")
+    assert 'in gives_up\n    faasr_exit("no input", error=error)\n' in told.texts[4]
+    assert told.texts[4].endswith("\nno input")
+    assert not any("testd/invocation" in text for text in told.texts)
 
 
 def test_a_failure_is_told_with_all_that_led_to_it(functions):
@@ -241,7 +243,7 @@ def test_a_process_that_a_function_starts_may_not_use_the_api(functions):
     assert ["not in one that it started" in text for _, _, text in told.log] == [True]
 
 
-@pytest.mark.skipif(shutil.which("Rscript") is None, reason="there is no Rscript here")
+@pytest.mark.usefixtures("rscript")
 def test_a_function_in_r_has_the_same_api(functions):
     functions.write("a.R", """
         f <- function(text) {
