@@ -51,7 +51,9 @@ class RFunction:
         os.write(code, text.encode())
         inherited = (answers[0], asks[1], code)
         with open(asks[0], encoding="ascii") as reader, open(answers[1], "w", encoding="ascii") as writer:
-            process = subprocess.Popen([rscript, "--vanilla", f"/dev/fd/{code}"], pass_fds=inherited)
+            process = subprocess.Popen(
+                [rscript, "--vanilla", f"/dev/fd/{code}"], pass_fds=inherited, env=dict(os.environ, TMPDIR=_temporary())
+            )
             for fd in inherited:
                 os.close(fd)
             for line in reader:
@@ -87,6 +89,13 @@ class RFunction:
             answer = ["error", str(error)]
         writer.write("\t".join(quote(field, safe="") for field in answer) + "\n")
         writer.flush()
+
+
+def _temporary() -> str:
+    """Return a folder for what R keeps while it runs, below the invocation's own: a killed R leaves it behind."""
+    folder = os.path.join(os.getcwd(), ".testd")
+    os.makedirs(folder, exist_ok=True)
+    return folder
 
 
 def _asked(what: str, *given: str) -> list[str]:

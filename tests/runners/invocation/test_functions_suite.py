@@ -250,13 +250,14 @@ def test_a_function_in_r_has_the_same_api(functions):
           writeLines(text, "x")
           faasr_put_file("x", "x.txt", remote_folder = "in")
           faasr_log(faasr_rank()$rank)
+          faasr_log(dirname(dirname(tempdir())) == getwd())
           TRUE
         }
     """)
     told = functions.call("f@R", calls=[{"arguments": '{"text": "a\\tü"}', "rank": 2}])
     assert (told.verdicts, told.values) == (["passed"], [True]), told.texts
     assert told.store == {"in/x.txt": "a\tü\n"}
-    assert told.log == [["log", "INFO", "2"]]
+    assert told.log == [["log", "INFO", "2"], ["log", "INFO", "TRUE"]], "what a killed R leaves goes with the folder"
 
 
 def test_packages_arguments_variables_and_what_is_printed(functions, tmp_path):
