@@ -9,7 +9,7 @@ from testd_daemon.agent.actions import Exit, Settle
 from testd_daemon.agent.plan import BAD
 from testd_protocol.messages import Detail, FailureKind, Section
 
-__all__ = ["exit_code", "explain", "hung_in"]
+__all__ = ["exit_code", "explain", "hung_in", "signal_name"]
 
 _FRAME = re.compile(r'File "(.+)", line (\d+) in (.+)')
 _LIBRARIES = ("/lib/python3", "<frozen ", "/testd/runner/")
@@ -54,7 +54,7 @@ def _cause(end: Exit, timeout: float, job_timeout: float, memory_limit: int) -> 
         case "memory":
             return f"the test's worker used {end.memory // 1024} MiB, more than its limit of {memory_limit // 1024} MiB"
         case "signal":
-            return f"the test's worker was killed by {_signal(end.signal)}{after}{memory}"
+            return f"the test's worker was killed by {signal_name(end.signal)}{after}{memory}"
         case "exit":
             hint = "; a test must not end the process it runs in" if end.status == 0 else ""
             return f"the test's worker exited with status {end.status}{after}{memory}{hint}"
@@ -64,7 +64,8 @@ def _cause(end: Exit, timeout: float, job_timeout: float, memory_limit: int) -> 
             return f"the test's worker was lost{after}"
 
 
-def _signal(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Return what a signal is called, and what it means."""
     try:
         found = signal.Signals(number)
     except ValueError:

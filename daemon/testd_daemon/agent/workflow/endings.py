@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 from typing import NamedTuple
 
-from testd_daemon.agent.verdicts import hung_in
+from testd_daemon.agent.verdicts import hung_in, signal_name
 from testd_protocol.messages import Detail, Section, Verdict, WorkerExited
 
 __all__ = ["Ending", "explain"]
@@ -51,16 +50,8 @@ def _cause(end: WorkerExited, timeout: float) -> str:
         case "memory":
             return f"the function's process used {end.memory // 1024} MiB, more than its limit"
         case "signal":
-            return f"the function's process was killed by {_signal(end.signal)}{after}"
+            return f"the function's process was killed by {signal_name(end.signal)}{after}"
         case "exit":
             return f"the function's process exited with status {end.status}{after}; a function ends by returning"
         case _:
             return f"the function's process was {end.cause}{after}"
-
-
-def _signal(number: int) -> str:
-    try:
-        found = signal.Signals(number)
-    except ValueError:
-        return f"signal {number}"
-    return f"{found.name} ({signal.strsignal(found) or number})"
