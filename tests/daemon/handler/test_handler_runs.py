@@ -34,7 +34,7 @@ def test_a_run_from_submission_to_completion(daemon):
     (status,) = client.status()["runs"]
     assert status | {"accepted_at": 0} == {
         "run": run, "workspace": daemon.workspace, "state": "finished", "accepted_at": 0, "counts": {"passed": 5},
-        "tests": 5, "exit_code": 0, "detach": False, "watch": False,
+        "tests": 5, "exit_code": 0, "detach": False, "watch": False, "events": len(events),
     }  # fmt: skip
 
 
