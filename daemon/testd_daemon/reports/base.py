@@ -19,6 +19,9 @@ VERDICTS = ("failed", "error", "crashed", "timed out", "passed", "skipped", "xfa
 #: The verdicts that make a run fail.
 BAD = frozenset({"failed", "error", "crashed", "timed out"})
 
+#: The verbosity from which a notice of a level is shown.
+NOTICE_FROM = {"error": -1, "warning": 0, "info": 1, "debug": 2}
+
 #: The message types that are events of a run, and the method of a report that takes each.
 HANDLERS = {
     "TargetReady": "on_target",
@@ -166,4 +169,4 @@ class Several(Report):
                 stack.callback(report.close)
 
 
-__all__ = ["BAD", "HANDLERS", "VERDICTS", "Report", "Several"]
+__all__ = ["BAD", "HANDLERS", "NOTICE_FROM", "VERDICTS", "Report", "Several"]

@@ -6,7 +6,7 @@ Runs in the client, on the quick path: imports our own helpers.
 from __future__ import annotations
 
 from testd_daemon.reports import safe, words
-from testd_daemon.reports.base import BAD
+from testd_daemon.reports.base import BAD, NOTICE_FROM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from testd_daemon.reports.terminal import Terminal
 
+__all__ = ["LONGEST_LEAK", "difference", "indented", "leaks", "named", "notice", "outcome", "problem", "unavailable"]
+
 #: Characters of the line that says what a test left behind: a child process has its whole command in it.
 LONGEST_LEAK = 240
+_NOTICE_STYLES = {"error": "bold red", "warning": "yellow"}
 
 
 def outcome(terminal: Terminal, row: Sequence[Any], target: str) -> str:
@@ -60,6 +63,20 @@ def problem(terminal: Terminal, body: Mapping[str, Any], message: str) -> str:
     return text
 
 
+def notice(terminal: Terminal, body: Mapping[str, Any], verbosity: int, *, target: str = "") -> str:
+    """Return what the user should know; of a target where one is named. Nothing for what needs more `-v`."""
+    level = str(body["level"])
+    if verbosity < NOTICE_FROM.get(level, 1):
+        return ""
+    label = terminal.paint(f"{level}:", _NOTICE_STYLES.get(level, "dim"))
+    where = f"{safe.line(target)}: " if target else ""
+    text = f"{label} {where}{safe.block(str(body['text']), colour=False)}\n"
+    detail = str(body.get("detail") or "")
+    if detail and (verbosity > 0 or level == "error"):
+        text += indented(safe.block(detail, colour=terminal.colour))
+    return text
+
+
 def unavailable(terminal: Terminal, body: Mapping[str, Any], verbosity: int) -> str:
     """Say that a target is not usable, and why. With `-q` in one line."""
     required = bool(body.get("required"))
@@ -87,6 +104,3 @@ def difference(terminal: Terminal, body: Mapping[str, Any]) -> str:
 def indented(text: str) -> str:
     """Set lines apart from what is said around them."""
     return "".join(f"    {line}\n" for line in text.rstrip("\n").split("\n"))
-
-
-__all__ = ["LONGEST_LEAK", "difference", "indented", "leaks", "named", "outcome", "problem", "unavailable"]

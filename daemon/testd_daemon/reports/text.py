@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from testd_daemon.reports import safe, words
-from testd_daemon.reports.base import BAD, Report
+from testd_daemon.reports.base import BAD, NOTICE_FROM, Report
 from testd_daemon.reports.progress import Progress, bare_reason
 
 TYPE_CHECKING = False
@@ -33,9 +33,6 @@ SAY_EVERY = 20.0
 #: So many failed tests are named again at the end.
 NAMED_AT_THE_END = 100
 
-_NOTICE_STYLES = {"error": "bold red", "warning": "yellow"}
-#: The verbosity from which a notice of a level is shown.
-_NOTICE_FROM = {"error": -1, "warning": 0, "info": 1, "debug": 2}
 
 
 class TextSettings:
@@ -163,18 +160,11 @@ class TextReport(Report):
     def on_notice(self, body: Body) -> None:
         """Say what the user should know, from warnings up; the rest with `-v` and `-vv`."""
         self._progress.notice(body)
-        level = str(body["level"])
-        if self._verbosity < _NOTICE_FROM.get(level, 1):
-            return
-        target = f"{body['target']}: " if body.get("target") and self._several is not None else ""
-        label = self._terminal.paint(f"{level}:", _NOTICE_STYLES.get(level, "dim"))
-        text = f"{label} {target}{safe.block(str(body['text']), colour=False)}\n"
-        detail = str(body.get("detail") or "")
-        if detail and (self._verbosity > 0 or level == "error"):
+        if self._verbosity >= NOTICE_FROM.get(str(body["level"]), 1):
             from testd_daemon.reports import lines
 
-            text += lines.indented(safe.block(detail, colour=self._terminal.colour))
-        self._write(text)
+            target = str(body.get("target") or "") if self._several is not None else ""
+            self._write(lines.notice(self._terminal, body, self._verbosity, target=target))
 
     def on_started(self, body: Body) -> None:
         """Keep which tests take long."""

@@ -30,8 +30,6 @@ __all__ = ["WorkflowReport"]
 REDRAW_EVERY = 0.1
 #: Lines of a log that a failure ends with.
 _TAIL = 20
-_NOTICE_STYLES = {"error": "bold red", "warning": "yellow"}
-_NOTICE_FROM = {"error": -1, "warning": 0, "info": 1, "debug": 2}
 #: The statuses in the order in which the last line tells them.
 _ENDS = ("failed", "timeout", "completed", "skipped", "not_invoked", "running", "invoked", "pending")
 
@@ -123,16 +121,9 @@ class WorkflowReport(Report):
 
     def on_notice(self, body: Body) -> None:
         """Say what the user should know, from warnings up; the rest with `-v` and `-vv`."""
-        level = str(body["level"])
-        if self._verbosity < _NOTICE_FROM.get(level, 1):
-            return
-        label = self._terminal.paint(f"{level}:", _NOTICE_STYLES.get(level, "dim"))
-        target = f"{safe.line(str(body['target']))}: " if body.get("target") else ""
-        text = f"{label} {target}{safe.block(str(body['text']), colour=False)}\n"
-        detail = str(body.get("detail") or "")
-        if detail and (self._verbosity > 0 or level == "error"):
-            text += lines.indented(safe.block(detail, colour=self._terminal.colour))
-        self._write(text)
+        text = lines.notice(self._terminal, body, self._verbosity, target=str(body.get("target") or ""))
+        if text:
+            self._write(text)
 
     def on_output(self, body: Body) -> None:
         """Pass on what functions log and print, with `--follow`."""
