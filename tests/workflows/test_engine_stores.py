@@ -170,7 +170,7 @@ def test_the_data_stores_of_the_document(writing: Flow, store: Address) -> None:
         {"write": ["look"], "look": []},
         DataStores={"S3": {"Bucket": BUCKET, "Endpoint": store.endpoint, "Region": "us-east-1"}},
     )
-    told = writing.run(**KEYS)
+    told = writing.run("--store", "document", **KEYS)
     all_right(told)
     assert "out/x.txt" in keys(store)
     assert "access_key" not in told.plan["store"]
@@ -180,7 +180,7 @@ def test_the_data_stores_of_the_document(writing: Flow, store: Address) -> None:
 def test_credentials_for_one_of_two(writing: Flow, store: Address) -> None:
     data = {"Bucket": BUCKET, "Endpoint": store.endpoint}
     writing.workflow({"write": []}, DataStores={"S3": data, "Other": data})
-    told = writing.run(**KEYS)
+    told = writing.run("--store", "document", **KEYS)
     assert told.code == 4
     assert told.completed["reason"] == "there are no credentials for the data store Other"
     assert "set Other_AccessKey and Other_SecretKey" in told.completed["hint"]
@@ -189,7 +189,7 @@ def test_credentials_for_one_of_two(writing: Flow, store: Address) -> None:
 def test_what_may_not_be_written(writing: Flow, store: Address) -> None:
     data = {"Bucket": BUCKET, "Endpoint": store.endpoint}
     writing.workflow({"write": []}, DataStores={"S3": data | {"Writable": "False"}})
-    told = writing.run(**KEYS)
+    told = writing.run("--store", "document", **KEYS)
     assert told.code == 1
     assert "S3 may not be written: its Writable is false" in told.message("write")
 

@@ -30,8 +30,8 @@ def arguments(parser: Parser) -> None:
     """Add what `testd workflow run` takes."""
     how = parser.add_argument_group("how it runs")
     how.add_argument("--store", default="", metavar="URL",
-                     help="where files and logs are: s3://BUCKET?endpoint=URL, document or embedded; none: the "
-                     "document's data stores if there are credentials, else embedded")  # fmt: skip
+                     help="where files and logs are: s3://BUCKET?endpoint=URL, document or embedded, "
+                     "which is where they are if nothing is said")  # fmt: skip
     how.add_argument("--isolation", type=one_of("none", "prefix", "bucket"), default="none",
                      metavar="none|prefix|bucket", help="what keeps its files apart from other runs': the "
                      "invocation's id in front of each key, or buckets of its own")  # fmt: skip

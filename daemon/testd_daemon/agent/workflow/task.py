@@ -203,7 +203,7 @@ class WorkflowTask:
     ) -> Files:
         """Return the run's stores, which are there and can be used. Raises TestdError."""
         file = workflow.file
-        self._embedded = data_stores.wants_embedded(self._request.store, file.data_stores, caller)
+        self._embedded = data_stores.wants_embedded(self._request.store)
         addresses: dict[str, Address]
         if self._embedded:
             store, over = await self._keeper.start(kept.folder)

@@ -16,20 +16,20 @@ from testd_protocol.workflows import DataStore
 
 __all__ = ["DOCUMENT", "EMBEDDED", "embedded", "outside", "own", "wants_embedded"]
 
-#: The words for the embedded store, and for those of the document, whatever the environment has.
+#: The words for the embedded store, and for those of the document.
 EMBEDDED: Final = "embedded"
 DOCUMENT: Final = "document"
 _WORDS: Final = {"": False, "false": False, "no": False, "0": False, "true": True, "yes": True, "1": True}
 
 
-def wants_embedded(store: str, stores: Mapping[str, DataStore], environment: Mapping[str, str]) -> bool:
-    """Say whether a run has the embedded store: it was named, or nothing was and there are credentials for none."""
-    return store == EMBEDDED or (not store and not any(_usable(*item, environment) for item in stores.items()))
+def wants_embedded(store: str) -> bool:
+    """Say whether a run has the embedded store: what is outside of this machine is used only if it was named."""
+    return store in ("", EMBEDDED)
 
 
 def outside(store: str, stores: Mapping[str, DataStore], environment: Mapping[str, str]) -> dict[str, Address]:
     """Return the data stores of a run that has not the embedded one. Raises UsageError."""
-    return own(stores, environment) if store in ("", DOCUMENT) else _given(store, stores, environment)
+    return own(stores, environment) if store == DOCUMENT else _given(store, stores, environment)
 
 
 def _given(url: str, stores: Mapping[str, DataStore], environment: Mapping[str, str]) -> dict[str, Address]:
