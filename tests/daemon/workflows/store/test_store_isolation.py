@@ -96,7 +96,8 @@ def test_the_stores_of_the_document():
 
 
 def test_half_of_a_pair_is_not_mixed_with_another():
-    found = outside("document", {"B": store()}, {"B_AccessKey": "a", "AWS_ACCESS_KEY_ID": "w", "AWS_SECRET_ACCESS_KEY": "x"})
+    environment = {"B_AccessKey": "a", "AWS_ACCESS_KEY_ID": "w", "AWS_SECRET_ACCESS_KEY": "x"}
+    found = outside("document", {"B": store()}, environment)
     assert (found["B"].access_key, found["B"].secret_key) == ("w", "x")
 
 
