@@ -43,7 +43,7 @@ class RFunction:
         if rscript is None:
             raise RError(f"the function {self._name} is in R, and there is no Rscript on this target's PATH")
         answers, asks = os.pipe(), os.pipe()
-        code = scratch("testd-r")
+        code, temporary = scratch("testd-r"), _temporary()
         text = r_code.program(
             reader=answers[0], writer=asks[1], files=self._files(), folder=self._source, name=self._name,
             arguments=arguments,
@@ -52,13 +52,16 @@ class RFunction:
         inherited = (answers[0], asks[1], code)
         with open(asks[0], encoding="ascii") as reader, open(answers[1], "w", encoding="ascii") as writer:
             process = subprocess.Popen(
-                [rscript, "--vanilla", f"/dev/fd/{code}"], pass_fds=inherited, env=dict(os.environ, TMPDIR=_temporary())
+                [rscript, "--vanilla", f"/dev/fd/{code}"],
+                pass_fds=inherited,
+                env=dict(os.environ, TMPDIR=f"/proc/{os.getpid()}/fd/{temporary}"),
             )
             for fd in inherited:
                 os.close(fd)
             for line in reader:
                 self._take([unquote(field) for field in line.rstrip("\n").split("\t")], writer)
         status = process.wait()
+        os.close(temporary)
         if self._error is not None:
             raise self._error
         if status:
@@ -91,11 +94,15 @@ class RFunction:
         writer.flush()
 
 
-def _temporary() -> str:
-    """Return a folder for what R keeps while it runs, below the invocation's own: a killed R leaves it behind."""
+def _temporary() -> int:
+    """Open a folder for what R keeps while it runs, below the invocation's own: a killed R leaves it behind.
+
+    R removes its temporary folder through a shell, without quoting: a path that has anything but letters must not be
+    seen by it, and so it gets the folder by descriptor.
+    """
     folder = os.path.join(os.getcwd(), ".testd")
     os.makedirs(folder, exist_ok=True)
-    return folder
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _asked(what: str, *given: str) -> list[str]:

@@ -51,7 +51,8 @@ def pytester_of(tmp_path, house):
         for name, text in files.items():
             (tmp_path / "tests" / name).write_text(HEAD + text)
         environment = {**house.environment, "NOTES": str(tmp_path / "notes")}
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        # Without the summary: under CI it repeats whole messages.
+        command = [sys.executable, "-m", "pytest", "-q", "-rN", "-p", "no:cacheprovider", *arguments]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
         )
