@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from testd.runner.closures import Closures
+from testd.runner.sources import Sources
 
 
-def is_confined(folder: Path, source: str, name: str = "inner") -> bool:
+def is_confined(folder: Path, source: str, name: str = "inner", outer: str = "outer") -> bool:
     path = folder / "module.py"
     path.write_text(source)
     line = next(n for n, text in enumerate(source.splitlines(), 1) if f"def {name}(" in text)
-    return Closures().is_confined(str(path), name, line)
+    return Closures(Sources()).is_confined(str(path), f"{outer}.<locals>.{name}", line)
 
 
 HEAD = """
@@ -68,7 +70,30 @@ def test_what_is_not_over_with_its_own_call_is_not(tmp_path, inner):
     assert not is_confined(tmp_path, f"def outer():\n{inner}\n    inner()")
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        HEAD.replace("self, items", "\n    self,\n    items,\n") + "    for item in items: inner(item)",  # a black head
+        HEAD + '    """A text\nthat goes back to the margin."""\n    inner()',
+        "class Thing:\n" + HEAD.replace("\n", "\n    ") + "    # and\n# at the margin\n        inner()\n\nx = inner",
+        "def outer():\n    def outer(): pass\n    inner()\n" + HEAD + "    inner()",
+        HEAD + "    inner('\\d \\\\ \\' ')\n",
+        HEAD.replace("(self", "[T](self") + "    inner()" if sys.version_info >= (3, 12) else HEAD + "    inner()",
+    ],
+)
+def test_where_a_function_ends(tmp_path, source, recwarn):
+    assert is_confined(tmp_path, source)
+    assert not recwarn.list
+
+
+def test_what_is_outside_of_the_function_around_it_is_not_looked_at(tmp_path):
+    source = "def other():\n    def inner(): pass\n    return inner\n" + HEAD + "    inner()"
+    assert not is_confined(tmp_path, source)  # the first one, which is in another function
+    assert is_confined(tmp_path, source.replace("def inner(): pass", "pass"))
+    assert not is_confined(tmp_path, HEAD + "    inner()", outer="other")
+
+
 def test_what_cannot_be_read_has_none(tmp_path):
-    assert not Closures().is_confined(str(tmp_path / "missing.py"), "inner", 1)
+    assert not Closures(Sources()).is_confined(str(tmp_path / "missing.py"), "outer.<locals>.inner", 1)
     (tmp_path / "broken.py").write_text("def outer(:")
-    assert not Closures().is_confined(str(tmp_path / "broken.py"), "inner", 1)
+    assert not Closures(Sources()).is_confined(str(tmp_path / "broken.py"), "outer.<locals>.inner", 1)

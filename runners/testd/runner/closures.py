@@ -6,13 +6,20 @@ the source, and what it does not understand is not confined. Standard library on
 
 import ast
 import contextlib
-from typing import Dict, FrozenSet, Iterator, List, Set, Tuple, Union
+import re
+from typing import Dict, FrozenSet, Iterator, List, Optional, Sequence, Set, Tuple, Union
+
+from testd.runner.sources import Sources
 
 __all__ = ["Closures"]
 
 _Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 #: What makes a scope whose code may run later than where it is written.
 _LATER = (ast.Lambda, ast.GeneratorExp, ast.ClassDef, ast.AsyncFunctionDef)
+#: An escape sequence. One that is wrong makes the parser warn, and whoever loaded the file was warned already.
+_ESCAPE = re.compile(rb"\\\\|\\[^\n'\"]")
+#: What may be the next statement: a function's head often ends with a bracket on a line of its own.
+_INDENTED_CODE = re.compile(rb"[ \t]*[^\s#)\]}]")
 _WAITS = (ast.Yield, ast.YieldFrom, ast.Await)
 #: What gives away variables without their names.
 _TELLTALES = {"eval", "exec", "locals", "vars"}
@@ -21,23 +28,66 @@ _TELLTALES = {"eval", "exec", "locals", "vars"}
 class Closures:
     """Looks at source files, and keeps what it found."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sources) -> None:
         """Have looked at nothing."""
-        self._known: Dict[str, FrozenSet[Tuple[str, int]]] = {}
+        self._sources = sources
+        self._known: Dict[Tuple[str, int], FrozenSet[Tuple[str, int]]] = {}  # by file and first line of the outer one
 
     def is_confined(self, path: str, name: str, line: int) -> bool:
-        """Tell whether the inner function of this name that begins on this line of a file is confined."""
-        known = self._known.get(path)
+        """Tell whether the inner function of this qualified name that begins on this line of a file is confined."""
+        above, _, inner = name.rpartition(".<locals>.")
+        outer = above.rpartition(".")[2]
+        lines = self._sources.lines(path)
+        first = _above(lines, outer, line - 1) if outer else -1
+        if first < 0:
+            return False
+        known = self._known.get((path, first))
         if known is None:
-            known = self._known[path] = frozenset(_confined(path))
-        return (name, line) in known
+            known = self._known[path, first] = frozenset(_confined(lines, first))
+        return (inner, line) in known
 
 
-def _confined(path: str) -> "Iterator[Tuple[str, int]]":
-    with contextlib.suppress(OSError, SyntaxError, ValueError, RecursionError), open(path, "rb") as file:
-        for node in ast.walk(ast.parse(file.read())):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield from _confined_in(node)
+def _above(lines: "Sequence[bytes]", name: str, inner: int) -> int:
+    """Return on which line the function of this name begins that the function on line `inner` is in, -1 if nowhere."""
+    if inner >= len(lines):
+        return -1
+    definition = re.compile(rb"[ \t]*(?:async[ \t]+)?def[ \t]+" + re.escape(name.encode()) + rb"[ \t]*[\[(]")
+    indent = _indent(lines[inner])
+    for number in range(inner - 1, -1, -1):
+        if _indent(lines[number]) < indent and definition.match(lines[number]):
+            return number
+    return -1
+
+
+def _confined(lines: "Sequence[bytes]", first: int) -> "Iterator[Tuple[str, int]]":
+    """Yield name and line of the functions that are confined to calls of the one that begins on line `first`.
+
+    To parse a whole file takes as long as a test. A function ends before the next line that is indented no deeper; if
+    one of its own lines is such a one (in a string), what is above it has no end, and the whole file is parsed.
+    """
+    depth = _indent(lines[first])
+    ends = (n for n in range(first + 1, len(lines)) if _INDENTED_CODE.match(lines[n]) and _indent(lines[n]) <= depth)
+    end = next(ends, len(lines))
+    head = b"if 1:\n" if depth else b"\n"  # so that it may be indented, and all lines have the same number
+    tree = _parsed(head + b"\n".join(lines[first:end]))
+    start = first - 1
+    if tree is None:
+        tree, start = _parsed(b"\n".join(lines)), 0
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.lineno + start == first + 1:
+            for name, line in _confined_in(node):
+                yield name, line + start
+            return
+
+
+def _parsed(source: bytes) -> "Optional[ast.Module]":
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+        return ast.parse(_ESCAPE.sub(b"  ", source))
+    return None
+
+
+def _indent(line: bytes) -> int:
+    return len(line) - len(line.lstrip(b" \t"))
 
 
 def _confined_in(outer: _Function) -> "Iterator[Tuple[str, int]]":

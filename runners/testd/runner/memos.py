@@ -4,18 +4,18 @@ Runs in stems and workers. It is told from compiled code, and from the names of 
 of a function that keeps nothing: then more is run again than need be. Standard library only.
 """
 
-import contextlib
 import opcode
 import re
 from types import CodeType
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from testd.runner.closures import Closures
+from testd.runner.sources import Sources
 
 __all__ = ["Memos"]
 
 _TELLING = re.compile(r"cache|memo|once|lazy|singleton", re.IGNORECASE)
-_DECORATORS = re.compile(rb"^[ \t]*@[^\n#]*(?:cache|memo|once|lazy|singleton)", re.IGNORECASE | re.MULTILINE)
+_DECORATOR = re.compile(rb"[ \t]*@[^#]*(?:cache|memo|once|lazy|singleton)", re.IGNORECASE)
 #: Methods that change what they are called on.
 _CHANGING = {"add", "append", "appendleft", "extend", "insert", "push", "put", "register", "setdefault", "update"}
 #: Modules that every test may change for itself, and puts back.
@@ -48,9 +48,9 @@ class Memos:
 
     def __init__(self) -> None:
         """Have looked at nothing."""
-        self._decorated: Dict[str, Tuple[int, ...]] = {}
         self._known: Dict[int, Tuple[CodeType, bool]] = {}  # with the code, so that an identity stays what it is
-        self._closures = Closures()
+        self._sources = Sources()
+        self._closures = Closures(self._sources)
 
     def keeps(self, code: CodeType) -> bool:
         """Tell whether what a function makes may outlive its call where others find it."""
@@ -61,25 +61,17 @@ class Memos:
         return known[1]
 
     def _is_confined(self, code: CodeType) -> bool:
-        return self._closures.is_confined(code.co_filename, code.co_name, code.co_firstlineno)
+        name = getattr(code, "co_qualname", code.co_name)
+        return self._closures.is_confined(code.co_filename, name, code.co_firstlineno)
 
     def _is_decorated(self, code: CodeType) -> bool:
-        lines = self._decorated.get(code.co_filename)
-        if lines is None:
-            lines = self._decorated[code.co_filename] = _decorator_lines(code.co_filename)
+        """Tell whether one of the decorators above a function has a telling name."""
+        lines = self._sources.lines(code.co_filename)
         first = code.co_firstlineno
-        if not any(first <= line for line in lines):
+        if not lines[first - 1 : first] or not lines[first - 1].lstrip().startswith(b"@"):
             return False
         body = min((line for line in _lines(code) if line > first), default=first + 1)
-        return any(first <= line < body for line in lines)
-
-
-def _decorator_lines(path: str) -> "Tuple[int, ...]":
-    """Return the lines of a source file on which a decorator has a telling name."""
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        source = file.read()
-        return tuple(source.count(b"\n", 0, found.start()) + 1 for found in _DECORATORS.finditer(source))
-    return ()
+        return any(_DECORATOR.match(line) for line in lines[first - 1 : body - 1])
 
 
 def _lines(code: CodeType) -> "Iterator[int]":
