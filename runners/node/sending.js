@@ -17,6 +17,8 @@ const PROTOCOL = 1;
 /** What waits at most: roots, and calls in all of them. One root of any size always has room. */
 const MOST_ROOTS = 2000;
 const MOST_CALLS = 200_000;
+/** Calls in what is sent at once. */
+const LOAD = 500;
 /** Bytes of one message, more or less. */
 const MESSAGE = 256 * 1024;
 /** Milliseconds between two looks for a daemon, at first and at last. */
@@ -95,7 +97,7 @@ class Sender {
     this._workspace = workspace;
     this._recording = recording;
     this._queue = [];
-    this._load = null; // the root that is on its way
+    this._load = []; // the roots that are on their way
     this._calls = 0;
     this._dropped = 0;
     this._wire = null;
@@ -106,7 +108,7 @@ class Sender {
 
   /** What has not arrived. */
   get pending() {
-    return [...(this._load === null ? [] : [this._load]), ...this._queue];
+    return [...this._load, ...this._queue];
   }
 
   get dropped() {
@@ -115,7 +117,8 @@ class Sender {
 
   /** Take a root (`pages.js`), or drop it where there is no room. */
   put(root) {
-    if (this._queue.length >= MOST_ROOTS || (this._queue.length && this._calls + root.calls > MOST_CALLS)) {
+    const waiting = this._load.length + this._queue.length;
+    if (waiting >= MOST_ROOTS || (waiting && this._calls + root.calls > MOST_CALLS)) {
       this._dropped += 1;
       return;
     }
@@ -140,8 +143,8 @@ class Sender {
 
   async _work() {
     let pause = SOON;
-    while (this._load !== null || this._queue.length) {
-      this._load ??= this._queue.shift();
+    while (this._load.length || this._queue.length) {
+      if (!this._load.length) this._load = this._take();
       try {
         await this._send(this._load);
         pause = SOON;
@@ -155,12 +158,19 @@ class Sender {
           pause = Math.min(LATE, 2 * pause);
           continue;
         }
-        this._dropped += 1;
+        this._dropped += this._load.length;
       }
       this._refusals = 0;
-      this._calls -= this._load.calls;
-      this._load = null;
+      for (const { calls } of this._load) this._calls -= calls;
+      this._load = [];
     }
+  }
+
+  /** Take roots out of the queue: as many as are sent at once, and one of any size. */
+  _take() {
+    let [calls, number] = [0, 0];
+    while (number < this._queue.length && calls < LOAD) calls += this._queue[number++].calls;
+    return this._queue.splice(0, number);
   }
 
   _rest(pause) {
@@ -170,16 +180,18 @@ class Sender {
     });
   }
 
-  async _send(root) {
-    let batch = [];
-    let size = 0;
-    for (const page of await pagesOf(root)) {
-      batch.push(page);
-      size += page[2].length;
-      if (size < MESSAGE && page[3] === null) continue;
-      await this._keep(batch);
-      [batch, size] = [[], 0];
+  async _send(load) {
+    let [batch, size] = [[], 0];
+    for (const root of load) {
+      for (const page of await pagesOf(root)) {
+        batch.push(page);
+        size += page[2].length;
+        if (size < MESSAGE) continue;
+        await this._keep(batch);
+        [batch, size] = [[], 0];
+      }
     }
+    if (batch.length) await this._keep(batch);
   }
 
   async _keep(pages) {
