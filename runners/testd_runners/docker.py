@@ -8,6 +8,7 @@ before (`testd_daemon/agent/containers.py`) and comes as options:
     engine      docker or podman
     user        UID or UID:GID that user code runs as; empty: whom the image names
     userns      how the engine maps users, for podman without root: keep-id
+    code        a folder on this machine that is mounted as well, and cannot be written to
     memory      bytes; cpus: a number; network: a network of the engine. Empty or 0: no limit, the engine's default
 """
 
@@ -59,10 +60,12 @@ class DockerLauncher(Launcher):
 
 
 def _mounts(settings: LaunchSettings) -> List[str]:
-    """The workspace, the runner's code, and a /tmp that everybody may write to and that an image may lack."""
+    """The workspace, code that is not in there, the runner's, and a /tmp for everybody that an image may lack."""
+    code = settings.options.get("code", "")
     return [
         "--tmpfs", _temporary(settings.options),
         "--mount", bind(settings.root),
+        *(("--mount", bind(code, "readonly")) if code else ()),
         "--mount", bind(settings.bundle, "readonly"),
         "--security-opt", "label=disable",  # with SELinux a container could not read the user's files otherwise
     ]  # fmt: skip

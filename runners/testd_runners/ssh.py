@@ -7,6 +7,7 @@ Imported by the agent. Standard library only, no input or output. Options:
     config      another configuration file
     identity    a key file
     cache       the folder on the host for the runner's code and the workspace's files (its user's cache)
+    code        a folder on this machine that travels with the workspace
     silence     seconds without a sign of life after which the connection is taken for lost (20)
 
 Nothing is installed on the host. A line of Python reads the runner's code from the stream's first bytes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flows import Flow
+from flows import Flow, git
 
 from house import House
 
@@ -17,3 +17,19 @@ def flow(house: House, tmp_path: Path) -> Iterator[Flow]:
     made = Flow(house, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def forge(flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place with the repository `eve/code`, in which the functions are."""
+    base = tmp_path_factory.mktemp("forge")
+    flow.environment["TESTD_GIT_BASE"] = f"file://{base}"
+    code = base / "eve" / "code"
+    (code / "deep" / "er").mkdir(parents=True)
+    git(code, "init", "-q")
+    (code / "one.py").write_text("def one(): faasr_log('one')\n")
+    (code / "deep" / "two.py").write_text("from .er.three import text\ndef two(): faasr_log(text())\n")
+    (code / "deep" / "er" / "three.py").write_text("def text(): return 'two'\n")
+    git(code, "add", "-A")
+    git(code, "commit", "-q", "-m", "first")
+    return code

@@ -21,7 +21,7 @@ from house import House
 DEADLINE = 120.0
 BUCKET = "bucket"
 
-__all__ = ["BUCKET", "DEADLINE", "Flow", "Told", "document"]
+__all__ = ["BUCKET", "DEADLINE", "Flow", "Told", "document", "git"]
 
 
 def document(actions: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -42,6 +42,12 @@ def document(actions: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         "DataStores": {"S3": {"Bucket": BUCKET, "Endpoint": "https://s3.example.invalid", "Region": "us-east-1"}},
         **more,
     }
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Run git as somebody."""
+    who = ["-c", "user.name=eve", "-c", "user.email=eve@example.invalid", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 class Told:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from flows import Flow, Told
+from flows import Flow, Told, git
 
 if TYPE_CHECKING:
     from ssh_hosts import Hosts
@@ -19,27 +18,6 @@ if TYPE_CHECKING:
 def _right(told: Told, *printed: str) -> None:
     assert told.code == 0, told.failures()
     assert [told.printed(name).strip() for name in told.statuses] == list(printed)
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    who = ["-c", "user.name=eve", "-c", "user.email=eve@example.invalid", "-c", "init.defaultBranch=main"]
-    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
-
-
-@pytest.fixture
-def forge(flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A place with the repository `eve/code`, in which the functions are."""
-    base = tmp_path_factory.mktemp("forge")
-    flow.environment["TESTD_GIT_BASE"] = f"file://{base}"
-    code = base / "eve" / "code"
-    (code / "deep" / "er").mkdir(parents=True)
-    _git(code, "init", "-q")
-    (code / "one.py").write_text("def one(): faasr_log('one')\n")
-    (code / "deep" / "two.py").write_text("from .er.three import text\ndef two(): faasr_log(text())\n")
-    (code / "deep" / "er" / "three.py").write_text("def text(): return 'two'\n")
-    _git(code, "add", "-A")
-    _git(code, "commit", "-q", "-m", "first")
-    return code
 
 
 @pytest.mark.parametrize(("function", "entry"), [
@@ -56,7 +34,7 @@ def test_what_is_new_in_a_repository_runs_and_without_a_network_what_is_there(fl
     flow.workflow({"one": []}, FunctionGitRepo={"one": "eve/code"})
     _right(flow.run(), "one")
     (forge / "one.py").write_text("def one(): faasr_log('newer')\n")
-    _git(forge, "commit", "-qam", "second")
+    git(forge, "commit", "-qam", "second")
     _right(flow.run(), "newer")
     forge.rename(forge.with_name("gone"))
     told = flow.run()
@@ -84,8 +62,8 @@ def test_what_is_in_the_workspace_is_what_runs(flow: Flow) -> None:
     flow.functions("def one(): faasr_log('here')\n")
     flow.workflow({"one": []}, FunctionGitRepo={"one": "eve/code/functions"})
     _right(flow.run(), "here")
-    _git(flow.root, "init", "-q")
-    _git(flow.root, "remote", "add", "origin", "https://github.com/eve/code.git")
+    git(flow.root, "init", "-q")
+    git(flow.root, "remote", "add", "origin", "https://github.com/eve/code.git")
     flow.functions("def one(): faasr_log('top')\n", "top.py")
     flow.workflow({"one": []}, FunctionGitRepo={"one": "eve/code"})
     (flow.root / "functions" / "all.py").unlink()

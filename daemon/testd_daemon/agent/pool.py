@@ -197,7 +197,7 @@ class Pool:
             self._scanner = Scanner(spec.root)
         return Mirror(
             self._scanner, spec.root, spec.target, cache=spec.options.get("cache", ""),
-            silence=launcher.silence(settings),
+            silence=launcher.silence(settings), code=spec.options.get("code", ""),
         )  # fmt: skip
 
     async def _serve(self, runner: Runner, *, task_status: anyio.abc.TaskStatus[None]) -> None:

@@ -18,6 +18,7 @@ import anyio.to_thread
 import msgspec
 
 from testd_daemon.agent.freshness import Checkpoint
+from testd_daemon.agent.mirror.code import CodeFolder
 from testd_daemon.agent.mirror.contents import ChangedMeanwhileError, pieces
 from testd_daemon.agent.mirror.record import MirroredRecord
 from testd_daemon.agent.mirror.scan import Scanner, Snapshot
@@ -73,8 +74,13 @@ class Channel(Protocol):
 class Mirror:
     """The copy that one runner has."""
 
-    def __init__(self, scanner: Scanner, workspace: str, target: str, *, cache: str, silence: float) -> None:
-        """Know nothing of what is there. `cache` is the target's folder, `silence` in seconds."""
+    def __init__(
+        self, scanner: Scanner, workspace: str, target: str, *, cache: str, silence: float, code: str = ""
+    ) -> None:
+        """Know nothing of what is there.
+
+        `cache` is the target's folder, `silence` in seconds, `code` a folder here that goes along.
+        """
         self.notices: list[str] = []  # what should be on the target and is not
         self.root = ""  # on the target
         self._scanner = scanner
@@ -82,6 +88,7 @@ class Mirror:
         self._name = mirror_name(workspace, target)
         self._cache = cache
         self._silence = silence
+        self._code = CodeFolder(code)
         self._sent: dict[str, FileEntry] | None = None  # what is there, as far as is known
         self._heard: list[Said | TestdError] = []
         self._arrived = anyio.Event()
@@ -156,7 +163,7 @@ class Mirror:
 
     async def same(self) -> bool:
         """Tell whether the copy has all that is in the workspace now."""
-        snapshot = await self._scanner.scan()
+        snapshot = await self._look()
         self.notices = snapshot.notices
         return self._sent is not None and not any(self._differing(snapshot))
 
@@ -180,7 +187,7 @@ class Mirror:
             if self._sent is None:
                 self._travel.looking()
             channel.send(SyncFiles(id=self._id, entries=[]))  # the target looks at its side while we look at ours
-            snapshot = await self._scanner.scan()
+            snapshot = await self._look()
             changed, removed = self._differing(snapshot)
             before, self._sent = self._sent, None  # unless it comes to its end, nothing is known of what is there
             try:
@@ -197,6 +204,12 @@ class Mirror:
             "files", f"files changed {MOST_TRIES} times while they were sent to the target",
             hint="leave what writes to the workspace all the time out with .testdignore", exit_code=4,
         )  # fmt: skip
+
+    async def _look(self) -> Snapshot:
+        """Return what is to be on the target."""
+        snapshot = await self._scanner.scan()
+        snapshot.entries.update(await self._code.entries())
+        return snapshot
 
     def _differing(self, snapshot: Snapshot) -> tuple[list[str], list[str]]:
         """Return what is to be sent, and what is to go. Entries that are equal are the same objects."""
@@ -245,7 +258,7 @@ class Mirror:
 
     async def _write(self, channel: Channel, files: Mapping[str, str]) -> None:
         """Send content, reading one batch while the one before is on its way. Raises ChangedMeanwhileError."""
-        batches = pieces((digest, os.path.join(self._workspace, path)) for digest, path in files.items())
+        batches = pieces((digest, self._code.here(path, self._workspace)) for digest, path in files.items())
         while batch := await anyio.to_thread.run_sync(_following, batches):
             await channel.flushed()
             channel.send(WriteFiles(id=self._id, contents=batch))

@@ -81,10 +81,14 @@ class _Folder:
 class Scanner:
     """Scans one workspace, for all targets that need it."""
 
-    def __init__(self, root: str, content: Content | None = None) -> None:
-        """Know nothing yet; `root` is the workspace. `content` stands for a file's content: the digest of its bytes."""
+    def __init__(self, root: str, content: Content | None = None, *, tracked: bool = False) -> None:
+        """Know nothing yet; `root` is the workspace. `content` stands for a file's content: the digest of its bytes.
+
+        `tracked`: it has nothing but what is under version control, which no ignore file keeps here.
+        """
         self._root = root
         self._content = content or _digest
+        self._rules = frozenset[str]() if tracked else frozenset((GIT, OURS))
         self._top = _Folder(root, "")
         self._lock = threading.Lock()
 
@@ -189,10 +193,11 @@ class Scanner:
             folder.files, folder.folders, folder.left_out = {}, {}, False
             return
         names = {entry.name for entry in entries}
+        ruled = names & self._rules
         folder.left_out = bool(folder.path) and "pyvenv.cfg" in names  # a virtual environment is of one machine
-        seen = _rule_files(folder.place) if names & {GIT, OURS} else ()
+        seen = _rule_files(folder.place) if ruled else ()
         if folder.rules is None or folder.parent_rules is not above or seen != folder.rules_seen:
-            folder.rules = Rules(above, folder.place, folder.path, git=GIT in names, ours=OURS in names)
+            folder.rules = Rules(above, folder.place, folder.path, git=GIT in ruled, ours=OURS in ruled)
             folder.parent_rules, folder.rules_seen = above, seen
         files: dict[str, _Known] = {}
         folders: dict[str, _Folder] = {}

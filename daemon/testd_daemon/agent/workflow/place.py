@@ -47,8 +47,9 @@ def code_name(action: Action) -> str:
 class Roots(msgspec.Struct, frozen=True):
     """What is imported: a folder of code, the functions in it, and folders of packages that come first."""
 
-    source: str  # relative to the workspace where it is in there, else absolute
+    source: str  # as the target finds it: absolute, or relative to the workspace
     names: tuple[str, ...]
+    code: str = ""  # a folder outside of the workspace that the target has to be given
     packages: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()  # of packages that the target is to install itself
 
@@ -102,6 +103,9 @@ class Place:
             if self._roots is None:
                 began = time.monotonic()
                 self._roots = await self._outfit()
+                if self._roots.code:
+                    given = {**self.spec.options, "code": self._roots.code}
+                    self.spec = msgspec.structs.replace(self.spec, options=given)
                 self.installed = time.monotonic() - began
             provision = self._provision
             if provision.held:

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import anyio
@@ -17,7 +17,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from testd.runner.processes import processors
-from testd_daemon.agent.mirror import Tell
+from testd_daemon.agent.mirror import Tell, code_path
 from testd_daemon.agent.reporter import Sink
 from testd_daemon.agent.spec import Spec
 from testd_daemon.agent.target_task import Services
@@ -107,21 +107,23 @@ class Places:
 
     async def _outfit(self, spec: Spec, key: _Key, names: tuple[str, ...], caller: Mapping[str, str]) -> Roots:
         """Have code and packages where they are needed. Raises TestdError."""
-        source, here = key.source, spec.launcher == "subprocess"
-        if not source:
-            if not here:
-                shown = ", ".join(each.name for each in key.repositories)
-                raise EnvironmentFault(
-                    f"the code of {', '.join(names)} is in {shown}, and target {spec.target} sees the workspace alone",
-                    hint="have a checkout of it in the workspace, and name that with FunctionLocalFile",
-                )
-            folder = Path(self._services.folders.state or self._services.folders.cache, "repositories")
-            repositories = Repositories(folder, caller, self._tell(spec.target))
-            source = str(await repositories.fetch(key.repositories))
+        here = spec.launcher == "subprocess"
+        source, code = (key.source, "") if key.source else await self._fetched(spec, key, caller)
         if not key.packages or not here:
-            return Roots(source, names, requirements=key.packages)
+            return Roots(source, names, code, requirements=key.packages)
         packages = await self._services.specs.packages(spec, key.packages, caller, self._tell(spec.target))
-        return Roots(source, names, (packages,))
+        return Roots(source, names, packages=(packages,))
+
+    async def _fetched(self, spec: Spec, key: _Key, caller: Mapping[str, str]) -> tuple[str, str]:
+        """Return where code is that comes from repositories, and what the target has to be given of it."""
+        folder = Path(self._services.folders.state or self._services.folders.cache, "repositories")
+        repositories = Repositories(folder, caller, self._tell(spec.target))
+        copy, code = await repositories.fetch(key.repositories)
+        if spec.launcher == "subprocess":
+            return str(code), ""
+        if spec.launcher == "ssh":
+            return str(PurePosixPath(code_path(str(copy)), code.relative_to(copy))), str(copy)
+        return str(code), str(copy)
 
     async def _spec(self, target: Target, caller: Mapping[str, str]) -> None:
         """Find out what runs a target."""

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -22,7 +22,7 @@ from testd_daemon import command
 from testd_daemon.agent.workflow.sources import Repository
 from testd_daemon.errors import EnvironmentFault
 
-__all__ = ["BASE", "Repositories"]
+__all__ = ["BASE", "Fetched", "Repositories"]
 
 #: The variable that says where OWNER/REPO is, in the place of GitHub.
 BASE: Final = "TESTD_GIT_BASE"
@@ -30,6 +30,13 @@ GITHUB: Final = "https://github.com"
 #: Seconds for git to say which commit a branch is at, and to copy it.
 ASK_DEADLINE: Final = 30.0
 COPY_DEADLINE: Final = 600.0
+
+
+class Fetched(NamedTuple):
+    """Code that is on this machine now."""
+
+    copy: Path  # the folder that has it, and what it imports
+    code: Path  # a folder or file in there
 
 
 class Repositories:
@@ -43,15 +50,15 @@ class Repositories:
         self._tell = tell
         self._lock = anyio.Lock()
 
-    async def fetch(self, wanted: Sequence[Repository]) -> Path:
+    async def fetch(self, wanted: Sequence[Repository]) -> Fetched:
         """Return where the code of these repositories is. Raises EnvironmentFault."""
         async with self._lock:
             found = [await self._one(each) for each in wanted]
             if len(found) == 1:
                 return found[0]
-            return await anyio.to_thread.run_sync(self._together, found)
+            return await anyio.to_thread.run_sync(self._together, [each.code for each in found])
 
-    async def _one(self, wanted: Repository) -> Path:
+    async def _one(self, wanted: Repository) -> Fetched:
         url = wanted.name if "://" in wanted.name or os.path.isabs(wanted.name) else f"{self._base}/{wanted.name}"
         stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{wanted.name} {wanted.branch}").strip("-")
         try:
@@ -69,7 +76,7 @@ class Repositories:
             raise EnvironmentFault(
                 f"FunctionGitRepo: there is no {wanted.path} in {url}", hint="correct the folder behind OWNER/REPO"
             )
-        return found
+        return Fetched(copy.resolve(), found)
 
     async def _commit(self, url: str, branch: str) -> str:
         said = await self._git("ls-remote", "--", url, branch or "HEAD", deadline=ASK_DEADLINE)
@@ -88,7 +95,7 @@ class Repositories:
         finally:
             await anyio.to_thread.run_sync(lambda: shutil.rmtree(made, ignore_errors=True))
 
-    def _together(self, folders: Sequence[Path]) -> Path:
+    def _together(self, folders: Sequence[Path]) -> Fetched:
         """Return a folder with copies of several."""
         digest = hashlib.sha256("\0".join(map(str, folders)).encode()).hexdigest()[:16]
         whole = self._folder / f"together-{digest}" / "functions"
@@ -103,7 +110,7 @@ class Repositories:
                     shutil.copy(folder, target)
             whole.parent.mkdir(exist_ok=True)
             made.rename(whole)
-        return whole
+        return Fetched(whole.parent, whole)
 
     async def _git(self, *arguments: str, deadline: float) -> str:
         try:
