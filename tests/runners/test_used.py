@@ -289,3 +289,69 @@ def keeps(): KEEP()
     record = recorded(project, version, kind="exports")
     assert record.functions_of("gathers") == {"gathering", "gathering.gather", "made"}
     assert record.shared == {"keeper.keep", "kept"}
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_what_is_kept_in_an_object_lasts_as_long_as_that(project, version):
+    write(project, lib="""
+import functools
+
+class Thing:
+    @functools.cached_property
+    def size(self): return measured()
+    def area(self):
+        self._cached_area = area = computed()
+        return area
+    def shape(self, other):
+        self = other
+        self._cached_shape = formed()
+    def callback(self):
+        def called(): self.values["x"] = filled()
+        return called
+    values = {}
+def measured(): return 1
+def computed(): return 2
+def formed(): return 3
+def filled(): return 4
+
+class Slotted:
+    __slots__ = ("_cached",)
+    def value(self): self._cached = valued()
+def valued(): return 5
+
+class Looped:
+    def weight(self): self._cached_weight = weighed()
+def weighed(): return 6
+
+def keeps(thing): thing.cache = made()
+def made(): return 7
+THING = Thing()
+""", test_it="""
+import lib
+
+def passes():
+    thing = lib.Thing()
+    thing.size, thing.area()
+    thing.callback()()
+def gives_another():
+    lib.Thing().shape(lib.Thing())
+def has_no_references():
+    lib.Slotted().value()
+def in_a_cycle():
+    thing = lib.Looped()
+    thing.itself = thing
+    thing.weight()
+def stays():
+    lib.keeps(lib.THING)
+""")  # fmt: skip
+    record = recorded(project, version, kind="exports")
+    assert {name: record.functions_of(name) for name in record.uses} == {
+        "passes": {f"Thing.{name}" for name in ("size", "area", "callback", "callback.called")}
+        | {"measured", "computed", "filled"},
+        "gives_another": {"Thing.shape", "formed"},
+        "has_no_references": {"Slotted.value", "valued"},
+        "in_a_cycle": {"Looped.weight", "weighed"},
+        "stays": {"keeps", "made"},
+    }
+    kept_elsewhere = {"Thing.shape", "formed", "Slotted.value", "valued"}
+    assert record.shared == {*kept_elsewhere, "Looped.weight", "weighed", "keeps", "made"}

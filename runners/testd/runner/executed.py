@@ -6,8 +6,8 @@ nothing else, because its events are local to them. A start costs a tenth of a m
 often is not heard any more until the next test.
 
 What starts is written into one list, which is looked at when it changes for whom it counts. What runs while a module is
-loaded, or inside of a function that keeps what it made (`memos.py`), is `lasting`: later tests meet its effect without
-running it.
+loaded, or inside of a function that keeps what it made (`memos.py`), is `lasting` (`lasting.py`): later tests meet its
+effect without running it.
 """
 
 import os
@@ -17,6 +17,7 @@ from collections import Counter
 from types import CodeType
 from typing import Any, Callable, Dict, Iterator, List, Set
 
+from testd.runner.lasting import Lasting, objects
 from testd.runner.memos import Memos
 from testd.runner.workspace import Workspace
 
@@ -45,13 +46,13 @@ class Executed:
 
     Attributes:
         codes: every own function that has run, by its identity. They are kept, so that an identity stays what it is.
-        lasting: the identities of what counts for more than the test in which it ran.
+        lasting: what counts for more than the test in which it ran.
     """
 
     def __init__(self, workspace: Workspace, memos: Memos) -> None:
         """Hear nothing yet."""
         self.codes: Dict[int, CodeType] = {}
-        self.lasting: Set[int] = set()
+        self.lasting = Lasting()
         self._workspace = workspace
         self._memos = memos
         self._monitoring: Any = None
@@ -61,8 +62,7 @@ class Executed:
         self._taken: Set[int] = set()  # looked at, and not given to anybody yet
         self._often: List[CodeType] = []  # not heard any more
         self._keeping: Set[int] = set()  # code that keeps what it made
-        self._inside: Dict[int, int] = {}  # thread → how many calls of such code it is inside of
-        self._since = 0  # the place in the list from which on somebody was inside
+        self._since = 0  # the place in the list from which on somebody was inside of such code
         self._lock = threading.RLock()
 
     def start(self) -> bool:
@@ -102,7 +102,7 @@ class Executed:
     def settle(self) -> None:
         """Take all that has run as lasting, and count what runs from now on. Comes before the first test."""
         events = self._monitoring.events
-        self.lasting.update(self.codes)
+        self.lasting.codes.update(self.codes)
         self._log.clear()
         self._counting = True
         for code in list(self.codes.values()):
@@ -120,7 +120,7 @@ class Executed:
     def _forked(self) -> None:
         """Forget what other threads were doing: there are none here."""
         self._lock = threading.RLock()
-        self._inside.clear()
+        self.lasting.forget()
 
     def take(self) -> "Set[int]":
         """Return the identities of what ran since the last call, and hear everything again."""
@@ -130,10 +130,10 @@ class Executed:
             self._hear()
         return taken
 
-    @property
-    def inside(self) -> bool:
-        """Whether what runs now lasts."""
-        return bool(self._inside)
+    def settle_test(self) -> None:
+        """A test has ended, and `take` was called: what it leaves behind lasts."""
+        with self._lock:
+            self.lasting.settle()
 
     @property
     def sound(self) -> bool:
@@ -185,22 +185,19 @@ class Executed:
             with self._lock:
                 if len(self._log) >= _LONG:
                     self._drain()
-                if not self._inside:
+                if not self.lasting.inside:
                     self._since = len(self._log)
-                thread = _get_ident()
-                self._inside[thread] = self._inside.get(thread, 0) + 1
+                names = self._memos.holders(code) if code.co_name != "<module>" else frozenset()
+                self.lasting.enter(_get_ident(), objects(names, code, sys._getframe(1)) if names else None)
                 self._log.append(code)
                 if self._often:
                     self._hear()
 
     def _left(self, _code: CodeType, _offset: int, _value: Any) -> None:
         with self._lock:
-            thread = _get_ident()
-            depth = self._inside.get(thread, 0) - 1
-            if depth > 0:
-                self._inside[thread] = depth
-            elif self._inside.pop(thread, 0) and not self._inside:
-                self.lasting.update(map(_identity, self._log[self._since :]))
+            if self.lasting.leave(_get_ident()):
+                self.lasting.ran(map(_identity, self._log[self._since :]))
+                self.lasting.passed()
 
     def _thrown(self, code: CodeType, _offset: int, _error: BaseException) -> None:
         """A generator or coroutine goes on with an exception, which is no resumption to the interpreter."""
@@ -211,7 +208,7 @@ class Executed:
             self._log.append(code)
 
     def _unwound(self, code: CodeType, _offset: int, _error: BaseException) -> None:
-        if self._inside and _identity(code) in self._keeping:
+        if self.lasting.inside and _identity(code) in self._keeping:
             self._left(code, 0, None)
 
     # ── the list of starts ───────────────────────────────────────────────────────────────────────────────────────────
@@ -223,8 +220,8 @@ class Executed:
         started, log[:] = log[:], ()
         known = list(map(_identity, started))
         self._taken.update(known)
-        if self._inside:
-            self.lasting.update(known[self._since :])
+        if self.lasting.inside:
+            self.lasting.ran(known[self._since :])
             self._since = 0
         return known
 

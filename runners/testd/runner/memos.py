@@ -1,25 +1,29 @@
 """Which functions keep what they made, so that others find it: caches, lazily made globals, singletons.
 
-Runs in stems and workers. It is told from compiled code, and from the names of decorators in the source. It may say so
-of a function that keeps nothing: then more is run again than need be. Standard library only.
+Some keep it in objects that they are given, and what is kept goes with these: a property that is computed once. It is
+told from compiled code, and from the names of decorators in the source, and it may be said of a function that keeps
+nothing: then more is run again than need be. Runs in stems and workers; standard library only.
 """
 
 import opcode
 import re
 from types import CodeType
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from testd.runner.closures import Closures
 from testd.runner.sources import Sources
 
 __all__ = ["Memos"]
 
-_TELLING = re.compile(r"cache|memo|once|lazy|singleton", re.IGNORECASE)
+#: Not what is said to the caches of others (`Cache-Control`, `no_cache`), nor how much memory there is.
+_TELLING = re.compile(r"(?<!no_)cache(?!_?control)|memo(?!ry)|once|lazy|singleton", re.IGNORECASE)
 _DECORATOR = re.compile(rb"[ \t]*@[^#]*(?:cache|memo|once|lazy|singleton)", re.IGNORECASE)
+#: A decorator that keeps what it made in the object, whose package it may come from.
+_PROPERTY = re.compile(rb"[ \t]*@(?:\w+\.)*cached_property\b(?!\w)")
 #: Methods that change what they are called on.
 _CHANGING = {"add", "append", "appendleft", "extend", "insert", "push", "put", "register", "setdefault", "update"}
-#: Modules that every test may change for itself, and puts back.
-_PASSING = {"os", "sys"}
+#: Modules that every test may change for itself, and puts back; and what stands for the object of the method.
+_PASSING = {"os", "sys", "super"}
 _CLASSES = {"cls", "klass"}
 #: What is put into a class or an object while it is made is part of it.
 _MAKING = {"__init__", "__init_subclass__", "__set_name__"}
@@ -37,10 +41,23 @@ _LOADS_PART = {_OPS[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if _OPS.get(n
 #: Operations whose argument has a flag below the name's index.
 _FLAGGED = {_OPS["LOAD_GLOBAL"]} | (_LOADS_PART if len(_LOADS_PART) == 1 else set())
 
+_LOADS_VARIABLE = {
+    number: "free" if name.endswith("DEREF") else "local"
+    for name, number in _OPS.items()
+    if name.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF"))
+}
+_REBINDS = {number for name, number in _OPS.items() if re.match("(STORE|DELETE)_(FAST|DEREF)", name)}
+#: From Python 3.13 on: two variables in one operation, the first in front; and those that load both, or the second.
+_TWO = {number for name, number in _OPS.items() if re.search("FAST(_BORROW)?_(LOAD|STORE)_FAST", name)}
+_LOADS_TWO = {number for number in _TWO if "_LOAD_FAST" in _NAMES[number]}
+
 #: Tells code objects apart: they compare by their content, and `id` is slow once there is an audit hook.
 _identity = object.__hash__
 
 _Place = Tuple[Any, Any]  # line and column at which an expression begins
+#: In which variables are the objects that keep what a function made; `_ANYWHERE` is none. None: it keeps nothing.
+_Kept = Optional[FrozenSet[str]]
+_ANYWHERE = ""
 
 
 class Memos:
@@ -48,30 +65,44 @@ class Memos:
 
     def __init__(self) -> None:
         """Have looked at nothing."""
-        self._known: Dict[int, Tuple[CodeType, bool]] = {}  # with the code, so that an identity stays what it is
+        self._known: Dict[int, Tuple[CodeType, _Kept]] = {}  # with the code, so that an identity stays what it is
         self._sources = Sources()
         self._closures = Closures(self._sources)
 
     def keeps(self, code: CodeType) -> bool:
         """Tell whether what a function makes may outlive its call where others find it."""
+        return self._kept(code) is not None
+
+    def holders(self, code: CodeType) -> "FrozenSet[str]":
+        """Return the variables in which, when a call begins, are all objects that keep what it makes; none: others do.
+
+        They are parameters of the function, or variables of the ones around it.
+        """
+        kept = self._kept(code) or frozenset()
+        return frozenset() if _ANYWHERE in kept else kept
+
+    def _kept(self, code: CodeType) -> _Kept:
         identity = _identity(code)
         known = self._known.get(identity)
         if known is None:
-            known = self._known[identity] = code, _stores(code, self._is_confined) or self._is_decorated(code)
+            found = {*_stores(code, self._is_confined), *self._decorated(code)}
+            known = self._known[identity] = code, frozenset(found) if found else None
         return known[1]
 
     def _is_confined(self, code: CodeType) -> bool:
         name = getattr(code, "co_qualname", code.co_name)
         return self._closures.is_confined(code.co_filename, name, code.co_firstlineno)
 
-    def _is_decorated(self, code: CodeType) -> bool:
-        """Tell whether one of the decorators above a function has a telling name."""
+    def _decorated(self, code: CodeType) -> "Iterator[str]":
+        """Yield where decorators above a function that have a telling name keep what it makes."""
         lines = self._sources.lines(code.co_filename)
         first = code.co_firstlineno
         if not lines[first - 1 : first] or not lines[first - 1].lstrip().startswith(b"@"):
-            return False
+            return
         body = min((line for line in _lines(code) if line > first), default=first + 1)
-        return any(_DECORATOR.match(line) for line in lines[first - 1 : body - 1])
+        for line in lines[first - 1 : body - 1]:
+            if _DECORATOR.match(line):
+                yield code.co_varnames[0] if _PROPERTY.match(line) and code.co_argcount else _ANYWHERE
 
 
 def _lines(code: CodeType) -> "Iterator[int]":
@@ -84,17 +115,22 @@ def _lines(code: CodeType) -> "Iterator[int]":
         yield from (line for _, line in dis.findlinestarts(code))
 
 
-def _stores(code: CodeType, is_confined: "Callable[[CodeType], bool]") -> bool:
-    """Tell whether a function stores into what is neither its own nor was just made."""
+def _stores(code: CodeType, is_confined: "Callable[[CodeType], bool]") -> "Iterator[str]":
+    """Yield where a function stores what outlives its call: in an object of these variables, or anywhere."""
     raw = code.co_code
     used = set(raw[::2])
     if used & _STORE_GLOBAL:
-        return True
-    if not used & _STORES and _CHANGING.isdisjoint(code.co_names):
-        return False
-    if not hasattr(code, "co_positions"):  # before Python 3.11: what is stored into cannot be told so easily
-        return code.co_name not in _MAKING
-    return any(_lasts(code, is_confined, *target) for target in _targets(code, raw))
+        yield _ANYWHERE
+    elif not used & _STORES and _CHANGING.isdisjoint(code.co_names):
+        return
+    elif not hasattr(code, "co_positions"):  # before Python 3.11: what is stored into cannot be told so easily
+        if code.co_name not in _MAKING:
+            yield _ANYWHERE
+    else:
+        found = (_kept_in(code, is_confined, *target) for target in _targets(code, raw))
+        kept = {place for place in found if place is not None}
+        rebound = _rebound(code, raw) if kept - {_ANYWHERE} else ()
+        yield from (_ANYWHERE if place in rebound else place for place in kept)
 
 
 def _targets(code: CodeType, raw: bytes) -> "Iterator[Tuple[int, str, str, List[str]]]":
@@ -104,53 +140,73 @@ def _targets(code: CodeType, raw: bytes) -> "Iterator[Tuple[int, str, str, List[
     """
     first: Dict[_Place, Tuple[str, str]] = {}
     parts: Dict[_Place, List[str]] = {}
-    extended = 0
+    extended = before = 0
     for offset, (line, _, column, _) in zip(range(0, len(raw), 2), code.co_positions()):  # type: ignore[attr-defined]
         operation = raw[offset]
         argument = raw[offset + 1] | extended
         extended = argument << 8 if operation == opcode.EXTENDED_ARG else 0
         place = (line, column)
-        if operation in _LOADS_NAME:
+        if operation in _LOADS_VARIABLE:
+            first.setdefault(place, (_LOADS_VARIABLE[operation], _variables(code, operation, argument)[0]))
+        elif operation in _LOADS_NAME:
             first.setdefault(place, ("global", code.co_names[argument >> (operation in _FLAGGED)]))
         elif operation in _LOADS_PART:
             name = code.co_names[argument >> (operation in _FLAGGED)]
             if name in _CHANGING:
                 yield (operation, *first.get(place, ("", "")), parts.get(place, []))
             parts.setdefault(place, []).append(name)
+        elif operation == _STORE_DEREF:
+            yield (operation, "free", _variables(code, operation, argument)[0], [])
+        elif operation == _STORE_ATTR:
+            if place not in first and raw[before] in _LOADS_TWO:  # the second of them, which has no place of its own
+                first[place] = "local", _variables(code, raw[before], raw[before + 1])[1]
+            yield (operation, *first.get(place, ("", "")), [*parts.get(place, []), code.co_names[argument]])
         elif operation in _STORES:
-            if operation == _STORE_DEREF:
-                yield operation, "free", _variable(code, operation, argument), []
-            else:
-                stored = [code.co_names[argument]] if operation == _STORE_ATTR else []
-                yield (operation, *first.get(place, ("", "")), parts.get(place, []) + stored)
-        elif _NAMES[operation].startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF")):
-            kind = "free" if _NAMES[operation].endswith("DEREF") else "local"
-            first.setdefault(place, (kind, _variable(code, operation, argument)))
+            yield (operation, *first.get(place, ("", "")), parts.get(place, []))
+        before = offset
 
 
-def _variable(code: CodeType, operation: int, argument: int) -> str:
-    """Return the name of a local or free variable; empty for a parameter of a name that tells nothing."""
+def _variables(code: CodeType, operation: int, argument: int) -> "List[str]":
+    """Return the names of the local or free variables of an operation; empty for one whose name tells nothing."""
     names = (*code.co_varnames, *(name for name in code.co_cellvars if name not in code.co_varnames), *code.co_freevars)
-    if "_LOAD_FAST" in _NAMES[operation] or "BORROW_LOAD" in _NAMES[operation]:  # two in one; the first is in front
-        argument >>= 4
-    return names[argument] if argument < len(names) else ""
+    numbers = (argument >> 4, argument & 15) if operation in _TWO else (argument,)
+    return [names[number] if number < len(names) else "" for number in numbers]
 
 
-def _lasts(
+def _kept_in(
     code: CodeType, is_confined: "Callable[[CodeType], bool]", operation: int, kind: str, name: str, parts: "List[str]"
-) -> bool:
-    """Tell whether what this part of a function stores into outlives its call."""
+) -> "Optional[str]":
+    """Return what keeps what this part of a function stores, if that outlives its call: a variable, or anything."""
     if operation == _STORE_DEREF and name not in code.co_freevars:
-        return False  # its own, which functions inside of it share
+        return None  # its own, which functions inside of it share
     if operation == _STORE_ATTR and code.co_name in _MAKING and kind == "local":
-        return False
+        return None
+    if (name in _CLASSES and code.co_name not in _MAKING) or "__class__" in parts:
+        return _ANYWHERE
+    given = kind in ("local", "free") and operation != _STORE_DEREF and name in (*_parameters(code), *code.co_freevars)
     if any(_TELLING.search(part) for part in (name, *parts)):
-        return True
+        return name if given else _ANYWHERE
     in_tests = bool(_TEST_FILE.search(code.co_filename))
     if kind == "global":
         # A test may replace what it needs otherwise. It is no cache: nobody asks it for anything.
         replaces = in_tests and (operation == _STORE_ATTR or code.co_name.startswith("test"))
-        return name not in _PASSING and not replaces
+        return None if name in _PASSING or replaces else _ANYWHERE
     if kind == "free" and name in code.co_freevars and not in_tests and not is_confined(code):
-        return True
-    return (name in _CLASSES and code.co_name not in _MAKING) or "__class__" in parts
+        return name if given else _ANYWHERE
+    return None
+
+
+def _parameters(code: CodeType) -> "Tuple[str, ...]":
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _rebound(code: CodeType, raw: bytes) -> "Set[str]":
+    """Return the variables that are something else in the course of a call, or may be."""
+    found: Set[str] = set()
+    extended = 0
+    for operation, low in zip(raw[::2], raw[1::2]):
+        argument = low | extended
+        extended = argument << 8 if operation == opcode.EXTENDED_ARG else 0
+        if operation in _REBINDS:
+            found.update(_variables(code, operation, argument)[: 1 if operation in _LOADS_TWO else None])
+    return found

@@ -103,7 +103,7 @@ class Recorder:
         """Be another process, which counts code anew: what the stem shares with it the stem tells."""
         self._numbers.clear()
         self._told = 0
-        self._told_shared = set(self._executed.lasting)
+        self._told_shared = set(self._executed.lasting.codes)
 
     # ── workers: when ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,12 +115,13 @@ class Recorder:
     def begin(self) -> None:
         """Begin a test. What was used before the first one is shared by all."""
         if self._span is self._lasting:
-            self._executed.lasting |= self._executed.take()
+            self._executed.lasting.codes |= self._executed.take()
             self._span = _Span()
 
     def end(self, test: int) -> None:
         """The test that began last is through; to the agent it is `test`. What follows counts for the next one."""
         self._take()
+        self._executed.settle_test()
         span, self._span = self._span, _Span()
         keys, self._keys = tuple(self._keys), set()
         lasting = self._lasting
@@ -183,7 +184,7 @@ class Recorder:
             span.everything = True
 
     def _counting(self) -> "List[_Span]":
-        inside = self._executed.inside if self.functions else self._is_lasting()
+        inside = self._executed.lasting.inside if self.functions else self._is_lasting()
         return [self._span, self._lasting] if inside else [self._span]
 
     def _is_lasting(self) -> bool:
@@ -265,7 +266,7 @@ class Recorder:
         return found
 
     def _new_shared(self) -> "List[int]":
-        new = self._executed.lasting - self._told_shared
+        new = self._executed.lasting.codes - self._told_shared
         self._told_shared |= new
         for identity in new.difference(self._numbers):
             self._numbers[identity] = len(self._numbers)

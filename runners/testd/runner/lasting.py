@@ -1,0 +1,95 @@
+"""Which code counts for more than the test in which it runs: what runs inside of functions that keep what they made.
+
+What such a function keeps in an object that it was given (`memos.py`) goes with that object: it lasts only if the
+object is still there at the end of the test. Runs in stems and workers. Standard library only.
+"""
+
+import weakref
+from types import CodeType, FrameType
+from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
+
+__all__ = ["Lasting", "objects"]
+
+_ref = weakref.ref  # taken before user code can replace it
+
+
+class Lasting:
+    """Who is inside of such functions now, and what has run there. The caller sees to it that threads take turns.
+
+    Attributes:
+        codes: the identities of what lasts.
+    """
+
+    def __init__(self) -> None:
+        """Have nobody inside."""
+        self.codes: Set[int] = set()
+        self._depths: Dict[int, int] = {}  # thread → how many calls of such functions it is inside of
+        self._ran: Set[int] = set()  # since somebody was inside
+        self._holders: Optional[List[Any]] = []  # references to all that keeps what they make; None: others do, too
+        self._held: List[Tuple[List[Any], Set[int]]] = []  # of this test: what has run, and what keeps it
+
+    @property
+    def inside(self) -> bool:
+        """Whether anybody is inside."""
+        return bool(self._depths)
+
+    def enter(self, thread: int, holders: "Optional[List[Any]]") -> None:
+        """A thread enters such a function, which keeps what it makes in objects: references to these, or None."""
+        if not self._depths:
+            self._holders = []
+        self._depths[thread] = self._depths.get(thread, 0) + 1
+        if holders is None or self._holders is None:
+            self._holders = None
+        else:
+            self._holders += holders
+
+    def leave(self, thread: int) -> bool:
+        """A thread leaves one. Returns whether nobody is inside any more; `ran` and `passed` follow then."""
+        depth = self._depths.get(thread, 0) - 1
+        if depth > 0:
+            self._depths[thread] = depth
+            return False
+        return bool(self._depths.pop(thread, 0)) and not self._depths
+
+    def ran(self, codes: "Iterable[int]") -> None:
+        """These have run while somebody was inside."""
+        self._ran.update(codes)
+
+    def passed(self) -> None:
+        """Nobody is inside any more, and all that ran was told."""
+        if self._holders is None:
+            self.codes |= self._ran
+        else:
+            self._held.append((self._holders, self._ran))
+        self._ran = set()
+
+    def settle(self) -> None:
+        """A test has ended: what objects keep that are still there lasts, and so does what a thread is still at."""
+        if self._depths:
+            self._holders = None
+            self.codes |= self._ran
+        for holders, codes in self._held:
+            if any(holder() is not None for holder in holders):
+                self.codes |= codes
+        self._held.clear()
+
+    def forget(self) -> None:
+        """Be in another process, in which no thread is inside."""
+        self._depths.clear()
+        self._ran.clear()
+
+
+def objects(names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]") -> "Optional[List[Any]]":
+    """Return weak references to the objects that these variables are in a call of `code`; None where one has none.
+
+    The call is that of `frame`, or one that it was called from.
+    """
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    if frame is None or not names:
+        return None
+    variables = frame.f_locals
+    try:
+        return [_ref(variables[name]) for name in names]
+    except (KeyError, TypeError):
+        return None
