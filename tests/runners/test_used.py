@@ -323,10 +323,15 @@ class Looped:
     def weight(self): self._cached_weight = weighed()
 def weighed(): return 6
 
+class Threaded:
+    def weight(self): self._cached_weight = threaded()
+def threaded(): return 8
+
 def keeps(thing): thing.cache = made()
 def made(): return 7
 THING = Thing()
 """, test_it="""
+import threading
 import lib
 
 def passes():
@@ -343,6 +348,11 @@ def in_a_cycle():
     thing.weight()
 def stays():
     lib.keeps(lib.THING)
+def in_a_cycle_beside_a_thread():
+    thing = lib.Threaded()
+    thing.itself = thing
+    thing.weight()
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
 """)  # fmt: skip
     record = recorded(project, version, kind="exports")
     assert {name: record.functions_of(name) for name in record.uses} == {
@@ -352,6 +362,7 @@ def stays():
         "has_no_references": {"Slotted.value", "valued"},
         "in_a_cycle": {"Looped.weight", "weighed"},
         "stays": {"keeps", "made"},
+        "in_a_cycle_beside_a_thread": {"Threaded.weight", "threaded"},
     }
-    kept_elsewhere = {"Thing.shape", "formed", "Slotted.value", "valued"}
-    assert record.shared == {*kept_elsewhere, "Looped.weight", "weighed", "keeps", "made"}
+    threaded = record.functions_of("in_a_cycle_beside_a_thread")
+    assert record.shared == {"Thing.shape", "formed", "Slotted.value", "valued", "keeps", "made"} | threaded

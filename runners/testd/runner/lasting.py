@@ -1,16 +1,19 @@
 """Which code counts for more than the test in which it runs: what runs inside of functions that keep what they made.
 
 What such a function keeps in an object that it was given (`memos.py`) goes with that object: it lasts only if the
-object is still there at the end of the test. Runs in stems and workers. Standard library only.
+object can still be reached at the end of the test. Runs in stems and workers. Standard library only.
 """
 
-import weakref
+import sys
 from types import CodeType, FrameType
-from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
+
+from testd.runner.reachable import Reference, is_reachable
 
 __all__ = ["Lasting", "objects"]
 
-_ref = weakref.ref  # taken before user code can replace it
+_identity = object.__hash__
+_threads = sys._current_frames  # taken before user code can replace it
 
 
 class Lasting:
@@ -25,15 +28,15 @@ class Lasting:
         self.codes: Set[int] = set()
         self._depths: Dict[int, int] = {}  # thread → how many calls of such functions it is inside of
         self._ran: Set[int] = set()  # since somebody was inside
-        self._holders: Optional[List[Any]] = []  # references to all that keeps what they make; None: others do, too
-        self._held: List[Tuple[List[Any], Set[int]]] = []  # of this test: what has run, and what keeps it
+        self._holders: Optional[List[Reference]] = []  # all that keep what they make; None: others do, too
+        self._held: List[Tuple[List[Reference], Set[int]]] = []  # of this test: what has run, and what keeps it
 
     @property
     def inside(self) -> bool:
         """Whether anybody is inside."""
         return bool(self._depths)
 
-    def enter(self, thread: int, holders: "Optional[List[Any]]") -> None:
+    def enter(self, thread: int, holders: "Optional[List[Reference]]") -> None:
         """A thread enters such a function, which keeps what it makes in objects: references to these, or None."""
         if not self._depths:
             self._holders = []
@@ -68,8 +71,9 @@ class Lasting:
         if self._depths:
             self._holders = None
             self.codes |= self._ran
+        known: Dict[int, bool] = {}
         for holders, codes in self._held:
-            if any(holder() is not None for holder in holders):
+            if not codes <= self.codes and any(_is_there(holder, known) for holder in holders):
                 self.codes |= codes
         self._held.clear()
 
@@ -79,7 +83,19 @@ class Lasting:
         self._ran.clear()
 
 
-def objects(names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]") -> "Optional[List[Any]]":
+def _is_there(reference: Reference, known: "Dict[int, bool]") -> bool:
+    """Tell whether an object can be reached; `known` are those that have been looked at."""
+    found = reference()
+    if found is None:
+        return False
+    identity = _identity(found)
+    found = None
+    if identity not in known:
+        known[identity] = len(_threads()) > 1 or is_reachable(reference)
+    return known[identity]
+
+
+def objects(names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]") -> "Optional[List[Reference]]":
     """Return weak references to the objects that these variables are in a call of `code`; None where one has none.
 
     The call is that of `frame`, or one that it was called from.
@@ -90,6 +106,6 @@ def objects(names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]
         return None
     variables = frame.f_locals
     try:
-        return [_ref(variables[name]) for name in names]
+        return [Reference(variables[name]) for name in names]
     except (KeyError, TypeError):
         return None

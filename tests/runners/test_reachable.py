@@ -1,0 +1,125 @@
+"""Which objects can still be reached."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from testd.runner.reachable import Reference, is_reachable
+
+
+class Thing:
+    def __init__(self, **more: object) -> None:
+        self.__dict__.update(more)
+
+
+@pytest.fixture(autouse=True)
+def _no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+KEPT: list[object] = []
+WEAKLY: weakref.WeakValueDictionary[str, object] = weakref.WeakValueDictionary()
+
+
+def pair() -> tuple[Reference, Thing]:
+    thing = Thing()
+    thing.other = Thing(back={"thing": [thing]})
+    return Reference(thing), thing.other
+
+
+def test_what_is_gone_is_not():
+    reference = Reference(Thing())
+    assert not is_reachable(reference)
+
+
+def test_what_only_refers_to_itself_is_not():
+    assert not is_reachable(pair()[0])
+
+
+def calls_back() -> Reference:
+    thing = Thing()
+
+    def call(given: object = thing) -> object:
+        return thing, given
+
+    thing.call, thing.bound = call, thing.__init__
+    return Reference(thing)
+
+
+def waits() -> Reference:
+    thing = Thing()
+
+    def generate() -> Iterator[object]:
+        yield thing
+
+    thing.generator = generate()
+    next(thing.generator)
+    return Reference(thing)
+
+
+def is_its_class() -> Reference:
+    class Local:
+        pass
+
+    thing = Local()
+    thing.itself = thing  # type: ignore[attr-defined]
+    return Reference(thing)
+
+
+@pytest.mark.parametrize("make", [calls_back, waits, is_its_class])
+def test_cycles_through_functions_and_the_like(make: Callable[[], Reference]):
+    assert not is_reachable(make())
+
+
+def test_what_a_variable_refers_to_is():
+    reference, other = pair()
+    assert is_reachable(reference)
+    del other
+    assert not is_reachable(reference)
+
+
+@pytest.mark.parametrize(
+    "keep", [KEPT.append, lambda thing: setattr(Thing, "kept", thing), lambda thing: KEPT.append([thing])]
+)
+def test_what_something_else_keeps_is(keep: Callable[[object], None]):
+    reference, other = pair()
+    keep(other)
+    del other
+    try:
+        assert is_reachable(reference)
+    finally:
+        KEPT.clear()
+        Thing.kept = None
+
+
+def test_what_is_referred_to_weakly_is():
+    reference, other = pair()
+    WEAKLY["other"] = other
+    del other
+    assert is_reachable(reference)
+    WEAKLY.clear()
+    plain = weakref.ref(reference())
+    assert is_reachable(reference)
+    del plain
+    assert not is_reachable(reference)
+
+
+def test_an_object_that_leads_to_too_much_is():
+    reference, other = pair()
+    other.many = [[n] for n in range(3000)]
+    del other
+    assert is_reachable(reference)
+
+
+def test_what_the_object_leads_to_may_be_kept_elsewhere():
+    reference, other = pair()
+    other.shared = shared = [1, []]
+    del other
+    assert not is_reachable(reference)
+    assert shared
