@@ -50,6 +50,8 @@ _REBINDS = {number for name, number in _OPS.items() if re.match("(STORE|DELETE)_
 #: From Python 3.13 on: two variables in one operation, the first in front; and those that load both, or the second.
 _TWO = {number for name, number in _OPS.items() if re.search("FAST(_BORROW)?_(LOAD|STORE)_FAST", name)}
 _LOADS_TWO = {number for number in _TWO if "_LOAD_FAST" in _NAMES[number]}
+#: Operations on an object that was loaded last.
+_USES = {*_LOADS_PART, _STORE_ATTR}
 
 #: Tells code objects apart: they compare by their content, and `id` is slow once there is an audit hook.
 _identity = object.__hash__
@@ -146,6 +148,8 @@ def _targets(code: CodeType, raw: bytes) -> "Iterator[Tuple[int, str, str, List[
         argument = raw[offset + 1] | extended
         extended = argument << 8 if operation == opcode.EXTENDED_ARG else 0
         place = (line, column)
+        if place not in first and operation in _USES and raw[before] in _LOADS_TWO:  # it has no place of its own
+            first[place] = "local", _variables(code, raw[before], raw[before + 1])[1]
         if operation in _LOADS_VARIABLE:
             first.setdefault(place, (_LOADS_VARIABLE[operation], _variables(code, operation, argument)[0]))
         elif operation in _LOADS_NAME:
@@ -157,12 +161,9 @@ def _targets(code: CodeType, raw: bytes) -> "Iterator[Tuple[int, str, str, List[
             parts.setdefault(place, []).append(name)
         elif operation == _STORE_DEREF:
             yield (operation, "free", _variables(code, operation, argument)[0], [])
-        elif operation == _STORE_ATTR:
-            if place not in first and raw[before] in _LOADS_TWO:  # the second of them, which has no place of its own
-                first[place] = "local", _variables(code, raw[before], raw[before + 1])[1]
-            yield (operation, *first.get(place, ("", "")), [*parts.get(place, []), code.co_names[argument]])
         elif operation in _STORES:
-            yield (operation, *first.get(place, ("", "")), parts.get(place, []))
+            stored = [code.co_names[argument]] if operation == _STORE_ATTR else []
+            yield (operation, *first.get(place, ("", "")), parts.get(place, []) + stored)
         before = offset
 
 
