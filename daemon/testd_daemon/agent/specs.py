@@ -15,7 +15,7 @@ import msgspec
 from testd.runner.processes import processors
 from testd_daemon.agent import environment, nodes
 from testd_daemon.agent.containers import Containers, in_container
-from testd_daemon.agent.environments import EnvironmentRequest, ensure
+from testd_daemon.agent.environments import EnvironmentRequest, RPackages, ensure
 from testd_daemon.agent.interpreter import Choice, Interpreter, choose, find, program
 from testd_daemon.agent.kind import Detector
 from testd_daemon.agent.spec import Spec
@@ -37,6 +37,7 @@ class Specs:
         self._interpreters: dict[tuple[str, str, int], tuple[Choice, Interpreter]] = {}
         self._turns = anyio.Semaphore(processors())  # to make an environment takes a processor, and more
         self.containers = Containers(workspace)
+        self._r_packages = RPackages(cache)
 
     async def of(
         self, target: Target, caller: Mapping[str, str], client: str, tell: Callable[[str], None], *, fresh: bool
@@ -128,6 +129,15 @@ class Specs:
         )  # fmt: skip
         python = await ensure(request, lambda text: tell(text.removeprefix(f"{spec.target}: ")), self._turns)
         return str(next(Path(python).parent.parent.glob("lib/*/site-packages")))
+
+    async def r_library(
+        self, spec: Spec, packages: tuple[str, ...], caller: Mapping[str, str], tell: Callable[[str], None]
+    ) -> str:
+        """Return a library with what of these packages of R a target here lacks; empty where it has no R.
+
+        Raises EnvironmentFault.
+        """
+        return await self._r_packages.ensure(packages, {**caller, **spec.environment}, tell)
 
     async def _node(self, target: Target, caller: Mapping[str, str]) -> Spec:
         """A Node.js of this machine. It knows cases, and one kind of test files: exported functions."""

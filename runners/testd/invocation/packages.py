@@ -18,7 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["installed"]
+__all__ = ["installed", "place"]
+
+
+def place() -> str:
+    """Return the folder in which packages are kept."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(home, "testd", "packages")
 
 
 def installed(requirements: Sequence[str]) -> str:
@@ -31,8 +37,7 @@ def installed(requirements: Sequence[str]) -> str:
     wanted = sorted(requirements)
     version = "{}{}.{}".format(sys.implementation.name, *sys.version_info)
     digest = hashlib.sha256("\0".join([version, *wanted]).encode()).hexdigest()[:16]
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = os.path.join(home, "testd", "packages", digest)
+    folder = os.path.join(place(), digest)
     if os.path.isdir(folder):
         return folder
     try:

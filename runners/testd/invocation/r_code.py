@@ -13,6 +13,11 @@ __all__ = ["literal", "program"]
 
 _PROGRAM = r"""
 .testd <- new.env()
+.testd$libraries <- @LIBRARIES@
+if (length(.testd$libraries)) {
+  .libPaths(c(.testd$libraries, .libPaths()))
+  Sys.setenv(R_LIBS = paste(.libPaths(), collapse = .Platform$path.sep))  # for an R that the function starts
+}
 .testd$out <- suppressWarnings(file("/dev/fd/@OUT@", open = "wb"))
 .testd$inp <- suppressWarnings(file("/dev/fd/@IN@", open = "rb"))
 .testd$encode <- function(text) utils::URLencode(enc2utf8(as.character(text)), reserved = TRUE)
@@ -109,11 +114,18 @@ if (is.logical(value) && length(value) == 1 && !is.na(value)) .testd$tell("retur
 """
 
 
-def program(*, reader: int, writer: int, files: list[str], folder: str, name: str, arguments: dict[str, Any]) -> str:
-    """Return the code that calls a function. It reads answers from descriptor `reader`, and writes to `writer`."""
+def program(
+    *, reader: int, writer: int, files: list[str], folder: str, name: str, arguments: dict[str, Any],
+    libraries: list[str],
+) -> str:  # fmt: skip
+    """Return the code that calls a function. It reads answers from descriptor `reader`, and writes to `writer`.
+
+    `libraries` are folders of packages that come first.
+    """
     parts = {
         "@OUT@": str(writer), "@IN@": str(reader), "@FILES@": _vector([literal(path) for path in files]),
         "@FOLDER@": literal(folder), "@NAME@": literal(name), "@ARGUMENTS@": _list(arguments),
+        "@LIBRARIES@": _vector([literal(path) for path in libraries]),
     }  # fmt: skip
     text = _PROGRAM
     for mark, code in parts.items():

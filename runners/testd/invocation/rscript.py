@@ -25,10 +25,11 @@ __all__ = ["RFunction"]
 class RFunction:
     """A function in R, called as one in Python is."""
 
-    def __init__(self, source: str, name: str) -> None:
-        """It is in a folder, or in one file."""
+    def __init__(self, source: str, name: str, libraries: list[str]) -> None:
+        """It is in a folder, or in one file; `libraries` are folders of packages that come first."""
         self._source = source
         self._name = name
+        self._libraries = libraries
         self._value: bool | None = None
         self._error: RError | None = None
 
@@ -46,7 +47,7 @@ class RFunction:
         code, temporary = scratch("testd-r"), _temporary()
         text = r_code.program(
             reader=answers[0], writer=asks[1], files=self._files(), folder=self._source, name=self._name,
-            arguments=arguments,
+            arguments=arguments, libraries=self._libraries,
         )  # fmt: skip
         os.write(code, text.encode())
         inherited = (answers[0], asks[1], code)

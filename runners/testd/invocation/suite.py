@@ -2,7 +2,8 @@
 
 Runs in stems and workers; standard library only. The interface is the one of every suite (docs/architecture.md). A
 path is `FOLDER::FUNCTION`, the folder absolute or relative to the workspace; `+FOLDER` is one of installed packages,
-which come first, and `=REQUIREMENT` is to be installed here. A function whose name ends in `@R` is in R.
+which come first, and `=REQUIREMENT` is to be installed here. A function whose name ends in `@R` is in R, `&FOLDER` is a
+library of R's packages, and `?PACKAGE` one that is to be installed here.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["FunctionsSuite"]
 
 _R = "@R"
+_MARKS = "+=&?"  # what begins with one is no function
 _getpid = os.getpid  # a reference: functions may replace the attribute
 _getrusage = resource.getrusage
 
@@ -60,6 +62,7 @@ class FunctionsSuite:
         self._finder: Finder | None = None
         self._names: list[str] = []
         self._found: dict[str, Found] = {}
+        self._libraries: list[str] = []
         self._worker: WorkerSettings | None = None
         self._loading = 0.0
 
@@ -84,13 +87,9 @@ class FunctionsSuite:
             SuiteFault: the paths name no function, or more than one folder, or packages cannot be installed.
 
         """
-        packages = [path[1:] for path in paths if path.startswith("+")]
-        requirements = [path[1:] for path in paths if path.startswith("=")]
-        if requirements:
-            from testd.invocation.packages import installed
-
-            packages.append(installed(requirements))
-        pairs = [path.rpartition("::") for path in paths if path[0] not in "+="]
+        packages = _packages(paths)
+        self._libraries = _libraries(paths)
+        pairs = [path.rpartition("::") for path in paths if path[0] not in _MARKS]
         folders = list(dict.fromkeys(folder for folder, _, _ in pairs))
         if len(folders) != 1:
             raise SuiteFault("usage", f"functions of one folder are collected at once, not of {folders}")
@@ -110,7 +109,7 @@ class FunctionsSuite:
                 from testd.invocation.rscript import RFunction  # few workflows have any
 
                 source = self._finder.source
-                found[name] = Found(RFunction(source, name[: -len(_R)]), source, None, [])
+                found[name] = Found(RFunction(source, name[: -len(_R)], self._libraries), source, None, [])
         return found
 
     def prepare(self) -> Iterator[None]:
@@ -217,6 +216,28 @@ class FunctionsSuite:
             text = "\n".join(filter(None, (f"Error: {error}", error.calls and f"Calls:\n{error.calls}")))
             told.update(kind="test", message=str(error).splitlines()[0] if str(error) else "an error in R", frames=[])
         return {**told, "text": shorten(text, failures.TEXT_LIMIT)}
+
+
+def _packages(paths: list[str]) -> list[str]:
+    """Return the folders of packages of Python that paths name. Raises SuiteFault."""
+    packages = [path[1:] for path in paths if path.startswith("+")]
+    requirements = [path[1:] for path in paths if path.startswith("=")]
+    if requirements:
+        from testd.invocation.packages import installed
+
+        packages.append(installed(requirements))
+    return packages
+
+
+def _libraries(paths: list[str]) -> list[str]:
+    """Return the libraries of R that paths name. Raises SuiteFault."""
+    libraries = [path[1:] for path in paths if path.startswith("&")]
+    wanted = [path[1:] for path in paths if path.startswith("?")]
+    if wanted:
+        from testd.invocation.r_packages import installed
+
+        libraries += filter(None, [installed(wanted)])
+    return libraries
 
 
 @contextlib.contextmanager

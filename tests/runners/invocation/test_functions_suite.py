@@ -250,7 +250,7 @@ def test_a_function_in_r_has_the_same_api(functions):
           writeLines(text, "x")
           faasr_put_file("x", "x.txt", remote_folder = "in")
           faasr_log(faasr_rank()$rank)
-          faasr_log(dirname(dirname(tempdir())) == getwd())
+          faasr_log(dirname(dirname(normalizePath(tempdir()))) == getwd())
           TRUE
         }
     """)

@@ -12,10 +12,12 @@ Run in the agent. Kept below the cache folder, one for each interpreter and cont
     store.py              what is kept, what failed, what goes
     failing.py            why it could not be made, and whether to try again
     ensure.py             all of it together
+    r_packages.py         beside them: packages of R, in one library
 """
 
 from testd_daemon.agent.environments.ensure import ensure, known
+from testd_daemon.agent.environments.r_packages import RPackages
 from testd_daemon.agent.environments.request import DEADLINE, EnvironmentRequest
 from testd_daemon.agent.environments.store import Failure, Made, sweep
 
-__all__ = ["DEADLINE", "EnvironmentRequest", "Failure", "Made", "ensure", "known", "sweep"]
+__all__ = ["DEADLINE", "EnvironmentRequest", "Failure", "Made", "RPackages", "ensure", "known", "sweep"]

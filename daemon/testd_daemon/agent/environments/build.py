@@ -25,10 +25,11 @@ __all__ = ["StepFailed", "perform"]
 PATIENCE: Final = Patience(ask=0.0, term=1.0, kill=5.0)
 #: Bytes of what a step printed that are shown when it fails.
 SHOWN: Final = 4 * 1024
-#: Lines of uv and pip that say how far they are.
+#: Lines of uv, pip and R that say how far they are.
 _PROGRESS: Final = re.compile(
     r"(Building \S+ @ .*|Building \S+==.*|Building (wheel|editable) for .*started|Resolved .*|Prepared .*"
-    r"|Installed \d.*|Downloading .* \([\d.]+ ?[MG]i?B\).*|Installing collected packages: .*)"
+    r"|Installed \d.*|Downloading .* \([\d.]+ ?[MG]i?B\).*|Installing collected packages: .*"
+    r"|\* installing \*\w+\* package .*)"
 )
 #: The longest line that is passed on, in characters.
 _LONGEST: Final = 160

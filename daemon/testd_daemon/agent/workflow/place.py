@@ -52,11 +52,14 @@ class Roots(msgspec.Struct, frozen=True):
     code: str = ""  # a folder outside of the workspace that the target has to be given
     packages: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()  # of packages that the target is to install itself
+    r_library: str = ""  # has packages of R
+    r_packages: tuple[str, ...] = ()  # of R, that the target is to install itself
 
     @property
     def paths(self) -> list[str]:
         """The paths of the collection."""
         asked = [*(f"={name}" for name in self.requirements), *(f"+{folder}" for folder in self.packages)]
+        asked += [*(f"?{name}" for name in self.r_packages), *([f"&{self.r_library}"] if self.r_library else ())]
         return [*asked, *(f"{self.source}::{name}" for name in self.names)]
 
 

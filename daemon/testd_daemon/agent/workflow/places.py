@@ -16,6 +16,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from testd.invocation.r_packages import is_package
 from testd.runner.processes import processors
 from testd_daemon.agent.mirror import Tell, code_path
 from testd_daemon.agent.reporter import Sink
@@ -29,6 +30,7 @@ from testd_daemon.config.targets import choose
 from testd_daemon.errors import EnvironmentFault, TestdError, UsageError
 from testd_daemon.workflows.document import Workflow
 from testd_protocol.messages import Notice, Preparing, RunRequest, TargetReady
+from testd_protocol.workflows import Action, WorkflowFile
 
 __all__ = ["Places"]
 
@@ -40,6 +42,7 @@ class _Key(NamedTuple):
     source: str  # in the workspace; empty: in repositories elsewhere
     repositories: tuple[sources.Repository, ...]
     packages: tuple[str, ...]
+    r_packages: tuple[str, ...]
 
 
 class Places:
@@ -109,10 +112,14 @@ class Places:
         """Have code and packages where they are needed. Raises TestdError."""
         here = spec.launcher == "subprocess"
         source, code = (key.source, "") if key.source else await self._fetched(spec, key, caller)
-        if not key.packages or not here:
-            return Roots(source, names, code, requirements=key.packages)
-        packages = await self._services.specs.packages(spec, key.packages, caller, self._tell(spec.target))
-        return Roots(source, names, packages=(packages,))
+        if not here:
+            return Roots(source, names, code, requirements=key.packages, r_packages=key.r_packages)
+        specs, tell, packages, library = self._services.specs, self._tell(spec.target), "", ""
+        if key.packages:
+            packages = await specs.packages(spec, key.packages, caller, tell)
+        if key.r_packages:
+            library = await specs.r_library(spec, key.r_packages, caller, tell)
+        return Roots(source, names, packages=(packages,) if packages else (), r_library=library)
 
     async def _fetched(self, spec: Spec, key: _Key, caller: Mapping[str, str]) -> tuple[str, str]:
         """Return where code is that comes from repositories, and what the target has to be given of it."""
@@ -163,11 +170,11 @@ class Places:
             )
         workspace = Path(os.path.realpath(self._services.workspace))
         source = sources.source(self._file, found.function_name, workspace, self._beside)
-        asked = self._file.pypi_package_downloads.get(found.function_name, [])
-        packages = tuple([asked] if isinstance(asked, str) else asked)
+        packages = _listed(self._file.pypi_package_downloads, found)
+        r_packages = _r_packages(self._file, found) if found.type == "R" else ()
         if isinstance(source, sources.Source):
-            return _Key(target, source.path, (), packages)
-        return _Key(target, "", tuple(source), packages)
+            return _Key(target, source.path, (), packages, r_packages)
+        return _Key(target, "", tuple(source), packages, r_packages)
 
     async def _warm(self, place: Place) -> None:
         """Have everything imported, and tell what of it was warm. What goes wrong comes again with the first call."""
@@ -193,6 +200,22 @@ class Places:
         return lambda text, done, total: self._reporter.event(
             Preparing(target=target, text=text, done=done, total=total)
         )
+
+
+def _listed(packages: Mapping[str, str | list[str]], action: Action) -> tuple[str, ...]:
+    """Return the packages of an action's function."""
+    asked = packages.get(action.function_name, [])
+    return tuple([asked] if isinstance(asked, str) else asked)
+
+
+def _r_packages(file: WorkflowFile, action: Action) -> tuple[str, ...]:
+    """Return the packages of a function in R. Raises UsageError for what names none."""
+    plain, github = _listed(file.function_cran_package, action), _listed(file.function_github_package, action)
+    wrong = [f"FunctionCRANPackage: {name!r}" for name in plain if not is_package(name) or "/" in name]
+    wrong += [f"FunctionGitHubPackage: {name!r}" for name in github if not is_package(name) or "/" not in name]
+    if wrong:
+        raise UsageError(f"{wrong[0]} is no package of R", hint="jsonlite is one on CRAN, OWNER/REPO one on GitHub")
+    return (*plain, *github)
 
 
 def _target(resolved: Resolved, request: RunRequest, workflow: Workflow, action: str) -> Target:
