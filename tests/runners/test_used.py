@@ -366,3 +366,24 @@ def in_a_cycle_beside_a_thread():
     }
     threaded = record.functions_of("in_a_cycle_beside_a_thread")
     assert record.shared == {"Thing.shape", "formed", "Slotted.value", "valued", "keeps", "made"} | threaded
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_a_file_that_is_kept_in_an_object_lasts_as_long_as_that(project, version):
+    write(project, lib="""
+class Loader:
+    def load(self):
+        with open("data.txt") as file: self.cache = file.read()
+LOADER = Loader()
+""", test_it="""
+import lib
+
+def loads(): lib.Loader().load()
+def follows(): pass
+def fills(): lib.LOADER.load()
+def finds(): lib.LOADER.cache
+""")  # fmt: skip
+    (project / "data.txt").write_text("text")
+    record = recorded(project, version, kind="exports")
+    read_by = {name for name, use in record.uses.items() if "data.txt" in use.files}
+    assert read_by == {"loads", "fills", "finds"}

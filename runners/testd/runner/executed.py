@@ -102,7 +102,7 @@ class Executed:
     def settle(self) -> None:
         """Take all that has run as lasting, and count what runs from now on. Comes before the first test."""
         events = self._monitoring.events
-        self.lasting.codes.update(self.codes)
+        self.lasting.all.codes.update(self.codes)
         self._log.clear()
         self._counting = True
         for code in list(self.codes.values()):
@@ -196,7 +196,7 @@ class Executed:
     def _left(self, _code: CodeType, _offset: int, _value: Any) -> None:
         with self._lock:
             if self.lasting.leave(_get_ident()):
-                self.lasting.ran(map(_identity, self._log[self._since :]))
+                self.lasting.now.codes.update(map(_identity, self._log[self._since :]))
                 self.lasting.passed()
 
     def _thrown(self, code: CodeType, _offset: int, _error: BaseException) -> None:
@@ -221,7 +221,7 @@ class Executed:
         known = list(map(_identity, started))
         self._taken.update(known)
         if self.lasting.inside:
-            self.lasting.ran(known[self._since :])
+            self.lasting.now.codes.update(known[self._since :])
             self._since = 0
         return known
 

@@ -1,4 +1,4 @@
-"""Which code counts for more than the test in which it runs: what runs inside of functions that keep what they made.
+"""What counts for more than the test in which it is used: what functions use that keep what they made.
 
 What such a function keeps in an object that it was given (`memos.py`) goes with that object: it lasts only if the
 object can still be reached at the end of the test. Runs in stems and workers. Standard library only.
@@ -6,30 +6,60 @@ object can still be reached at the end of the test. Runs in stems and workers. S
 
 import sys
 from types import CodeType, FrameType
-from typing import Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
+from typing import Dict, FrozenSet, List, Optional, Set, Tuple
 
 from testd.runner.reachable import Reference, is_reachable
 
-__all__ = ["Lasting", "objects"]
+__all__ = ["Lasting", "Span", "objects"]
 
 _identity = object.__hash__
 _threads = sys._current_frames  # taken before user code can replace it
 
 
+class Span:
+    """What was used between two moments: code, files, folders, or maybe everything."""
+
+    __slots__ = ("codes", "everything", "files", "folders")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.codes: Set[int] = set()
+        self.files: Set[str] = set()
+        self.folders: Set[str] = set()
+        self.everything = False
+
+    def add(self, other: "Span") -> None:
+        """Take what another one has."""
+        self.codes |= other.codes
+        self.files |= other.files
+        self.folders |= other.folders
+        self.everything = self.everything or other.everything
+
+    def has(self, other: "Span") -> bool:
+        """Tell whether another one adds nothing."""
+        return (
+            other.codes <= self.codes
+            and other.files <= self.files
+            and other.folders <= self.folders
+            and self.everything >= other.everything
+        )
+
+
 class Lasting:
-    """Who is inside of such functions now, and what has run there. The caller sees to it that threads take turns.
+    """Who is inside of such functions now, and what is used there. The caller sees to it that threads take turns.
 
     Attributes:
-        codes: the identities of what lasts.
+        all: what lasts, code by its identities.
+        now: what has been used since somebody was inside.
     """
 
     def __init__(self) -> None:
         """Have nobody inside."""
-        self.codes: Set[int] = set()
+        self.all = Span()
+        self.now = Span()
         self._depths: Dict[int, int] = {}  # thread → how many calls of such functions it is inside of
-        self._ran: Set[int] = set()  # since somebody was inside
         self._holders: Optional[List[Reference]] = []  # all that keep what they make; None: others do, too
-        self._held: List[Tuple[List[Reference], Set[int]]] = []  # of this test: what has run, and what keeps it
+        self._held: List[Tuple[List[Reference], Span]] = []  # of this test: what was used, and what keeps it
 
     @property
     def inside(self) -> bool:
@@ -47,40 +77,36 @@ class Lasting:
             self._holders += holders
 
     def leave(self, thread: int) -> bool:
-        """A thread leaves one. Returns whether nobody is inside any more; `ran` and `passed` follow then."""
+        """A thread leaves one. Returns whether nobody is inside any more: when `now` is complete, `passed` follows."""
         depth = self._depths.get(thread, 0) - 1
         if depth > 0:
             self._depths[thread] = depth
             return False
         return bool(self._depths.pop(thread, 0)) and not self._depths
 
-    def ran(self, codes: "Iterable[int]") -> None:
-        """These have run while somebody was inside."""
-        self._ran.update(codes)
-
     def passed(self) -> None:
-        """Nobody is inside any more, and all that ran was told."""
+        """Nobody is inside any more, and `now` has all that was used."""
         if self._holders is None:
-            self.codes |= self._ran
+            self.all.add(self.now)
         else:
-            self._held.append((self._holders, self._ran))
-        self._ran = set()
+            self._held.append((self._holders, self.now))
+        self.now = Span()
 
     def settle(self) -> None:
         """A test has ended: what objects keep that are still there lasts, and so does what a thread is still at."""
         if self._depths:
             self._holders = None
-            self.codes |= self._ran
+            self.all.add(self.now)
         known: Dict[int, bool] = {}
-        for holders, codes in self._held:
-            if not codes <= self.codes and any(_is_there(holder, known) for holder in holders):
-                self.codes |= codes
+        for holders, span in self._held:
+            if not self.all.has(span) and any(_is_there(holder, known) for holder in holders):
+                self.all.add(span)
         self._held.clear()
 
     def forget(self) -> None:
         """Be in another process, in which no thread is inside."""
         self._depths.clear()
-        self._ran.clear()
+        self.now = Span()
 
 
 def _is_there(reference: Reference, known: "Dict[int, bool]") -> bool:

@@ -13,6 +13,7 @@ from types import CodeType, FrameType
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from testd.runner.executed import Executed
+from testd.runner.lasting import Span
 from testd.runner.memos import Memos
 from testd.runner.opened import Opened
 from testd.runner.workspace import Workspace
@@ -26,25 +27,7 @@ _PAGE = 1000
 _Test = Tuple[int, "array[int]", Set[str], Set[str], bool, Tuple[int, ...]]
 
 
-class _Span:
-    """What was used between two moments; code by its numbers."""
-
-    __slots__ = ("codes", "everything", "files", "folders")
-
-    def __init__(self) -> None:
-        self.codes: Set[int] = set()
-        self.files: Set[str] = set()
-        self.folders: Set[str] = set()
-        self.everything = False
-
-    def add(self, other: "_Span") -> None:
-        self.codes |= other.codes
-        self.files |= other.files
-        self.folders |= other.folders
-        self.everything = self.everything or other.everything
-
-
-class _Shared(_Span):
+class _Shared(Span):
     """What the setup and teardown of one shared fixture used, and the keys of those that it uses itself."""
 
     __slots__ = ("needs", "open")
@@ -68,9 +51,10 @@ class Recorder:
         self._numbers: Dict[int, int] = {}  # of code, by its identity
         self._told = 0  # so many codes, in the order of their numbers
         self._told_shared: Set[int] = set()
-        self._lasting = _Span()  # what was used before the first test, and inside of what keeps its result
-        self._span = self._lasting
-        self._outer: List[_Span] = []
+        self._lasting = self._executed.lasting
+        self._before = Span()  # the first test
+        self._span = self._before
+        self._outer: List[Span] = []
         self._shared: Dict[int, _Shared] = {}
         self._keys: Set[int] = set()  # of what the test that runs shares
         self._tests: List[_Test] = []
@@ -103,7 +87,7 @@ class Recorder:
         """Be another process, which counts code anew: what the stem shares with it the stem tells."""
         self._numbers.clear()
         self._told = 0
-        self._told_shared = set(self._executed.lasting.codes)
+        self._told_shared = set(self._lasting.all.codes)
 
     # ── workers: when ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,17 +98,18 @@ class Recorder:
 
     def begin(self) -> None:
         """Begin a test. What was used before the first one is shared by all."""
-        if self._span is self._lasting:
-            self._executed.lasting.codes |= self._executed.take()
-            self._span = _Span()
+        if self._span is self._before:
+            self._before.codes = self._executed.take()
+            self._lasting.all.add(self._before)
+            self._span = Span()
 
     def end(self, test: int) -> None:
         """The test that began last is through; to the agent it is `test`. What follows counts for the next one."""
         self._take()
         self._executed.settle_test()
-        span, self._span = self._span, _Span()
+        span, self._span = self._span, Span()
         keys, self._keys = tuple(self._keys), set()
-        lasting = self._lasting
+        lasting = self._lasting.all
         everything = span.everything or lasting.everything or not self._executed.sound
         codes = array("I", span.codes)
         self._tests.append((test, codes, span.files | lasting.files, span.folders | lasting.folders, everything, keys))
@@ -133,7 +118,7 @@ class Recorder:
         """What is used from now on counts for a shared fixture; or, without a key, for those that end meanwhile."""
         self._take()
         self._outer.append(self._span)
-        self._span = _Span() if key is None else self._shared.setdefault(key, _Shared())
+        self._span = Span() if key is None else self._shared.setdefault(key, _Shared())
 
     def leave(self, needs: "Iterable[int]" = ()) -> None:
         """Let what is used count as before `enter`. `needs` are the keys of what the fixture itself uses."""
@@ -183,9 +168,10 @@ class Recorder:
         for span in self._counting():
             span.everything = True
 
-    def _counting(self) -> "List[_Span]":
-        inside = self._executed.lasting.inside if self.functions else self._is_lasting()
-        return [self._span, self._lasting] if inside else [self._span]
+    def _counting(self) -> "List[Span]":
+        if self.functions:
+            return [self._span, self._lasting.now] if self._lasting.inside else [self._span]
+        return [self._span, self._lasting.all] if self._is_lasting() else [self._span]
 
     def _is_lasting(self) -> bool:
         """Tell whether a module is being loaded, or something runs that keeps its result."""
@@ -218,7 +204,7 @@ class Recorder:
         tests = [test for test in self._tests if last or not any(self._shared[key].open for key in test[5])][:_PAGE]
         told = {id(test) for test in tests}
         self._tests = [test for test in self._tests if id(test) not in told]
-        known: Dict[Tuple[int, ...], _Span] = {}
+        known: Dict[Tuple[int, ...], Span] = {}
         uses = [self._use(test, known) for test in tests]
         shared = self._new_shared()
         written = sorted(self._written - self._told_written)
@@ -237,7 +223,7 @@ class Recorder:
             "functions": self.functions,
         }
 
-    def _use(self, test: _Test, known: "Dict[Tuple[int, ...], _Span]") -> "List[Any]":
+    def _use(self, test: _Test, known: "Dict[Tuple[int, ...], Span]") -> "List[Any]":
         number, codes, files, folders, everything, keys = test
         shared = known.get(keys)
         if shared is None:
@@ -251,9 +237,9 @@ class Recorder:
             everything or shared.everything,
         ]
 
-    def _together(self, keys: "Iterable[int]") -> _Span:
+    def _together(self, keys: "Iterable[int]") -> Span:
         """Return what these shared fixtures used, and those that they need."""
-        found = _Span()
+        found = Span()
         seen: Set[int] = set()
         left = list(keys)
         while left:
@@ -266,7 +252,7 @@ class Recorder:
         return found
 
     def _new_shared(self) -> "List[int]":
-        new = self._executed.lasting.codes - self._told_shared
+        new = self._lasting.all.codes - self._told_shared
         self._told_shared |= new
         for identity in new.difference(self._numbers):
             self._numbers[identity] = len(self._numbers)
