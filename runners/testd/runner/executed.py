@@ -101,6 +101,7 @@ class Executed:
 
     def settle(self) -> None:
         """Take all that has run as lasting, and count what runs from now on. Comes before the first test."""
+        self._memos.load()
         events = self._monitoring.events
         self.lasting.all.codes.update(self.codes)
         self._log.clear()
@@ -116,6 +117,7 @@ class Executed:
             for function in _inside(code):
                 self._memos.keeps(function)
                 yield
+        self._memos.save()
 
     def _forked(self) -> None:
         """Forget what other threads were doing: there are none here."""

@@ -11,6 +11,7 @@ from types import CodeType
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from testd.runner.closures import Closures
+from testd.runner.remembered import Remembered
 from testd.runner.sources import Sources
 
 __all__ = ["Memos"]
@@ -63,10 +64,16 @@ _ANYWHERE = ""
 
 
 class Memos:
-    """Looks at functions, and keeps what it found: to look at one takes as long as some hundred calls."""
+    """Looks at functions, and keeps what it found: to look at one takes as long as some hundred calls.
+
+    It serves all processes that are forked from this one, and those that are forked from them; what is told from code
+    alone also where a file was edited: most of its functions are what they were.
+    """
 
     def __init__(self) -> None:
         """Have looked at nothing."""
+        self._remembered = Remembered()
+        self.load, self.save = self._remembered.load, self._remembered.save
         self._known: Dict[int, Tuple[CodeType, _Kept]] = {}  # with the code, so that an identity stays what it is
         self._sources = Sources()
         self._closures = Closures(self._sources)
@@ -87,9 +94,26 @@ class Memos:
         identity = _identity(code)
         known = self._known.get(identity)
         if known is None:
-            found = {*_stores(code, self._is_confined), *self._decorated(code)}
+            found = self._found(code)
             known = self._known[identity] = code, frozenset(found) if found else None
         return known[1]
+
+    def _found(self, code: CodeType) -> "Tuple[str, ...]":
+        """Return where a function keeps what it makes: as was found in the same file before, or for the same code."""
+        names = code.co_name, code.co_names, code.co_varnames, code.co_cellvars
+        counts = code.co_argcount, code.co_kwonlyargcount
+        content = hash((code.co_filename, code.co_code, getattr(code, "co_linetable", b""), names, counts))
+        moment = self._sources.moment(code.co_filename)
+        whole = hash((content, code.co_firstlineno, moment))
+        found: Optional[Tuple[str, ...]] = self._remembered.get(whole) if moment else None
+        if found is None:
+            stored = None if code.co_freevars else self._remembered.get(content)  # what is around it may have changed
+            if stored is None:
+                stored = tuple(_stores(code, self._is_confined))
+                self._remembered.put(content, stored)
+            found = (*stored, *self._decorated(code))
+            self._remembered.put(whole, found)
+        return found
 
     def _is_confined(self, code: CodeType) -> bool:
         name = getattr(code, "co_qualname", code.co_name)

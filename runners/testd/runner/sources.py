@@ -1,9 +1,15 @@
 """The lines of source files, read once. Runs in stems and workers; standard library only."""
 
 import contextlib
-from typing import Dict, List
+import os
+import time
+from typing import Dict, List, Tuple
 
 __all__ = ["Sources"]
+
+#: Two writes closer than this may carry the same time.
+_GRANULARITY_NS = 20_000_000
+_time_ns = time.time_ns  # taken before user code can replace it
 
 
 class Sources:
@@ -12,6 +18,7 @@ class Sources:
     def __init__(self) -> None:
         """Have read nothing."""
         self._known: Dict[str, List[bytes]] = {}
+        self._moments: Dict[str, Tuple[int, ...]] = {}
 
     def lines(self, path: str) -> "List[bytes]":
         """Return a file's lines without their ends. The first one is number 0 here, and 1 everywhere else."""
@@ -22,3 +29,18 @@ class Sources:
                 lines = file.read().replace(b"\r\n", b"\n").split(b"\n")
             self._known[path] = lines
         return lines
+
+    def moment(self, path: str) -> "Tuple[int, ...]":
+        """Return modification time (ns) and size of a file when it was first asked for, or nothing where they lie.
+
+        They may where it was written just now: what is written next may have the same. A file that is not there has none.
+        """
+        moment = self._moments.get(path)
+        if moment is None:
+            moment = ()
+            with contextlib.suppress(OSError):
+                found = os.stat(path)
+                if found.st_mtime_ns < _time_ns() - _GRANULARITY_NS:
+                    moment = found.st_mtime_ns, found.st_size
+            self._moments[path] = moment
+        return moment
