@@ -33,7 +33,7 @@ class Sources:
     def moment(self, path: str) -> "Tuple[int, ...]":
         """Return modification time (ns) and size of a file when it was first asked for, or nothing where they lie.
 
-        They may where it was written just now: what is written next may have the same. A file that is not there has none.
+        They may where it was written just now: what is written next may have the same.
         """
         moment = self._moments.get(path)
         if moment is None:
