@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 __all__ = ["Log"]
@@ -62,9 +64,7 @@ class Log:
         except OSError as error:
             os.write(2, f"testd: no log can be written: {error}\n".encode())
             return
-        import structlog  # here: see the module's docstring
-
-        render = structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"], drop_missing=True)
+        render = _renderer()
         while (record := self._queue.get()) is not None:
             at, level, event, keys = record
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(at)) + f".{int(at % 1 * 1000):03d}"
@@ -79,3 +79,16 @@ class Log:
         return logging.handlers.RotatingFileHandler(
             self._path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8"
         )
+
+
+def _renderer() -> Callable[[Any, str, dict[str, Any]], str | bytes]:
+    """Load structlog, and without rich: it would take as long again, for errors in colour on a terminal."""
+    hidden = "rich" not in sys.modules
+    if hidden:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # what makes its import fail
+    try:
+        import structlog  # here: see the module's docstring
+    finally:
+        if hidden:
+            del sys.modules["rich"]
+    return structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"], drop_missing=True)
