@@ -6,12 +6,10 @@ Raises EnvironmentFault naming the target, what was tried and what would be righ
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -23,9 +21,8 @@ from testd_daemon.errors import EnvironmentFault
 
 __all__ = ["Answer", "Engine", "find"]
 
-#: Seconds for a question that an engine answers from memory, and for the same over its socket.
+#: Seconds for a question that an engine answers from memory.
 ASK_DEADLINE: Final = 30.0
-SOCKET_DEADLINE: Final = 5.0
 ENGINES: Final = ("docker", "podman")
 #: Variables that say which engine a client speaks with.
 MEANT_BY: Final = (
@@ -89,8 +86,10 @@ class Engine:
         """Return what the engine knows of an image, None where it does not have it. Raises EnvironmentFault."""
         path = await self._socket()
         if path:
-            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-                return await anyio.to_thread.run_sync(_get, path, f"/images/{quote(name)}/json")
+            from testd_daemon.agent.engine_socket import get  # what it loads, only this needs
+
+            with contextlib.suppress(OSError, ValueError):
+                return await anyio.to_thread.run_sync(get, path, f"/images/{quote(name)}/json")
         answer = await self.ask("image", "inspect", name)
         if answer.status == 0:
             found: dict[str, Any] = json.loads(answer.out)[0]
@@ -163,29 +162,3 @@ def find(wanted: str, environment: Mapping[str, str]) -> Engine:
         f"{' and '.join(names)} {'is' if wanted else 'are'} not on PATH ({environment.get('PATH', '')})",
         hint=f"install {' or '.join(names)}, or leave this target out",
     )
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=SOCKET_DEADLINE)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(SOCKET_DEADLINE)
-        self.sock.connect(self._path)
-
-
-def _get(path: str, url: str) -> dict[str, Any] | None:
-    """Ask an engine's own interface; None for what it does not have. Raises OSError, ValueError, HTTPException."""
-    with contextlib.closing(_Connection(path)) as connection:
-        connection.request("GET", url)
-        response = connection.getresponse()
-        found: dict[str, Any] = json.loads(response.read())
-    if response.status == 404:
-        return None
-    if response.status != 200:
-        raise ValueError(f"{url}: {response.status}")
-    return found

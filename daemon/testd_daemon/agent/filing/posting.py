@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +16,10 @@ def post(url: str, body: Any) -> str:
     """Post a document as JSON; return why that failed, or nothing. Nothing is raised."""
     if not url.startswith(("http://", "https://")):
         return f"{url}: only http:// and https:// can be posted to"
+    import http.client  # here: they take as long to load as a tenth of the agent, and few runs post anything
+    import urllib.error
+    import urllib.request
+
     data = msgspec.json.encode(body)
     try:
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method="POST")  # noqa: S310

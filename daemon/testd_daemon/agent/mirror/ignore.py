@@ -9,9 +9,10 @@ Runs in the agent, in the thread that scans. Both files may be in any folder and
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pathspec import GitIgnoreSpec
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 __all__ = ["GIT", "OURS", "Rules"]
 
@@ -74,6 +75,8 @@ def _read(path: str) -> GitIgnoreSpec | None:
     """Return what an ignore file says; one that cannot be read says nothing, and a notice names it as a file."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
+            from pathspec import GitIgnoreSpec  # here: it takes as long to load as a tenth of the agent
+
             return GitIgnoreSpec.from_lines(file)
     except (OSError, ValueError):
         return None
