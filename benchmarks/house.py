@@ -52,12 +52,19 @@ def find_testd(chosen: Path | None = None) -> Path:
 
 def processes_of(runtime: Path) -> list[psutil.Process]:
     """Return the processes that belong to the daemon of this runtime folder, their descendants included."""
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
+    ours: list[psutil.Process] = []
+    below: dict[int, list[psutil.Process]] = {}
+    for process in psutil.process_iter():  # once: to ask each of them for its descendants looks at all others each time
         with contextlib.suppress(psutil.Error):
+            below.setdefault(process.ppid(), []).append(process)
             if process.environ().get("TESTD_RUNTIME_DIR") == str(runtime) and process.pid != os.getpid():
-                found[process.pid] = process
-                found.update((child.pid, child) for child in process.children(recursive=True))
+                ours.append(process)
+    found: dict[int, psutil.Process] = {}
+    while ours:
+        process = ours.pop()
+        if process.pid not in found:
+            found[process.pid] = process
+            ours += below.get(process.pid, [])
     return list(found.values())
 
 
