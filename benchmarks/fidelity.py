@@ -3,7 +3,8 @@
     python benchmarks/fidelity.py PROJECT [--python ENV/bin/python] [--mode worker] [--mode bin] [PATH …]
     python benchmarks/fidelity.py --suites [NAME …]     the real suites of benchmarks/suites.py
 
-Prints each difference, and exits with 1 on any. `--warm` runs testd twice and compares the second, warm run as well;
+Prints each difference, and exits with 1 on any. `--warm` runs testd twice and compares the second, warm run as well,
+but not of a long suite: what is warm, and what may be wrong with that, is the same in a short one;
 `--repeat N` runs pytest N times and leaves out (and names) the tests on which it does not agree with itself. Tests
 whose ids change from run to run, because the time of day is in them, are recognised by a second run of pytest.
 Mode bin gives each file a process of its own: a file that differs there is held against plain pytest on it alone.
@@ -56,6 +57,7 @@ class Comparison:
     project: Project
     options: argparse.Namespace
     modes: Sequence[str] = MODES
+    warm: bool = False
     plain: list[Verdicts] = field(default_factory=list)
     ours: list[Ours] = field(default_factory=list)
 
@@ -74,7 +76,7 @@ class Comparison:
             for mode in self.options.mode or self.modes:
                 with House(self.project.environment, self.options.testd) as house:
                     ours = replace(self.project, environment=house.environment)
-                    for title in _TITLES[mode][: 2 if self.options.warm and mode == "worker" else 1]:
+                    for title in _TITLES[mode][: 2 if self.warm and mode == "worker" else 1]:
                         began = monotonic()
                         found = await run_testd(ours, self.options.testd, mode)
                         self.ours.append(Ours(title, mode, found, monotonic() - began))
@@ -169,12 +171,13 @@ def _comparisons(options: argparse.Namespace) -> Iterable[Comparison]:
         project = Project(
             folder=folder, python=Path(python).absolute(), environment=environment, paths=options.names[1:]
         )
-        yield Comparison(folder.name, project, options)
+        yield Comparison(folder.name, project, options, warm=options.warm)
         return
     for suite in sorted(suites.choose(options.names, options.all), key=lambda suite: not suite.long):
         found = suites.prepare(suite, options.root.resolve())
         project = Project(folder=found.project, python=found.python, environment=found.environ(), jobs=suite.jobs)
-        yield Comparison(suite.name, project, options, MODES[:1] if suite.long else MODES)
+        short = not suite.long
+        yield Comparison(suite.name, project, options, MODES if short else MODES[:1], warm=options.warm and short)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -185,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, default=suites.default_root(), help="where suites are kept (%(default)s)")
     parser.add_argument("--python", help="the project's interpreter (default: the one that runs this)")
     parser.add_argument("--mode", action="append", choices=MODES, help="may be given twice (both; long suites: worker)")
-    parser.add_argument("--warm", action="store_true", help="compare a second, warm run too")
+    parser.add_argument("--warm", action="store_true", help="compare a second, warm run too (long suites: no)")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run pytest N times to find flaky tests")
     parser.add_argument("--show", type=int, default=30, metavar="N", help="print at most N differences of a run")
     parser.add_argument("--testd", type=Path, help="the testd command (default: beside this Python, then on PATH)")

@@ -52,12 +52,12 @@ def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
 
 
 def run(*names: str) -> int:
-    options = argparse.Namespace(repeat=1, mode=None, warm=True, show=30, testd=None)
+    options = argparse.Namespace(repeat=1, mode=None, show=30, testd=None)
 
     async def main() -> int:
         return await compare_all(
             [
-                Comparison(name, Project(folder=Path(name), python=Path("python"), environment={}), options)
+                Comparison(name, Project(folder=Path(name), python=Path("python"), environment={}), options, warm=True)
                 for name in names
             ]
         )
