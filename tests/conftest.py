@@ -38,9 +38,18 @@ _KEPT = ("TESTD_TEST_PYTHONS",)
 
 
 @pytest.fixture(scope="session")
-def runner_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the workers of one session (pytest-xdist) have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def runner_cache(shared_folder: Path) -> Path:
     """One cache for the daemons of all tests: nothing is in it but the runner's code, which the first one compiles."""
-    return tmp_path_factory.mktemp("cache")
+    cache = shared_folder / "cache"
+    cache.mkdir(mode=0o700, exist_ok=True)
+    return cache
 
 
 @pytest.fixture
@@ -101,11 +110,11 @@ def podman_engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def ssh_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+def ssh_hosts(shared_folder: Path) -> Iterator[Hosts]:
     """Two machines that ssh reaches; they see nothing of the tests' temporary folders."""
     with contextlib.ExitStack() as stack:
         try:
-            found = stack.enter_context(hosts(tmp_path_factory.getbasetemp(), "build1", "build2"))
+            found = stack.enter_context(hosts(shared_folder, "build1", "build2"))
         except NoHosts as error:
             _leave_out("hosts", f"no hosts for ssh: {error}")
         yield found

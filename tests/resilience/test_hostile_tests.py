@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pickle
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ ALL_DEADLINE = 300.0
 class Hurt:
     """What was said about all cases, in two runs, and which processes of theirs were left."""
 
-    def __init__(self, runs: list[Told], left: list[psutil.Process]) -> None:
+    def __init__(self, runs: list[Told], left: list[str]) -> None:
         self.runs, self.left = runs, left
 
     @property
@@ -34,22 +35,35 @@ class Hurt:
 
 
 @pytest.fixture(scope="module", params=[(), ("-s",), ("--mode", "bin")], ids=["worker", "live", "bin"])
-def hurt(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hurt]:
-    """All cases at once, each between two innocent tests.
+def hurt(request: Any, shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Hurt:
+    """All cases at once, each between two innocent tests; whichever worker comes first runs them for all.
 
     Those that have much to do run by themselves: on a busy machine it would take them longer than the limit at which
     those that hang are killed.
     """
+    kept = shared_folder / f"hurt{'-'.join(request.param)}"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            done = kept.with_suffix(".new")
+            done.write_bytes(pickle.dumps(suffer(tmp_path_factory.mktemp("hostile"), request.param)))
+            done.rename(kept)
+    hurt: Hurt = pickle.loads(kept.read_bytes())
+    return hurt
+
+
+def suffer(folder: Path, options: tuple[str, ...]) -> Hurt:
+    """Run all cases with a daemon of their own."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TESTD_", "PYTEST_"))}
     with House(inherited) as house:
-        fire = Fire(house, tmp_path_factory.mktemp("hostile") / "project")
+        fire = Fire(house, folder / "project")
         try:
-            yield suffer(fire, request.param)
+            return run_all(fire, options)
         finally:
             fire.end()
 
 
-def suffer(fire: Fire, options: tuple[str, ...]) -> Hurt:
+def run_all(fire: Fire, options: tuple[str, ...]) -> Hurt:
     """Write all cases and run them."""
     fire.write("testd.toml", f'jobs = 2\nmemory_limit = "{MEMORY_LIMIT}"\n')
     for name, case in CASES.items():
@@ -62,7 +76,7 @@ def suffer(fire: Fire, options: tuple[str, ...]) -> Hurt:
         runs.append(fire.told(fire.start(*command), deadline=ALL_DEADLINE))
         runner = fire.verb("status")["agents"][0]["runners"][0]["pid"]
         below = psutil.Process(runner).children(recursive=True)
-        left += [found for found in below if "signal.pause" in str(found.cmdline())]
+        left += [str(found) for found in below if "signal.pause" in str(found.cmdline())]
     return Hurt(runs, left)
 
 

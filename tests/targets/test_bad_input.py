@@ -124,10 +124,10 @@ def test_a_socket_at_which_no_engine_answers(plain: Mixed, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def small(tmp_path_factory: pytest.TempPathFactory, ssh_hosts: Hosts) -> Iterator[Hosts]:
+def small(shared_folder: Path, ssh_hosts: Hosts) -> Iterator[Hosts]:
     """A host with little room on its disk."""
     try:
-        with hosts(tmp_path_factory.getbasetemp(), "small", room="3m") as made:
+        with hosts(shared_folder, "small", room="3m") as made:
             yield made
     except NoHosts as error:
         pytest.skip(f"left out, no hosts for ssh: {error}")

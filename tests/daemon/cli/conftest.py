@@ -14,7 +14,7 @@ from fake_handler import DEADLINE, FakeHandler
 class Cli:
     """`testd` from outside."""
 
-    def __init__(self, home, project):
+    def __init__(self, home, project, cache):
         self.home = home
         self.project = project
         self.runtime = home / "run"
@@ -27,7 +27,7 @@ class Cli:
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # hypothesis' plugin costs a second at each start
             "TESTD_RUNTIME_DIR": str(self.runtime),
             "TESTD_STATE_DIR": str(home / "state"),
-            "TESTD_CACHE_DIR": str(home / "cache"),
+            "TESTD_CACHE_DIR": str(cache),
             "HOME": str(home),
             "COLUMNS": "100",
         }
@@ -67,13 +67,13 @@ class Cli:
 
 
 @pytest.fixture
-def cli(tmp_path):
+def cli(tmp_path, runner_cache):
     project = tmp_path / "project"
     project.mkdir()
     (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     home = tmp_path / "h"
     home.mkdir()
-    made = Cli(home, project)
+    made = Cli(home, project, runner_cache)
     yield made
     made.run("stop")  # a daemon that a test has started
 

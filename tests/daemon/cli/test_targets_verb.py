@@ -24,6 +24,7 @@ def machine(cli, tmp_path):
     cli.bin = tmp_path / "bin"
     cli.bin.mkdir()
     cli.environment |= {"PATH": f"{cli.bin}:/usr/bin:/bin", "PYENV_ROOT": str(tmp_path / "pyenv")}
+    cli.environment["TESTD_CACHE_DIR"] = str(tmp_path / "cache")
     for name in ("NVM_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "VIRTUAL_ENV"):
         cli.environment.pop(name, None)
     return cli

@@ -75,16 +75,11 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture
-def launch(place: Place, tmp_path: Path, cache: Path) -> Launch:
+def launch(place: Place, tmp_path: Path, runner_cache: Path) -> Launch:
     root = tmp_path / "project"
     root.mkdir()
     (root / place.project.file).write_text(place.project.text)
-    return lambda **settings: Launched(place, root, cache, **settings)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+    return lambda **settings: Launched(place, root, runner_cache, **settings)
 
 
 @everywhere

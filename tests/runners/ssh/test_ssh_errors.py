@@ -170,9 +170,9 @@ def test_a_cache_that_cannot_be_used(project: Project) -> None:
 
 
 @pytest.fixture
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+def small(shared_folder: Path) -> Iterator[Hosts]:
     try:
-        with hosts(tmp_path_factory.getbasetemp(), "small", room="3m") as made:
+        with hosts(shared_folder, "small", room="3m") as made:
             yield made
     except NoHosts as error:
         pytest.skip(f"left out, no hosts for ssh: {error}")
