@@ -115,7 +115,7 @@ def test_shutdown_ends_the_daemon(daemon):
 
 
 def test_an_idle_daemon_ends(daemon):
-    process = daemon.start("--idle-exit", "0.05")
+    process = daemon.start("--idle-exit", "1")  # less, and on a busy machine it has ended before its client is there
     client = daemon.client()
     list(client.events(client.submit(daemon.request())))
     assert process.poll() is None
