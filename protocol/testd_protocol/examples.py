@@ -380,6 +380,7 @@ EXAMPLES: dict[str, m.Message] = {
                 otherwise="exports",
             ),
             m.Collect(collection=1, paths=["tests"]),
+            m.Prepare(),
             m.Select(id=5, collection=1, keyword="it and not slow", filters={"module": "shop.cart"}),
             m.DropCollection(collection=1, configured=True, started=True, plugins=True),
             m.StartWorker(

@@ -48,6 +48,7 @@ __all__ = [
     "Judged",
     "Modules",
     "Outcome",
+    "Prepare",
     "RunJob",
     "RunnerInstruction",
     "RunnerMessage",
@@ -90,6 +91,10 @@ class Collect(Message, frozen=True, kw_only=True):
 
     collection: int  # a number that the agent gives it
     paths: list[str]  # as the framework takes them; empty: its default
+
+
+class Prepare(Message, frozen=True, kw_only=True):
+    """Make the checkpoints below collections that are not there: a `Collect` is likely to follow."""
 
 
 class Select(Message, frozen=True, kw_only=True):
@@ -209,6 +214,7 @@ class StartCommand(Message, frozen=True, kw_only=True):
 RunnerInstruction = (
     ConfigureRunner
     | Collect
+    | Prepare
     | Select
     | DropCollection
     | StartWorker

@@ -51,6 +51,7 @@ MESSAGES = [
     "Plain",
     "Planned",
     "Pong",
+    "Prepare",
     "Preparing",
     "Probe",
     "Profile",

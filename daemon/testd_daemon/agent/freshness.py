@@ -10,19 +10,22 @@ in part, and its time says nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Final
 
 from testd.runner.dependencies import listing
 from testd_protocol.messages import Dependencies, Directory, Stat
 
-__all__ = ["GRANULARITY_NS", "Change", "Checkpoint", "Record", "first_change"]
+__all__ = ["GRANULARITY_NS", "Change", "Checkpoint", "Record", "first_change", "settling"]
 
 #: Two writes closer than this may carry the same time: the kernel's clock tick (10 ms at 100 Hz), doubled.
 GRANULARITY_NS: Final = 20_000_000
+#: Seconds more that are waited for that, so as not to be too early.
+_MARGIN: Final = 0.001
 _MISSING: Final = -1
 #: Never equal to a real modification time.
 _SUSPECT: Final = -2
@@ -149,6 +152,16 @@ class Record:
         if mtime < time.time_ns() - GRANULARITY_NS:  # else another change could still get the same time
             self._directories[path] = Directory(path, mtime, directory.names, directory.everything)
         return False
+
+
+def settling(paths: Iterable[str]) -> float:
+    """Return the seconds until another write to these files would have another time than the last one had."""
+    moments = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found = os.stat(path)
+            moments.append(max(found.st_mtime_ns, found.st_ctime_ns))
+    return max(0.0, (max(moments, default=0) + GRANULARITY_NS - time.time_ns()) / 1e9 + _MARGIN)
 
 
 def first_change(records: dict[Checkpoint, Record]) -> tuple[Checkpoint, Change] | None:

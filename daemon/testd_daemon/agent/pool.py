@@ -79,6 +79,14 @@ class Pool:
             self._last[spec.target] = spec
             return found, reason
 
+    async def foresee(self, spec: Spec) -> None:
+        """Have the runner that a run will get begin with what needs to be made anew whatever is collected."""
+        if spec.launcher == "subprocess" and spec.mode == "worker":
+            for runner in self._runners:
+                if runner.alive and not runner.private and not runner.users and runner.spec.matches(spec):
+                    await runner.prepare()
+                    return
+
     async def release(self, runner: Runner, *, idle: int, age: float) -> None:
         """Give a runner back. At most `idle` of a target stay that nobody uses; one older than `age` seconds goes."""
         runner.users -= 1

@@ -5,6 +5,7 @@ A batch of outcomes goes straight to the run that owns the job. The process behi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from anyio.abc import TaskStatus
 
 from testd_daemon.agent import memory
 from testd_daemon.agent.collection import Collection
-from testd_daemon.agent.freshness import Change, Checkpoint, Record, first_change
+from testd_daemon.agent.freshness import Change, Checkpoint, Record, first_change, settling
 from testd_daemon.agent.mirror import Mirror, MirroredRecord, Tell, tell_nobody
 from testd_daemon.agent.runner_process import RunnerProcess, fault_error
 from testd_daemon.agent.spec import Spec
@@ -45,6 +46,7 @@ from testd_protocol.messages import (
     Output,
     Ping,
     Pong,
+    Prepare,
     Ready,
     RunnerMessage,
     RunnerStatus,
@@ -64,6 +66,8 @@ __all__ = ["FunctionOwner", "Owner", "Runner"]
 Asked = Callable[[Judge, Callable[[Judged], None]], None]
 #: Seconds for a collection: user code runs, but one that takes this long will not come back.
 COLLECT_DEADLINE: Final = 900.0
+#: Seconds to wait for files to settle: the clock of a file system may be ahead.
+LONGEST_SETTLING: Final = 0.05
 #: Seconds for `Select`: the expression is matched against every test.
 SELECT_DEADLINE: Final = 60.0
 #: Checkpoints below the collected ones, of which a runner has one each; some kinds of suites have no plugins.
@@ -127,6 +131,7 @@ class Runner:
         self.most_age = 0.0  # seconds after which it goes when nobody uses it; 0: no limit
         self._reported = 0  # KiB that it said it holds, and those while nobody used it
         self._rested = 0
+        self._prepared: tuple[Change, int] | None = None  # why and when (ns) it was, until a run takes it over
         self.missed = ""  # why a collection that was kept is gone, until somebody is told
         self.lock = anyio.Lock()  # one run at a time looks at freshness and collects
         opening = spec.message() if mirror is None else mirror.opening(spec.message())
@@ -372,6 +377,29 @@ class Runner:
         self.catalogue = None
         started, plugins = checkpoint <= Checkpoint.STARTED, checkpoint <= Checkpoint.PLUGINS
         self.send(DropCollection(collection=0, configured=True, started=started, plugins=plugins))
+
+    async def prepare(self) -> None:
+        """Make anew, before it is known what is to be collected, what files have changed under below that.
+
+        A file that was written just now cannot be told from one that is written next, so that has to be over.
+        """
+        async with self.lock:
+            changes = [change for record in self._records.values() for change in record.changes()]
+            if self.users or not self.alive or not changes:
+                return
+            await anyio.sleep(min(settling(changes), LONGEST_SETTLING))
+            stale = self.stale()
+            if stale is not None and self.alive:
+                self.rewind(stale[0])
+                self._prepared = stale[1], self._began_ns
+                self.send(Prepare())
+                with contextlib.suppress(ProcessCrashed):
+                    await self.flushed()
+
+    def take_prepared(self) -> tuple[Change, int] | None:
+        """Return what changed under what `prepare` has made anew, and when that began (wall clock, ns)."""
+        prepared, self._prepared = self._prepared, None
+        return prepared
 
     # ── what it says ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -147,7 +147,6 @@ class TargetTask:
         self._cancelled = ""
         self._interrupted = False
         self._target: TargetRun | None = None
-        self._loaded_from = 0  # wall clock, ns: nothing was loaded for it, or found to be fresh, before
         self._strangers: set[str] = set()  # folders outside that the run was told of
         self._most = 1  # workers that would be of use
         self._room = 1  # workers that all targets on its machine may have together
@@ -206,6 +205,7 @@ class TargetTask:
 
     async def _execute(self, caller: Mapping[str, str]) -> Result:
         services, request = self._services, self._request
+        began_ns = time.time_ns()
         spec = await services.specs.of(self._orders.target, caller, request.python, self._tell, fresh=request.fresh)
         self.name = spec.target
         self.spans.mark("target")
@@ -222,15 +222,15 @@ class TargetTask:
         chooser = Chooser(services.workspace, request, self.name, self._reporter)
         if request.affected and self._orders.owed is not None:
             chooser.owed = self._orders.owed
+            await services.pool.foresee(spec)  # before a thread is at work, beside which nothing here goes on well
             chooser.selection = await services.affected.select(self._shelf, spec.beside_files(), request.since)
             files = chooser.files(known)
             if files == []:
                 return self._untouched()
             arguments = narrowed(files, arguments)
             self.spans.mark("affected")
-        self._loaded_from = time.time_ns()
         async with provide(
-            services.pool, spec, arguments, self._settings, fresh=request.fresh, tell=self._prepare
+            services.pool, spec, arguments, self._settings, fresh=request.fresh, tell=self._prepare, since_ns=began_ns
         ) as provision:
             self.spans.take(provision.spans)
             return await self._on(spec, arguments, known, provision, chooser)
@@ -310,7 +310,7 @@ class TargetTask:
         """Return what the run told of its tests."""
         runner, collection = provision.runner, provision.collection
         return Facts(
-            target=self._shelf, began_ns=self._loaded_from, at=self._began_at,
+            target=self._shelf, began_ns=provision.loaded_from, at=self._began_at,
             tests={record.test: record.verdict for record in target.records}, told=target.told, collection=collection,
             files=runner.files(), folders=runner.folders(),
             loaded=lambda path: collection.record.loaded(path) or runner.loaded(path), environment=spec.beside_files(),

@@ -33,8 +33,14 @@ MOST_COLLECTIONS: Final = 4
 class Provision:
     """What a run works with: a runner and a collection, held until it is released; both change if the runner ends."""
 
-    def __init__(self, pool: Pool, settings: Settings, tell: Tell = tell_nobody, find: Find | None = None) -> None:
-        """Hold nothing yet. `tell` is told what takes a while; `find` is in the place of `sound`."""
+    def __init__(
+        self, pool: Pool, settings: Settings, tell: Tell = tell_nobody, find: Find | None = None, since_ns: int = 0
+    ) -> None:
+        """Hold nothing yet. `tell` is told what takes a while; `find` is in the place of `sound`.
+
+        What was prepared since `since_ns` (wall clock) was prepared for this run.
+        """
+        self._since_ns = since_ns or time.time_ns()
         self._find = find or sound
         self._tell = tell
         self._told = False
@@ -45,6 +51,7 @@ class Provision:
         self.spans = Spans()
         self.warm = False
         self.reason = ""
+        self.loaded_from = 0  # wall clock, ns: nothing was loaded for it, or found to be fresh, before
 
     @property
     def held(self) -> bool:
@@ -81,6 +88,7 @@ class Provision:
         """
         collection: Collection | None = None
         cold, began_ns = "", time.time_ns()
+        self.loaded_from = self.loaded_from or began_ns
         while collection is None:
             runner, cold = await self._pool.acquire(spec, fresh=fresh, tell=self._say)
             self._runner = runner
@@ -112,6 +120,11 @@ class Provision:
             return None, cold
         if self._told:
             self._say("collecting", 0, 0)
+        prepared = runner.take_prepared()
+        if prepared is not None:
+            cold = cold or _changed(prepared[0], spec.root)
+            if prepared[1] >= self._since_ns:
+                self.loaded_from = min(self.loaded_from, prepared[1])
         collection, cold = await self._find(runner, spec, arguments, cold)
         collection.users += 1
         self._collection = collection
@@ -151,12 +164,10 @@ async def provide(
     fresh: bool,
     tell: Tell = tell_nobody,
     find: Find | None = None,
+    since_ns: int = 0,
 ) -> AsyncIterator[Provision]:
-    """Hold a runner and a collection for the length of a block. `tell` is told what takes a while.
-
-    `find` gets a collection in the place of `sound`.
-    """
-    provision = Provision(pool, settings, tell, find)
+    """Hold a runner and a collection for the length of a block; the arguments are those of `Provision`."""
+    provision = Provision(pool, settings, tell, find, since_ns)
     try:
         await provision.obtain(spec, arguments, fresh=fresh)
         yield provision

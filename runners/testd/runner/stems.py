@@ -104,6 +104,11 @@ class Stems:
         self.fork(below, stem, {"type": "Advance", "to": "collected", "collection": number, "paths": message["paths"]})
         self._stems[stem.name] = stem
 
+    def prepare(self, message: "Dict[str, Any]") -> None:
+        """Make the stems below collections that are not there."""
+        self.hurry()
+        self._ensure(checkpoints(self.settings["kind"]))
+
     def select(self, message: "Dict[str, Any]") -> None:
         """Have a collection's stem select tests by an expression."""
         stem = self.collected(message["collection"])

@@ -76,6 +76,7 @@ class Supervisor:
         self._handlers: Dict[str, Callable[[Dict[str, Any]], None]] = {
             "ConfigureRunner": self._configure,
             "Collect": self._stems.collect,
+            "Prepare": self._stems.prepare,
             "Select": self._stems.select,
             "DropCollection": self._stems.drop,
             "StartWorker": self._workers.start,

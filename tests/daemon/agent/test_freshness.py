@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from testd.runner.dependencies import listing
-from testd_daemon.agent.freshness import GRANULARITY_NS, Record
+from testd_daemon.agent.freshness import GRANULARITY_NS, Record, settling
 from testd_protocol.messages import Dependencies, Directory, Stat
 
 LONG_AGO = 1_600_000_000 * 10**9
@@ -173,3 +173,11 @@ def test_a_folder_that_had_other_files_the_second_time_counts_as_changed(file: P
     (tmp_path / "test_b.py").write_text("")
     age(tmp_path)
     assert again(known, directories=(directory(tmp_path),)).change() == str(tmp_path)
+
+
+def test_files_settle_when_the_next_write_would_have_another_time(tmp_path):
+    file = tmp_path / "a.py"
+    file.write_text("1")
+    os.utime(file, ns=(1, time.time_ns() + 100 * 10**9))
+    assert 90.0 < settling([str(file), str(tmp_path / "missing.py")]) < 101.0
+    assert settling([str(tmp_path / "missing.py")]) == 0.0
