@@ -387,3 +387,32 @@ def finds(): lib.LOADER.cache
     record = recorded(project, version, kind="exports")
     read_by = {name for name, use in record.uses.items() if "data.txt" in use.files}
     assert read_by == {"loads", "fills", "finds"}
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_a_text_that_is_executed_lasts_as_long_as_what_it_has_defined(project, version):
+    write(project, lib="""
+import pathlib
+def load(name):
+    names = {}
+    exec(compile(pathlib.Path(name).read_text(), str(pathlib.Path(name).resolve()), "exec"), names)
+    return names
+KEPT = []
+def keep(names): KEPT.extend([names])
+""", test_it="""
+import lib
+
+def passes():
+    names = lib.load("template.txt")
+    names["itself"] = names
+    names["render"]()
+def data(): lib.load("data.txt")
+def stays(): lib.keep(lib.load("kept.txt"))
+""")  # fmt: skip
+    for name in ("template", "kept"):
+        (project / f"{name}.txt").write_text(f"def render(): return {name}()\ndef {name}(): return 1\nrender()\n")
+    (project / "data.txt").write_text("def helper(): pass\nhelper()\ndel helper\n")
+    record = recorded(project, version, kind="exports")
+    assert {"template", "render"} <= record.functions_of("passes")
+    assert "template" not in record.shared
+    assert {"helper", "kept"} <= record.shared

@@ -14,11 +14,12 @@ import os
 import sys
 import threading
 from collections import Counter
-from types import CodeType
-from typing import Any, Callable, Dict, Iterator, List, Set
+from types import CodeType, FrameType
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set
 
-from testd.runner.lasting import Lasting, objects
+from testd.runner.lasting import Lasting, definitions, is_text, objects
 from testd.runner.memos import Memos
+from testd.runner.reachable import Reference
 from testd.runner.workspace import Workspace
 
 __all__ = ["Executed", "available"]
@@ -189,14 +190,22 @@ class Executed:
                     self._drain()
                 if not self.lasting.inside:
                     self._since = len(self._log)
-                names = self._memos.holders(code) if code.co_name != "<module>" else frozenset()
-                self.lasting.enter(_get_ident(), objects(names, code, sys._getframe(1)) if names else None)
+                self.lasting.enter(_get_ident(), self._holders(code, sys._getframe(1)))
                 self._log.append(code)
                 if self._often:
                     self._hear()
 
-    def _left(self, _code: CodeType, _offset: int, _value: Any) -> None:
+    def _holders(self, code: CodeType, frame: FrameType) -> "Optional[List[Reference]]":
+        """Return references to the objects that keep what a call makes which begins now; None where others do, too."""
+        if code.co_name == "<module>":
+            return [] if is_text(code, frame) else None
+        names = self._memos.holders(code)
+        return objects(names, code, frame) if names else None
+
+    def _left(self, code: CodeType, _offset: int, _value: Any) -> None:
         with self._lock:
+            if code.co_name == "<module>" and is_text(code, sys._getframe(1)):
+                self.lasting.hold(definitions(code, sys._getframe(1)))
             if self.lasting.leave(_get_ident()):
                 self.lasting.now.codes.update(map(_identity, self._log[self._since :]))
                 self.lasting.passed()

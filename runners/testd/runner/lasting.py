@@ -5,12 +5,12 @@ object can still be reached at the end of the test. Runs in stems and workers. S
 """
 
 import sys
-from types import CodeType, FrameType
-from typing import Dict, FrozenSet, List, Optional, Set, Tuple
+from types import CodeType, FrameType, FunctionType
+from typing import Any, Dict, FrozenSet, List, Optional, Set, Tuple
 
-from testd.runner.reachable import Reference, is_reachable
+from testd.runner.reachable import Reference, is_namespace, is_reachable
 
-__all__ = ["Lasting", "Span", "objects"]
+__all__ = ["Lasting", "Span", "definitions", "is_text", "objects"]
 
 _identity = object.__hash__
 _threads = sys._current_frames  # taken before user code can replace it
@@ -71,6 +71,10 @@ class Lasting:
         if not self._depths:
             self._holders = []
         self._depths[thread] = self._depths.get(thread, 0) + 1
+        self.hold(holders)
+
+    def hold(self, holders: "Optional[List[Reference]]") -> None:
+        """These keep, too, what is made by those who are inside; or None."""
         if holders is None or self._holders is None:
             self._holders = None
         else:
@@ -126,8 +130,7 @@ def objects(names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]
 
     The call is that of `frame`, or one that it was called from.
     """
-    while frame is not None and frame.f_code is not code:
-        frame = frame.f_back
+    frame = _frame_of(code, frame)
     if frame is None or not names:
         return None
     variables = frame.f_locals
@@ -135,3 +138,23 @@ def objects(names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]
         return [Reference(variables[name]) for name in names]
     except (KeyError, TypeError):
         return None
+
+
+def is_text(code: CodeType, frame: "Optional[FrameType]") -> bool:
+    """Tell whether the code of a whole file runs for another purpose than to load a module: a template, a script."""
+    frame = _frame_of(code, frame)
+    return frame is not None and not is_namespace(frame.f_globals)
+
+
+def definitions(code: CodeType, frame: "Optional[FrameType]") -> "Optional[List[Reference]]":
+    """Return weak references to the functions that such a text has defined, with which it stays; None without any."""
+    frame = _frame_of(code, frame)
+    names: Dict[str, Any] = frame.f_globals if frame is not None else {}
+    found = [one for one in names.values() if type(one) is FunctionType and one.__globals__ is names]
+    return [Reference(one) for one in found] or None
+
+
+def _frame_of(code: CodeType, frame: "Optional[FrameType]") -> "Optional[FrameType]":
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame

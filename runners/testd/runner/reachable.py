@@ -13,7 +13,7 @@ import weakref
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Dict, Iterable, List, Set
 
-__all__ = ["Reference", "is_reachable"]
+__all__ = ["Reference", "is_namespace", "is_reachable"]
 
 #: So many objects are looked at.
 _MOST = 2000
@@ -73,10 +73,18 @@ def _leads(found: "List[Any]", start: "Iterable[int]", known: "Dict[int, int]") 
     return False
 
 
+def is_namespace(names: "Dict[str, Any]") -> bool:
+    """Tell whether these are the names of a module that is loaded."""
+    module = sys.modules.get(names.get("__name__", ""))
+    return module is not None and getattr(module, "__dict__", names) is names
+
+
 def _parts(one: Any) -> "Iterable[Any]":
     """Return what an object refers to; of a function not the module that it is in."""
     if type(one) is FunctionType:
-        return [part for part in (one.__closure__, one.__defaults__, one.__kwdefaults__) if part is not None]
+        names = None if is_namespace(one.__globals__) else one.__globals__
+        parts = (one.__closure__, one.__defaults__, one.__kwdefaults__, names)
+        return [part for part in parts if part is not None]
     return _referents(one)
 
 
