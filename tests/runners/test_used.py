@@ -416,3 +416,33 @@ def stays(): lib.keep(lib.load("kept.txt"))
     assert {"template", "render"} <= record.functions_of("passes")
     assert "template" not in record.shared
     assert {"helper", "kept"} <= record.shared
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_of_what_is_kept_in_an_object_only_that_lasts_which_is_kept_elsewhere_too(project, version):
+    write(project, lib="""
+import functools
+
+class Loader:
+    def load(self):
+        with open("data.txt") as file: before(file.read())
+        self.cache = outer()
+        after()
+def before(text): return text
+@functools.lru_cache(maxsize=None)
+def outer():
+    with open("deep.txt") as file: return inner(file.read())
+def inner(text): return text
+def after(): return 1
+""", test_it="""
+import lib
+
+def loads(): lib.Loader().load()
+def follows(): pass
+""")  # fmt: skip
+    for name in ("data.txt", "deep.txt"):
+        (project / name).write_text("text")
+    record = recorded(project, version, kind="exports")
+    assert record.functions_of("loads") == {"Loader.load", "before", "outer", "inner", "after"}
+    assert record.shared == {"outer", "inner"}
+    assert (record.uses["loads"].files, record.uses["follows"].files) == ({"data.txt", "deep.txt"}, {"deep.txt"})

@@ -64,6 +64,7 @@ class Executed:
         self._often: List[CodeType] = []  # not heard any more
         self._keeping: Set[int] = set()  # code that keeps what it made
         self._since = 0  # the place in the list from which on somebody was inside of such code
+        self._certain_since = 0  # and inside of such that keeps it for certain
         self._lock = threading.RLock()
 
     def start(self) -> bool:
@@ -188,9 +189,12 @@ class Executed:
             with self._lock:
                 if len(self._log) >= _LONG:
                     self._drain()
-                if not self.lasting.inside:
-                    self._since = len(self._log)
+                inside, certain = self.lasting.inside, self.lasting.certain
                 self.lasting.enter(_get_ident(), self._holders(code, sys._getframe(1)))
+                if not inside:
+                    self._since = len(self._log)
+                if not certain:
+                    self._certain_since = len(self._log)
                 self._log.append(code)
                 if self._often:
                     self._hear()
@@ -206,7 +210,11 @@ class Executed:
         with self._lock:
             if code.co_name == "<module>" and is_text(code, sys._getframe(1)):
                 self.lasting.hold(definitions(code, sys._getframe(1)))
-            if self.lasting.leave(_get_ident()):
+            inside, certain = self.lasting.inside, self.lasting.certain
+            self.lasting.leave(_get_ident())
+            if certain and not self.lasting.certain:
+                self.lasting.all.codes.update(map(_identity, self._log[self._certain_since :]))
+            if inside and not self.lasting.inside:
                 self.lasting.now.codes.update(map(_identity, self._log[self._since :]))
                 self.lasting.passed()
 
@@ -234,6 +242,9 @@ class Executed:
         if self.lasting.inside:
             self.lasting.now.codes.update(known[self._since :])
             self._since = 0
+        if self.lasting.certain:
+            self.lasting.all.codes.update(known[self._certain_since :])
+            self._certain_since = 0
         return known
 
     def _look(self) -> None:

@@ -57,36 +57,45 @@ class Lasting:
         """Have nobody inside."""
         self.all = Span()
         self.now = Span()
-        self._depths: Dict[int, int] = {}  # thread → how many calls of such functions it is inside of
-        self._holders: Optional[List[Reference]] = []  # all that keep what they make; None: others do, too
+        self._calls: Dict[int, List[bool]] = {}  # by thread: of each call, whether it is certain
+        self._certain = 0
+        self._holders: Optional[List[Reference]] = []  # what keeps `now`; None: that lasts for certain
         self._held: List[Tuple[List[Reference], Span]] = []  # of this test: what was used, and what keeps it
 
     @property
     def inside(self) -> bool:
         """Whether anybody is inside."""
-        return bool(self._depths)
+        return bool(self._calls)
+
+    @property
+    def certain(self) -> bool:
+        """Whether anybody is inside of a function that keeps what it makes elsewhere than in objects."""
+        return self._certain > 0
 
     def enter(self, thread: int, holders: "Optional[List[Reference]]") -> None:
         """A thread enters such a function, which keeps what it makes in objects: references to these, or None."""
-        if not self._depths:
+        if not self._calls:
             self._holders = []
-        self._depths[thread] = self._depths.get(thread, 0) + 1
-        self.hold(holders)
+        self._calls.setdefault(thread, []).append(holders is None)
+        if holders is None:
+            self._certain += 1
+        else:
+            self.hold(holders)
 
     def hold(self, holders: "Optional[List[Reference]]") -> None:
-        """These keep, too, what is made by those who are inside; or None."""
+        """These keep, too, what has been made since somebody was inside; or None."""
         if holders is None or self._holders is None:
             self._holders = None
         else:
             self._holders += holders
 
-    def leave(self, thread: int) -> bool:
-        """A thread leaves one. Returns whether nobody is inside any more: when `now` is complete, `passed` follows."""
-        depth = self._depths.get(thread, 0) - 1
-        if depth > 0:
-            self._depths[thread] = depth
-            return False
-        return bool(self._depths.pop(thread, 0)) and not self._depths
+    def leave(self, thread: int) -> None:
+        """A thread leaves one. If nobody is inside any more and `now` is complete, `passed` follows."""
+        calls = self._calls.get(thread)
+        if calls:
+            self._certain -= calls.pop()
+            if not calls:
+                del self._calls[thread]
 
     def passed(self) -> None:
         """Nobody is inside any more, and `now` has all that was used."""
@@ -98,7 +107,7 @@ class Lasting:
 
     def settle(self) -> None:
         """A test has ended: what objects keep that are still there lasts, and so does what a thread is still at."""
-        if self._depths:
+        if self._calls:
             self._holders = None
             self.all.add(self.now)
         known: Dict[int, bool] = {}
@@ -109,7 +118,8 @@ class Lasting:
 
     def forget(self) -> None:
         """Be in another process, in which no thread is inside."""
-        self._depths.clear()
+        self._calls.clear()
+        self._certain = 0
         self.now = Span()
 
 

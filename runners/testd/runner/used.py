@@ -170,6 +170,8 @@ class Recorder:
 
     def _counting(self) -> "List[Span]":
         if self.functions:
+            if self._lasting.certain:
+                return [self._span, self._lasting.now, self._lasting.all]
             return [self._span, self._lasting.now] if self._lasting.inside else [self._span]
         return [self._span, self._lasting.all] if self._is_lasting() else [self._span]
 
