@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from testd.runner.reachable import Reference, is_reachable
+from testd.runner.reachable import Reference, reachable
+
+
+def is_reachable(reference: Reference) -> bool:
+    (found,) = reachable([reference])
+    return found
 
 
 class Thing:
@@ -123,3 +128,15 @@ def test_what_the_object_leads_to_may_be_kept_elsewhere():
     del other
     assert not is_reachable(reference)
     assert shared
+
+
+def test_several_that_only_what_they_lead_to_refers_to():
+    first, second, third = Thing(), Thing(), Thing()
+    second.itself, second.first = second, first
+    third.first, third.again = first, third
+    references = [Reference(one) for one in (first, second, first, Thing(), third)]
+    del second, first
+    assert reachable(references) == [True, False, True, False, True]
+    assert reachable(references[:2]) == [True, False]
+    del third
+    assert reachable(references) == [False] * 5

@@ -8,11 +8,10 @@ import sys
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Dict, FrozenSet, List, Optional, Set, Tuple
 
-from testd.runner.reachable import Reference, is_namespace, is_reachable
+from testd.runner.reachable import Reference, is_namespace, reachable
 
 __all__ = ["Lasting", "Span", "definitions", "is_text", "objects"]
 
-_identity = object.__hash__
 _threads = sys._current_frames  # taken before user code can replace it
 
 
@@ -110,9 +109,9 @@ class Lasting:
         if self._calls:
             self._holders = None
             self.all.add(self.now)
-        known: Dict[int, bool] = {}
-        for holders, span in self._held:
-            if not self.all.has(span) and any(_is_there(holder, known) for holder in holders):
+        held = [(holder, span) for holders, span in self._held if not self.all.has(span) for holder in holders]
+        for (_, span), there in zip(held, _there([holder for holder, _ in held])):
+            if there:
                 self.all.add(span)
         self._held.clear()
 
@@ -123,16 +122,11 @@ class Lasting:
         self.now = Span()
 
 
-def _is_there(reference: Reference, known: "Dict[int, bool]") -> bool:
-    """Tell whether an object can be reached; `known` are those that have been looked at."""
-    found = reference()
-    if found is None:
-        return False
-    identity = _identity(found)
-    found = None
-    if identity not in known:
-        known[identity] = len(_threads()) > 1 or is_reachable(reference)
-    return known[identity]
+def _there(references: "List[Reference]") -> "List[bool]":
+    """Tell of each of these objects whether somebody can still get at it."""
+    if len(_threads()) > 1:  # they may change what is looked at
+        return [reference() is not None for reference in references]
+    return reachable(references)
 
 
 def objects(names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]") -> "Optional[List[Reference]]":

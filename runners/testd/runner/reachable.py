@@ -1,8 +1,8 @@
-"""Whether an object that is still there can be reached by anybody, or only waits for the garbage collector.
+"""Which objects that are still there can be reached by anybody, and which only wait for the garbage collector.
 
 A framework's request and what it was made from refer to each other, and so they outlive their test until the collector
 runs. To run it is not for us: finalizers would come in other places. This looks only, as the collector does: what
-refers to an object but objects to which that one leads itself? Whatever is not sure counts as reachable.
+refers to them but what they themselves lead to? Whatever is not sure counts as reachable.
 
 Runs in workers. Standard library only.
 """
@@ -11,9 +11,9 @@ import gc
 import sys
 import weakref
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any, Dict, Iterable, List, Set
+from typing import Any, Dict, Iterable, List, Sequence, Set
 
-__all__ = ["Reference", "is_namespace", "is_reachable"]
+__all__ = ["Reference", "is_namespace", "reachable"]
 
 #: So many objects are looked at.
 _MOST = 2000
@@ -31,46 +31,50 @@ class Reference(weakref.ref):  # type: ignore[type-arg]  # no subscripts before 
     __slots__ = ()
 
 
-def is_reachable(reference: "Reference") -> bool:
-    """Tell whether anybody but us can get at this object. No other thread may change anything meanwhile.
+def reachable(references: "Sequence[Reference]") -> "List[bool]":
+    """Tell of each of these objects whether anybody but us can get at it; of one that is gone nobody can.
 
-    Takes about a microsecond for each object that it leads to.
+    No other thread may change anything meanwhile. Takes about a microsecond for each object that they lead to.
     """
-    found: List[Any] = [reference()]
-    if found[0] is None:
-        return False
-    known: Dict[int, int] = {_identity(found[0]): 0}  # identity → how many of the objects found refer to it
+    places: Dict[int, int] = {}  # identity → place among those found
+    found: List[Any] = []
+    for one in (reference() for reference in references):
+        if one is not None and _identity(one) not in places:
+            places[_identity(one)] = len(found)
+            found.append(one)
+    objects = (reference() for reference in references)
+    there = [None if one is None else places[_identity(one)] for one in objects]
+    counts = [0] * len(found)  # how many of the objects found refer to it
     for one in found:  # grows meanwhile
         for part in _parts(one):
-            identity = _identity(part)
-            if identity in known:
-                known[identity] += 1
+            place = places.get(_identity(part))
+            if place is not None:
+                counts[place] += 1
             elif _is_tracked(part) and not issubclass(type(part), _BORDER):
                 if len(found) >= _MOST:
-                    return True
-                known[identity] = 1
+                    return [place is not None for place in there]
+                places[_identity(part)] = len(found)
                 found.append(part)
+                counts.append(1)
     part = one = None
-    counts = [_getrefcount(one) for one in found]
-    outside = [n for n, count in enumerate(counts) if count - _OURS > known[_identity(found[n])]]
-    outside += [n for n, one in enumerate(found) if any(type(ref) is not Reference for ref in _getweakrefs(one))]
-    return _leads(found, outside, known)
+    held = [_getrefcount(one) for one in found]
+    outside = {n for n, count in enumerate(held) if count - _OURS > counts[n]}
+    outside.update(n for n, one in enumerate(found) if any(type(ref) is not Reference for ref in _getweakrefs(one)))
+    reached = _led_to(found, outside, places)
+    return [place in reached for place in there]
 
 
-def _leads(found: "List[Any]", start: "Iterable[int]", known: "Dict[int, int]") -> bool:
-    """Tell whether one of these leads to the first."""
-    target = _identity(found[0])
-    left = [found[n] for n in start]
+def _led_to(found: "List[Any]", start: "Iterable[int]", places: "Dict[int, int]") -> "Set[int]":
+    """Return the places of what these lead to, themselves included."""
     seen: Set[int] = set()
+    left = list(start)
     while left:
-        one = left.pop()
-        identity = _identity(one)
-        if identity == target:
-            return True
-        if identity not in seen:
-            seen.add(identity)
-            left += [part for part in _parts(one) if _identity(part) in known]
-    return False
+        place = left.pop()
+        if place not in seen:
+            seen.add(place)
+            parts = (places.get(_identity(part)) for part in _parts(found[place]))
+            left += [place for place in parts if place is not None]
+    return seen
 
 
 def is_namespace(names: "Dict[str, Any]") -> bool:
