@@ -182,6 +182,7 @@ class WorkflowPlanned(Message, frozen=True, kw_only=True):
     store: dict[str, str] = {}  # endpoint, bucket, region, anonymous; of the embedded one: access_key, secret_key
     prefix: str = ""  # of the keys of functions' files
     state: str = ""  # the folder on this machine with what is kept of the run
+    own: list[dict[str, str]] = []  # buckets of its own that stay: name of the data store, bucket, endpoint, region
 
 
 class FunctionChanged(Message, frozen=True, kw_only=True):

@@ -291,6 +291,7 @@ EXAMPLES: dict[str, m.Message] = {
                 store={"endpoint": "http://127.0.0.1:9000", "bucket": "bücket"},
                 prefix="7f3a",
                 state="/home/eve/.local/state/testd/workflows/r-1f3a",
+                own=[{"name": "S3", "bucket": "bucket-1f0c", "endpoint": "https://s3.example.org", "region": ""}],
             ),
             m.FunctionChanged(
                 function="resize(2)", status="failed", at=1763500000.5, why="ValueError: ü", sequence=3, target="py3.12"

@@ -17,6 +17,7 @@ from flows import BUCKET, Flow, Told
 from store_server import end_server, start_server
 from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
 from testd_daemon.workflows.store.bucket import Bucket
+from testd_daemon.workflows.store.errors import BucketMissing
 from testd_daemon.workflows.store.versions import History
 
 KEYS = {"S3_AccessKey": EMBEDDED_KEY, "S3_SecretKey": EMBEDDED_KEY}
@@ -102,6 +103,38 @@ def keys(address: Address) -> list[str]:
     found = [entry.key for entry in bucket.listing()]
     bucket.close()
     return found
+
+
+def test_buckets_of_a_run_stay_until_they_are_cleaned(writing: Flow, store: Address) -> None:
+    """Not those of another run, nor the bucket that they stand for; once they are gone that is said."""
+    url = f"s3://{BUCKET}?endpoint={store.endpoint}"
+    one, two = (writing.run("--store", url, "--isolation", "bucket", "--id", name, **KEYS) for name in ("one", "two"))
+    all_right(one)
+    (own,) = one.plan["own"]
+    assert own == {"name": "S3", "bucket": one.plan["store"]["bucket"], "endpoint": store.endpoint, "region": ""}
+    assert keys(store.of(own["bucket"]))
+    run = one.completed["run"]
+    assert _clean(writing, run) == f"removed {own['bucket']} of {store.endpoint}\n"
+    with pytest.raises(BucketMissing):
+        keys(store.of(own["bucket"]))
+    assert keys(store.of(two.plan["own"][0]["bucket"]))
+    assert f"{one.plan['folder']}/look.txt" in keys(store)
+    assert _clean(writing, run) == f"{own['bucket']} is not there any more\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--isolation", "bucket"), ("--isolation", "prefix")])
+def test_what_is_not_a_bucket_of_its_own_is_not_cleaned(writing: Flow, options: tuple[str, ...]) -> None:
+    told = writing.run(*options)
+    all_right(told)
+    assert told.plan["own"] == []
+    assert "has no buckets of its own that stay" in _clean(writing, told.completed["run"])
+
+
+def _clean(flow: Flow, run: str) -> str:
+    return subprocess.run(
+        flow.command("workflow", "clean", run), cwd=flow.root, env={**flow.environment, **KEYS}, check=True,
+        capture_output=True, text=True,
+    ).stdout  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", ["none", "prefix", "bucket"])

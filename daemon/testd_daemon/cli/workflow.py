@@ -18,6 +18,7 @@ VERBS = {
     "status": ("testd_daemon.cli.workflow_status", "show how a run stands, function by function"),
     "logs": ("testd_daemon.cli.workflow_logs", "show what functions of a run have logged, and what comes"),
     "metrics": ("testd_daemon.cli.workflow_metrics", "show where the time of a run went, also beside earlier ones"),
+    "clean": ("testd_daemon.cli.workflow_clean", "remove the buckets that a run has made for itself"),
     "cancel": ("testd_daemon.cli.workflow_cancel", "end a run early"),
 }
 

@@ -121,6 +121,8 @@ class WorkflowReport(Report):
 
     def on_notice(self, body: Body) -> None:
         """Say what the user should know, from warnings up; the rest with `-v` and `-vv`."""
+        if body.get("target") and body["level"] == "info":  # what it does until it is ready
+            self.on_preparing(body)
         text = lines.notice(self._terminal, body, self._verbosity, target=str(body.get("target") or ""))
         if text:
             self._write(text)
@@ -153,6 +155,7 @@ class WorkflowReport(Report):
             self._write(self._terminal.paint(safe.block(reason, colour=False), "yellow") + "\n")
         if self._course.functions:
             self._write(self._summary(body, exit_code))
+            self._write(self._left())
 
     # ── what is written ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,6 +235,14 @@ class WorkflowReport(Report):
         main = "green" if exit_code == 0 else "red"
         took = self._terminal.paint(f" in {words.seconds(float(body['duration']))}", main)
         return f"{', '.join(parts)}{took}\n"
+
+    def _left(self) -> str:
+        """Say which buckets stay, and how they go."""
+        buckets = [safe.line(str(each["bucket"])) for each in self._course.planned.get("own") or ()]
+        if not buckets:
+            return ""
+        text = self._terminal.paint(f"its files stay in {', '.join(buckets)}; to remove them: ", "dim")
+        return text + self._terminal.paint(f"testd workflow clean {self._run}", "bold") + "\n"
 
     def _dim(self, text: str) -> None:
         self._write(self._terminal.paint(text, "dim") + "\n")

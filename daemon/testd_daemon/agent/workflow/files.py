@@ -54,6 +54,14 @@ class Files:
         """What stands before the keys of functions' files."""
         return self._isolation.prefix
 
+    @property
+    def own(self) -> list[dict[str, str]]:
+        """Buckets that were made for the run alone, in a store that stays."""
+        return [
+            {"name": each.name, "bucket": each.bucket, "endpoint": each.endpoint, "region": each.region}
+            for each in ([] if self._embedded else self._isolation.own)
+        ]
+
     async def prepare(self) -> None:
         """See that all buckets are there; make those of the embedded store, and the run's own. Raises StoreError."""
         given = {(store.address.endpoint, store.address.bucket): store for store in (self.completions, self.logs)}

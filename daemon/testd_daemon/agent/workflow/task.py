@@ -233,7 +233,7 @@ class WorkflowTask:
                 isolation=request.isolation, join=request.join, functions=list(graph.instances),
                 graph={action: list(graph.successors(action)) for action in graph.actions}, ranks=dict(graph.ranks),
                 store=_shown(files, embedded=self._embedded), state=str(kept.folder),
-                prefix=files.prefix,
+                prefix=files.prefix, own=files.own,
             )
         )  # fmt: skip
         self._reporter.event(Planned(tests=len(graph.instances)))

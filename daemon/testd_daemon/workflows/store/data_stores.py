@@ -6,7 +6,7 @@ variables. The environment is that of whoever started the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from testd_daemon.errors import UsageError
 from testd_daemon.workflows.store.address import Address, Keys, parse
 from testd_protocol.workflows import DataStore
 
-__all__ = ["DOCUMENT", "EMBEDDED", "embedded", "outside", "own", "wants_embedded"]
+__all__ = ["DOCUMENT", "EMBEDDED", "embedded", "made", "outside", "own", "wants_embedded"]
 
 #: The words for the embedded store, and for those of the document.
 EMBEDDED: Final = "embedded"
@@ -58,6 +58,18 @@ def embedded(stores: Mapping[str, DataStore], place: Callable[[str, str], Addres
         name: replace(place(store.bucket, name), writable=_flag(name, "Writable", store.writable))
         for name, store in stores.items()
     }
+
+
+def made(
+    told: Iterable[Mapping[str, str]], stores: Mapping[str, DataStore], environment: Mapping[str, str]
+) -> list[Address]:
+    """Return the buckets that a run has made for itself, as its `WorkflowPlanned` has them, with the keys for each."""
+    found = []
+    for each in told:
+        name, store = each["name"], stores.get(each["name"], DataStore(bucket=each["bucket"]))
+        address = Address(name=name, bucket=each["bucket"], endpoint=each["endpoint"], region=each["region"])
+        found.append(address.signed(_keys(name, store, environment)))
+    return found
 
 
 def _address(name: str, store: DataStore, environment: Mapping[str, str]) -> Address:

@@ -37,6 +37,12 @@ class Isolation:
             for name, address in addresses.items()
         }
 
+    @property
+    def own(self) -> list[Address]:
+        """The buckets that were made for the run alone."""
+        found = {(each.endpoint, each.bucket): each for each in reversed(self.addresses.values())}
+        return [*reversed(found.values())] if self.mode == "bucket" else []
+
     def inside(self, key: str) -> str:
         """Return where an object is that a function names so. A prefix of keys is one as well."""
         return self.prefix + key

@@ -20,6 +20,7 @@ from testd_daemon.errors import TestdError
 from testd_daemon.workflows.course import Course
 from testd_daemon.workflows.measures.figures import RunFigures, figures_of
 from testd_daemon.workflows.status import FunctionStatus, has_completed, has_final_state
+from testd_daemon.workflows.store.address import Address
 from testd_daemon.workflows.store.errors import StoreError
 from testd_daemon.workflows.store.holding import Hold
 from testd_daemon.workflows.store.versions import History
@@ -114,6 +115,10 @@ class EventWatch(Watch):
             if self._planned:
                 self._hold.release()
                 self.store.close()
+
+    def own_buckets(self) -> list[Address]:
+        """Return the buckets that the daemon has made for the run in another store than the embedded one."""
+        return self._stores.own if self._planned else []
 
     def figures(self) -> RunFigures | None:
         """Return what the daemon has measured."""

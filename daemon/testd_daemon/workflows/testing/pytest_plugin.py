@@ -25,7 +25,7 @@ _SCOPES: Final[dict[str, type[pytest.Item | pytest.Collector]]] = {
 }  # fmt: skip
 _OPTIONS: Final = (
     "timeout", "check_interval", "stream_logs", "invoker", "invocation_id", "isolation", "join", "store", "input",
-    "targets", "s3_client", "bucket_name", "folder", "key_template",
+    "targets", "s3_client", "bucket_name", "folder", "key_template", "keep_buckets",
 )  # fmt: skip
 _MARKER: Final = (
     "workflow(file='workflow.json', scope='module', **options): what the fixture `workflow` runs, once for each "

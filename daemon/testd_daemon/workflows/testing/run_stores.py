@@ -19,6 +19,7 @@ class RunStores(NamedTuple):
     files: Address
     logs: Address
     prefix: str  # of the keys of files
+    own: list[Address]  # buckets that were made for the run, and stay
 
 
 def stores_of(invocation: Invocation, planned: Mapping[str, Any], environment: Mapping[str, str]) -> RunStores:
@@ -41,4 +42,5 @@ def stores_of(invocation: Invocation, planned: Mapping[str, Any], environment: M
         files=isolation.addresses[file.default_data_store],
         logs=addresses[file.logging_data_store or file.default_data_store],
         prefix=isolation.prefix,
+        own=[] if told.get("access_key") else isolation.own,
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from testd_daemon.workflows.measures.figures import RunFigures
+from testd_daemon.workflows.store.address import Address
 from testd_daemon.workflows.testing.board import Board
 from testd_daemon.workflows.testing.function_monitor import FunctionMonitor
 from testd_daemon.workflows.testing.objects import ObjectStore
@@ -52,6 +53,10 @@ class Watch(ABC):
     @abstractmethod
     def stop(self, timeout: float | None = None) -> bool:
         """End the thread and wait for it. Returns whether it has ended within `timeout` seconds."""
+
+    def own_buckets(self) -> list[Address]:
+        """Return the buckets that were made for the run alone, and that stay when it has ended."""
+        return []
 
     @abstractmethod
     def close(self) -> None:

@@ -19,7 +19,8 @@ from typing_extensions import Unpack
 from testd_daemon.workflows.document import Workflow, decode, load
 from testd_daemon.workflows.errors import WorkflowError
 from testd_daemon.workflows.status import FunctionStatus
-from testd_daemon.workflows.store.errors import StoreError
+from testd_daemon.workflows.store.bucket import Bucket
+from testd_daemon.workflows.store.errors import BucketMissing, StoreError
 from testd_daemon.workflows.testing.cloud import watch_store
 from testd_daemon.workflows.testing.deduction import Deduced
 from testd_daemon.workflows.testing.exceptions import InitializationError
@@ -240,6 +241,20 @@ class WorkflowRunner:
         """Give up all that is held for the run."""
         if not self.shutdown(CLEANUP_DEADLINE):
             self.force_shutdown()
+
+    def remove_buckets(self) -> None:
+        """Remove the buckets that isolation `bucket` has made in a store that stays. Raises StoreError.
+
+        The run must have ended: see `shutdown`.
+        """
+        for address in self._watch.own_buckets() if self._watch is not None else ():
+            bucket = Bucket(address)
+            try:
+                bucket.remove()
+            except BucketMissing:
+                pass  # it ended before it was made
+            finally:
+                bucket.close()
 
     def _trigger(self) -> None:
         """Start the run, and watch it from now on. Raises InitializationError, InvocationError."""

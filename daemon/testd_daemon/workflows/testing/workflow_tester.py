@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TesterOptions", "WorkflowTester"]
 
+log = logging.getLogger(__name__)
+
 #: Seconds for the end of the run, and for what is left of it, when the block is left.
 EXIT_DEADLINE = 10.0
 #: Seconds for the last lines of a log, which may come behind the completion of its function.
@@ -42,10 +45,12 @@ class TesterOptions(Options, total=False):
     """What a tester takes beside the options of a runner.
 
     folder, key_template: how a file's name becomes its key, see `get_s3_key`.
+    keep_buckets: leave the buckets that isolation `bucket` has made in a store that stays.
     """
 
     folder: str
     key_template: str
+    keep_buckets: bool
 
 
 class WorkflowTester:
@@ -67,6 +72,7 @@ class WorkflowTester:
         check_options(options, TesterOptions.__annotations__)
         self._folder = options.get("folder", "")
         self._template = options.get("key_template", "")
+        self._keep = options.get("keep_buckets", False)
         of_runner = cast("Options", {key: value for key, value in options.items() if key in Options.__annotations__})
         self.runner = WorkflowRunner(workflow_file_path, timeout, check_interval, stream_logs, **of_runner)
         self._view: View | None = None
@@ -248,6 +254,11 @@ class WorkflowTester:
     def _leave(self) -> None:
         if not self.runner.shutdown(EXIT_DEADLINE):
             self.runner.force_shutdown()
+        elif not self._keep:
+            try:
+                self.runner.remove_buckets()
+            except StoreError as error:  # what the block has raised is not masked
+                log.warning("a bucket of the run %s stays: %s", self.invocation_id, error)
         self.runner.cleanup()
 
 

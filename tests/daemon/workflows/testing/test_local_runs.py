@@ -279,3 +279,20 @@ def test_a_program_that_knows_the_store_alone_sees_the_same(project, address, st
     assert statuses["join"] is COMPLETED
     assert statuses["below"] is FunctionStatus.NOT_INVOKED
     assert statuses["after2"] is SKIPPED
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_buckets_of_its_own_go_with_the_block_unless_they_are_to_stay(project, store, address, monkeypatch, keep):
+    """Other buckets, and the logs, are left alone."""
+    monkeypatch.setenv("S3_AccessKey", address.access_key)
+    monkeypatch.setenv("S3_SecretKey", address.secret_key)
+    url = f"s3://{address.bucket}?endpoint={address.endpoint}"
+    options = {"store": url, "folder": "out", "isolation": "bucket", "keep_buckets": keep}
+    with WorkflowTester(project(ONE), DEADLINE, **options) as tester:
+        tester.wait_for("change")
+        tester.assert_content_equals("a.txt", "second")
+        bucket = tester.bucket_name
+    named = {each["Name"] for each in store.s3_client.list_buckets()["Buckets"]}
+    assert bucket != address.bucket
+    assert (bucket in named) is keep
+    assert address.bucket in named
