@@ -1,8 +1,9 @@
-"""Workflows on the embedded store, warm: one function, the public integration workflow's shape, a chain, a fan-out.
+"""Workflows, warm: one function, the public integration workflow's shape, a chain, a fan-out; and watching one.
 
 What a function takes is from its trigger until its completion is in the store. The floor of a run is the longest path
 of its functions, or their work spread over all processors where that is longer, and the time in which completions are
-put into the store.
+put into the store. What watches a run by its store alone asks it for one listing an interval; the store is asked how
+many there were, for the whole run with all of its functions.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,10 @@ from house import House
 from measuring import COMMAND_DEADLINE, MeasureError
 from suites import PYTEST, Prepared, Suite, environment_only
 from table import Row
+from testd_daemon.workflows import layout
+from testd_daemon.workflows.store.address import EMBEDDED_KEY, Address
+from testd_daemon.workflows.store.bucket import client
+from testd_daemon.workflows.testing.workflow_runner import WorkflowRunner
 
 __all__ = ["measure"]
 
@@ -32,6 +40,9 @@ REST = 3.0
 #: Goals: seconds of one function, of the integration workflow's shape; over the floor for many functions.
 TRIVIAL, INTEGRATION, OVER_FLOOR = 0.15, 3.0, 1.3
 MANY = 100
+#: Seconds between two looks of what watches, and the goal: listings an interval.
+INTERVAL, LISTINGS = 0.1, 1.0
+BUCKET = "bucket"
 
 Figures = list[dict[str, Any]]
 #: Seconds of the whole command, and what each function took.
@@ -84,6 +95,7 @@ def measure(context: Context) -> Iterator[Row]:
     whole = statistics.median(seconds for seconds, _ in integration)
     spans = [_makespan(figures) for _, figures in integration]
     yield _row("13 functions, 5 of them ranks", "first trigger → last .done", spans, INTEGRATION, whole)
+    yield _watched(context, *_integration())
     names = [f"f{number}" for number in range(MANY)]
     chain: dict[str, Any] = dict(zip(names, [[name] for name in names[1:]] + [[]], strict=True))
     yield _over_floor(f"chain of {MANY}", _rounds(context, chain, _trivial(names)), lambda _: names)
@@ -111,9 +123,9 @@ def _rounds(context: Context, actions: Mapping[str, Any], functions: str) -> lis
             return rounds
 
 
-def _run(context: Context, house: House, found: Prepared) -> Round:
+def _run(context: Context, house: House, found: Prepared, store: str = "embedded") -> Round:
     """Run the workflow once."""
-    command = [str(context.testd), "workflow", "run", "--store", "embedded", "--format", "json", "workflow.json"]
+    command = [str(context.testd), "workflow", "run", "--store", store, "--format", "json", "workflow.json"]
     began = time.monotonic()
     done = subprocess.run(
         command, cwd=found.project, env=house.environment, capture_output=True, text=True, timeout=COMMAND_DEADLINE,
@@ -124,6 +136,79 @@ def _run(context: Context, house: House, found: Prepared) -> Round:
         raise MeasureError(f"{command}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return seconds, [event for event in events if event["event"] == "measured"]
+
+
+def _watched(context: Context, actions: Mapping[str, Any], functions: str) -> Row:
+    """Watch runs by their store, and count what that asks of it."""
+    rates, spans = [], []
+    with tempfile.TemporaryDirectory(prefix="testd-workflows-") as folder, _store(Path(folder)) as address:
+        project = Path(folder, "project")
+        project.mkdir()
+        (project / "pyproject.toml").touch()
+        (project / "functions.py").write_text(functions)
+        found = environment_only(SUITE, context.root, project)
+        with context.house(found) as house:
+            house.environment |= {"S3_AccessKey": EMBEDDED_KEY, "S3_SecretKey": EMBEDDED_KEY}
+            for number in range(context.rounds):
+                document = _document(actions, address.endpoint)
+                document |= {"InvocationID": f"run{number}", "InvocationTimestamp": layout.timestamp(datetime.now())}  # noqa: DTZ005
+                (project / "workflow.json").write_text(json.dumps(document))
+                listings, seconds = _watch(address, document, lambda: _run(context, house, found, "document"))
+                rates.append((listings - 1) / (seconds / INTERVAL))
+                spans.append(seconds)
+    rate = statistics.median(rates)
+    return Row(
+        scenario="workflows", case="13 functions, watched by their store", what="listings an interval",
+        value=f"{rate:.2f}", goal=f"≤ {LISTINGS:g}", met=rate <= LISTINGS,
+        note=f"of the whole run, which took {statistics.median(spans):.2f} s; an interval is {INTERVAL:g} s",
+    )  # fmt: skip
+
+
+def _watch(address: Address, document: dict[str, Any], run: Callable[[], Round]) -> tuple[int, float]:
+    """Return how many listings the store was asked for while a run was watched, and for how many seconds it was."""
+    listings = 0
+
+    def count(**_: Any) -> None:
+        nonlocal listings
+        listings += 1
+
+    store = client(address)
+    store.meta.events.register("before-call.s3.ListObjectsV2", count)
+    runner = WorkflowRunner(faasr_payload=document, check_interval=INTERVAL, s3_client=store, bucket_name=BUCKET)
+    began = time.monotonic()
+    try:
+        runner.start_monitoring()
+        run()
+        if not runner.wait_for(lambda: runner.monitoring_complete, COMMAND_DEADLINE) or runner.failure_detected:
+            raise MeasureError(f"a run that was watched has not ended well: {runner.get_function_statuses()}")
+        return listings, time.monotonic() - began
+    finally:
+        runner.cleanup()
+        store.close()
+
+
+@contextmanager
+def _store(folder: Path) -> Iterator[Address]:
+    """Have an object store for the length of a block, with one bucket."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "testd_daemon.workflows.store.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:  # its standard input is what keeps it
+        process.stdin.write(f"0 {folder / 'store'}\n".encode())
+        process.stdin.flush()
+        endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
+        address = Address(
+            name="S3", bucket=BUCKET, endpoint=endpoint, access_key=EMBEDDED_KEY, secret_key=EMBEDDED_KEY
+        )
+        asked = client(address)
+        asked.create_bucket(Bucket=BUCKET)
+        asked.close()
+        try:
+            yield address
+        finally:
+            process.stdin.close()
 
 
 def _row(case: str, what: str, seconds: Sequence[float], goal: float, whole: float) -> Row:
@@ -177,7 +262,7 @@ def _trivial(names: Sequence[str]) -> str:
     return "".join(f"def {name}():\n    pass\n" for name in names)
 
 
-def _document(actions: Mapping[str, Any]) -> dict[str, Any]:
+def _document(actions: Mapping[str, Any], endpoint: str = "https://s3.example.org") -> dict[str, Any]:
     return {
         "WorkflowName": "Benchmark",
         "FunctionInvoke": next(iter(actions)),
@@ -187,5 +272,5 @@ def _document(actions: Mapping[str, Any]) -> dict[str, Any]:
             for name, after in actions.items()
         },
         "ComputeServers": {"gh": {"FaaSType": "GitHubActions", "UserName": "u", "ActionRepoName": "r"}},
-        "DataStores": {"S3": {"Bucket": "bucket"}},
+        "DataStores": {"S3": {"Bucket": BUCKET, "Endpoint": endpoint}},
     }
