@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from msgspec import UNSET
 
 from testd_daemon.workflows.errors import Violation
 from testd_daemon.workflows.graph import Edge, edges_of
+from testd_daemon.workflows.truth import truth
 from testd_protocol.workflows import Conditional, WorkflowFile
 
 __all__ = ["violations"]
@@ -55,6 +57,20 @@ def _stores(file: WorkflowFile, _: dict[str, Any]) -> Iterator[Violation]:
     yield from _refers("DefaultDataStore", file.default_data_store, file.data_stores, "DataStores")
     if file.logging_data_store:
         yield from _refers("LoggingDataStore", file.logging_data_store, file.data_stores, "DataStores")
+
+
+def _flags(file: WorkflowFile, _: dict[str, Any]) -> Iterator[Violation]:
+    for name, store in file.data_stores.items():
+        for key, value in (("Writable", store.writable), ("Anonymous", store.anonymous)):
+            if truth(value) is None:
+                yield Violation(f"DataStores.{name}.{key}", f'"{value}" is neither true nor false')
+
+
+def _invocation(file: WorkflowFile, _: dict[str, Any]) -> Iterator[Violation]:
+    given = file.invocation_id.strip()
+    if "/" in given or not given.isprintable():
+        text = f"{json.dumps(given)} is a part of keys: letters, digits, dashes and dots would be right"
+        yield Violation("InvocationID", text)
 
 
 def _servers(file: WorkflowFile, data: dict[str, Any]) -> Iterator[Violation]:
@@ -216,6 +232,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[WorkflowFile, dict[str, Any]], I
     (("ActionList", "ComputeServers"), _references),
     (("ComputeServers",), _servers),
     (("DefaultDataStore", "LoggingDataStore", "DataStores"), _stores),
+    (("DataStores",), _flags),
+    (("InvocationID",), _invocation),
     (("FunctionGitRepo", "FunctionLocalFile"), _sources),
     (("ActionList", "Testd"), _settings),
 )

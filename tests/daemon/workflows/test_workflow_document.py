@@ -192,6 +192,9 @@ KEYS = [
     (store(Bucket=...), "DataStores.S3.Bucket", "missing"),
     (store(Bucket=""), "DataStores.S3.Bucket", "is empty"),
     (store(Endpoint="localhost:9000"), "DataStores.S3.Endpoint", '"localhost:9000" is not an address that begins'),
+    (store(Anonymous="perhaps"), "DataStores.S3.Anonymous", '"perhaps" is neither true nor false'),
+    (store(Writable="never"), "DataStores.S3.Writable", '"never" is neither true nor false'),
+    (changed(InvocationID="a/b"), "InvocationID", '"a/b" is a part of keys'),
     (store(Buckets="x"), "DataStores.S3.Buckets", "there is no such key (did you mean Bucket?)"),
     (
         changed(ComputeServers={"GH": {"FaaSType": "GitHubActions", "UserName": "me"}}),

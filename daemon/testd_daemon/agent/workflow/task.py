@@ -163,11 +163,6 @@ class WorkflowTask:
         invocation = file.invocation_id.strip()
         if not invocation and file.invocation_id_from_date:
             invocation = layout.invocation_from_date(file.invocation_id_from_date, at)
-        if "/" in invocation or not invocation.isprintable():
-            raise UsageError(
-                f"InvocationID: {invocation!r} is a part of keys",
-                hint="letters, digits, dashes and dots would be right",
-            )
         return Facts(invocation=invocation or str(uuid.uuid4()), timestamp=at, document=workflow.path)
 
     @staticmethod

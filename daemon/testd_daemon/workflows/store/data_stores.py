@@ -12,6 +12,7 @@ from typing import Final
 
 from testd_daemon.errors import UsageError
 from testd_daemon.workflows.store.address import Address, Keys, parse
+from testd_daemon.workflows.truth import truth
 from testd_protocol.workflows import DataStore
 
 __all__ = ["DOCUMENT", "EMBEDDED", "embedded", "made", "outside", "own", "wants_embedded"]
@@ -19,7 +20,6 @@ __all__ = ["DOCUMENT", "EMBEDDED", "embedded", "made", "outside", "own", "wants_
 #: The words for the embedded store, and for those of the document.
 EMBEDDED: Final = "embedded"
 DOCUMENT: Final = "document"
-_WORDS: Final = {"": False, "false": False, "no": False, "0": False, "true": True, "yes": True, "1": True}
 
 
 def wants_embedded(store: str) -> bool:
@@ -102,7 +102,7 @@ def _keys(name: str, store: DataStore, environment: Mapping[str, str]) -> Keys:
 
 def _flag(name: str, key: str, value: bool | str) -> bool:
     """Return what is true or false, also as text: "False" is false."""
-    found = _WORDS.get(str(value).strip().lower())
+    found = truth(value)
     if found is None:
         raise UsageError(f"DataStores.{name}.{key} is {value!r}", hint="true or false would be right")
     return found

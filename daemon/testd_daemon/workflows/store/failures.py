@@ -36,6 +36,7 @@ __all__ = ["FOREIGN", "Attempt", "is_ours", "precondition_failed", "translate"]
 FOREIGN = (ClientError, BotoCoreError, S3UploadFailedError)
 _PASSING = {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted", "Throttling",
             "ConditionalRequestConflict", "RequestTimeTooSkewed", "TooManyRequests"}  # fmt: skip
+_BUCKET_NAME = "3 to 63 small letters, digits, dashes and dots"
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
            "AllAccessDisabled", "AuthorizationHeaderMalformed"}  # fmt: skip
 
@@ -102,6 +103,8 @@ def _answer(error: ClientError, attempt: Attempt) -> StoreError:
         return StoreDenied(why, hint=hint)
     if code in _PASSING or status == 429 or status >= 500:
         return _unanswered(attempt)(why)
+    if code == "InvalidBucketName":
+        return StoreError(why, hint=f"correct Bucket of the data store {name}: {_BUCKET_NAME}")
     if status in (301, 307):
         return StoreError(why, hint=f"correct Region or Endpoint of the data store {name}")
     return StoreError(why)

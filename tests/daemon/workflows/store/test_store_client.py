@@ -199,6 +199,15 @@ async def test_denied(address):
     assert "correct S3_AccessKey and S3_SecretKey" in caught.value.hint
 
 
+async def test_a_name_that_no_bucket_can_have(address):
+    """The store's own words say that it is wrong, and not what would be right."""
+    store = Store(address.of("b"), SHORT)
+    with pytest.raises(StoreError) as caught:
+        await store.make()
+    store.close()
+    assert caught.value.hint == "correct Bucket of the data store S3: 3 to 63 small letters, digits, dashes and dots"
+
+
 async def test_no_credentials(address, monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
