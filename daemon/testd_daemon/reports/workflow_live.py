@@ -34,7 +34,7 @@ class WorkflowLines:
         self._bottom = terminal.bottom or Bottom(terminal)
 
     def draw(self, now: float, preparing: str = "") -> None:
-        """Draw the lines for a moment of the wall clock. `preparing`: what goes on before functions can run."""
+        """Draw the lines for a moment of the wall clock. `preparing`: what goes on where no function runs yet, or now."""
         self._bottom.show(_PART, self._lines(now, preparing))
 
     def close(self) -> None:
@@ -52,7 +52,7 @@ class WorkflowLines:
         lines += [self._action(action, functions, now) for action, functions in working[:most]]
         if len(working) > most:
             lines.append([(f"            and {words.number(len(working) - most, 'action')} more", "dim")])
-        if preparing and not any(function.began for function in self._course.functions.values()):
+        if preparing and not any(function.status == "running" for function in self._course.functions.values()):
             lines.append([(f"            {preparing}{dots}", "dim")])
         return lines
 

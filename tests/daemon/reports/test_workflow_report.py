@@ -183,6 +183,31 @@ def test_what_is_at_work_is_drawn_with_ranks_as_one():
     ]
 
 
+def test_what_a_function_waits_for_is_drawn_while_nothing_runs():
+    """Packages of a later function were installed for minutes, and nothing said why it did not begin."""
+    told = Told(live=True)
+    told.plan()
+    told.event("Notice", level="info", target="py3.12", text="installing packages of R")
+    told.change("s", "running", 0.5)
+    told.now += 1
+    told.report.tick()
+    assert "installing packages of R" not in "\n".join(Glass().feed(told.out.getvalue()).seen())
+    told.change("s", "completed", 0.5)
+    told.change("r(1)", "invoked")
+    told.now += 1
+    told.report.tick()
+    assert Glass().feed(told.out.getvalue()).seen()[-1] == "            py3.12: installing packages of R…"
+
+
+def test_buckets_that_stay_are_named_at_the_end_with_how_they_go():
+    told = Told()
+    own = [{"name": "S3", "bucket": "data-1f0c", "endpoint": "https://s3.example.org", "region": ""}]
+    told.event("WorkflowPlanned", name="flow", functions=["s"], invocation="1-2", graph={"s": []}, own=own)
+    told.run("s")
+    told.complete()
+    assert told.lines[-1] == "its files stay in data-1f0c; to remove them: testd workflow clean abcd"
+
+
 def test_nothing_is_left_of_the_live_lines():
     told = Told(live=True)
     told.plan()

@@ -90,6 +90,7 @@ class RPackages:
                         await perform(
                             step, name="Rscript", cwd=self._base, environment=environment, lock=taken, tell=tell
                         )
+                    tell("packages of R are installed")
         except StepFailed as error:
             detail = error.detail
         except TimeoutError:
