@@ -34,7 +34,7 @@ class WorkflowLines:
         self._bottom = terminal.bottom or Bottom(terminal)
 
     def draw(self, now: float, preparing: str = "") -> None:
-        """Draw the lines for a moment of the wall clock. `preparing`: what goes on where no function runs yet, or now."""
+        """Draw the lines for a moment of the wall clock. `preparing`: what goes on where no function runs."""
         self._bottom.show(_PART, self._lines(now, preparing))
 
     def close(self) -> None:
