@@ -130,6 +130,16 @@ def test_what_is_not_a_bucket_of_its_own_is_not_cleaned(writing: Flow, options: 
     assert "has no buckets of its own that stay" in _clean(writing, told.completed["run"])
 
 
+def test_which_run_is_cleaned_has_to_be_said(flow: Flow) -> None:
+    """The newest one was taken: while a run was about to begin, that was another one than its user meant."""
+    done = subprocess.run(
+        flow.command("workflow", "clean"), cwd=flow.root, env=flow.environment, check=False, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert "RUN" in done.stderr
+
+
 def _clean(flow: Flow, run: str) -> str:
     return subprocess.run(
         flow.command("workflow", "clean", run), cwd=flow.root, env={**flow.environment, **KEYS}, check=True,

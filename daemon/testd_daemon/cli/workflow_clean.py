@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from testd_daemon.cli.arguments import Options, Parser
     from testd_daemon.workflows.store.address import Address
 
-OPERANDS = Operands("RUN", 0, 1, "a run's id, or as much of it as no other one begins with; none: the newest")
+#: What is removed is named: the newest run may be another one than is meant.
+OPERANDS = Operands("RUN", 1, 1, "a run's id, or as much of it as no other one begins with")
 
 
 def arguments(parser: Parser) -> None:
@@ -35,7 +36,7 @@ def arguments(parser: Parser) -> None:
 
 def main(options: Options) -> int:
     """Remove them, and say which. Raises StoreError, UsageError."""
-    run, course = find(options.operands[0] if options.operands else "")
+    run, course = find(options.operands[0])
     name = f"run {run['run']} of {course.planned['name']}"
     if run["exit_code"] is None:
         raise UsageError(f"{name} goes on", hint=f"`testd workflow cancel {run['run']}` ends it.")
