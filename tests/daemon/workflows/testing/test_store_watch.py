@@ -110,20 +110,23 @@ def test_the_store_tells_how_a_run_went(watched, follows, script, expected):
     assert runner.failure_detected is (FAILED in expected.values())
 
 
-def test_a_run_costs_one_listing_an_interval_and_reads_only_logs_that_have_changed(file, player, store):
+def test_a_run_costs_one_listing_an_interval_and_reads_only_logs_that_have_changed(file, player, store, tmp_path):
     calls = []
+    go = tmp_path / "go"
     store.s3_client.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
     client = {"s3_client": store.s3_client, "bucket_name": store.bucket_name}
     runner = WorkflowRunner(
-        file(RANKS), DEADLINE, INTERVAL, invoker=PlayInvoker(player, {"end": {"seconds": 1}}), **client
+        file(RANKS), DEADLINE, INTERVAL, invoker=PlayInvoker(player, {"end": {"awaits": str(go)}}), **client
     )
+    flushes = 3  # of each of the seven logs
     runner.trigger_workflow()
+    assert runner.wait_for(lambda: runner.watch.poller.listings > 2 * flushes, DEADLINE)
+    go.touch()
     assert runner.wait_for(lambda: runner.monitoring_complete, DEADLINE)
     runner.cleanup()
     listings = runner.watch.poller.listings
     assert set(calls) == {"ListObjectsV2", "GetObject"}
     assert calls.count("ListObjectsV2") == listings
-    flushes = 3  # of each of the seven logs
     assert 7 <= calls.count("GetObject") <= 7 * flushes < 7 * listings
 
 
