@@ -150,6 +150,15 @@ def test_a_run_that_goes_on_is_followed_and_cancelled(flow: Flow, said):
     assert json.loads("".join(said("status", "--format", "json")))["functions"]["yes"]["status"] == "skipped"
 
 
+def test_the_newest_run_is_the_newest_before_it_has_begun(flow: Flow, said):
+    """One that was about to begin was passed over, and the run before it cancelled in its place."""
+    said("run", "workflow.json")
+    flow.workflow({"start": ["wait"], "wait": []}, WorkflowName="Newer")
+    run = said("run", "workflow.json", "--detach")[0]
+    assert said("cancel") == [f"run {run} of Newer is being cancelled"]
+    assert flow.attach(run).end().completed["exit_code"] == 2
+
+
 def test_without_runs_it_is_said_what_to_do(said):
     assert said("status", code=4) == [
         "testd: there is no run of a workflow here", "`testd workflow run FILE` starts one.",

@@ -5,6 +5,7 @@ Runs in the client.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from testd import workspace
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _LATER = ("Planned", "Outcomes", "RunCompleted")
 #: Runs that are looked at for the newest of a workflow.
 _LOOKED_AT = 50
+#: Seconds for a run that was accepted to say what it is, and between two looks at the time meanwhile.
+_BEGIN_DEADLINE = 20.0
+_TICK = 0.5
 _HINT = "`testd workflow status` names the newest one, `testd status` lists all."
 
 
@@ -89,23 +93,29 @@ def earlier(course: Course, before: float) -> list[RunFigures]:
 
 
 def _begun(run: Run) -> Course:
+    """Return a run's course up to what it is; one that goes on is waited for: another would be taken for the newest."""
     course = Course()
-    for body in _events(run):
+    for body in _events(run, wait=run["exit_code"] is None and not run["watch"]):
         course.take(body)
         if course.planned or body["type"] in _LATER:
             break
     return course
 
 
-def _events(run: Run) -> Iterator[Mapping[str, Any]]:
-    """Give the bodies of a run's events that there are. A connection of its own: it may be left at any time."""
-    if not run["events"]:
+def _events(run: Run, *, wait: bool = False) -> Iterator[Mapping[str, Any]]:
+    """Give the bodies of a run's events that there are. A connection of its own: it may be left at any time.
+
+    `wait`: those that come as well, for a while.
+    """
+    if not run["events"] and not wait:
         return
+    give_up = time.monotonic() + _BEGIN_DEADLINE
     with Client.connect(start=True) as client:
-        for event in client.events(str(run["run"])):
-            assert event is not None
-            yield event["body"]
-            if event["seq"] >= run["events"]:
+        for event in client.events(str(run["run"]), tick=_TICK if wait else None):
+            if event is not None:
+                yield event["body"]
+            last = event is not None and event["seq"] >= run["events"]
+            if (time.monotonic() > give_up) if wait else last:
                 return
 
 
