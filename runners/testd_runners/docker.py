@@ -13,11 +13,11 @@ before (`testd_daemon/agent/containers.py`) and comes as options:
 """
 
 import os
-from typing import List, Mapping, Tuple
+from typing import List, Mapping, Sequence, Tuple
 
 from testd_runners.launcher import Command, Launcher, LaunchSettings
 
-__all__ = ["LAUNCH_LABEL", "NAME_PREFIX", "WORKSPACE_LABEL", "DockerLauncher", "bind"]
+__all__ = ["LAUNCH_LABEL", "NAME_PREFIX", "WORKSPACE_LABEL", "DockerLauncher", "bind", "removals"]
 
 #: What a container's name begins with; the launch's id is the rest.
 NAME_PREFIX = "testd-"
@@ -55,8 +55,18 @@ class DockerLauncher(Launcher):
             env=dict(settings.environment),
             cwd=settings.root,
             channel="stdio",
-            cleanup=((engine, "rm", "--force", "--volumes", name),),
+            cleanup=tuple((engine, *arguments) for arguments in removals(engine, [name])),
         )
+
+
+def removals(engine: str, names: Sequence[str]) -> Tuple[Tuple[str, ...], ...]:
+    """Return the arguments of an engine that remove containers: to be tried until they succeed.
+
+    Docker's `rm --force` kills at once. Podman's asks first, and waits ten seconds where what it asks is a process that
+    does not hear; its fourth version can be told not to. It notices by failing that its monitor of a container is gone.
+    """
+    remove = ("rm", "--force", "--volumes", *names)
+    return ((*remove, "--time", "0"), remove) if os.path.basename(engine) == "podman" else (remove,)
 
 
 def _mounts(settings: LaunchSettings) -> List[str]:

@@ -30,7 +30,7 @@ class Command(NamedTuple):
     `channel` is "socketpair" (the descriptor is inherited; its number replaces `CHANNEL` in `argv`) or "stdio" (frames
     on the process's own stdin and stdout, diagnostics on its stderr). `preamble` is written to the channel in front of
     the first frame: what a bootstrap on the other side reads. `cleanup` are commands that remove what would outlive the
-    process (a container), to be run after it is gone, each on its own, their failure ignored.
+    process (a container), to be tried after it is gone until one succeeds.
     """
 
     argv: Tuple[str, ...]

@@ -19,9 +19,9 @@ from typing import Final
 
 import msgspec
 
-from testd_daemon.agent.engine import MEANT_BY, Answer, Engine, find
+from testd_daemon.agent.engine import MEANT_BY, Engine, find
 from testd_daemon.errors import EnvironmentFault
-from testd_runners.docker import LAUNCH_LABEL, NAME_PREFIX
+from testd_runners.docker import LAUNCH_LABEL, NAME_PREFIX, removals
 
 __all__ = ["Ledger", "lives", "owner", "sweep"]
 
@@ -100,15 +100,12 @@ async def sweep(engine: Engine, live: Collection[str] | None) -> list[str]:
         answer = await engine.ask("ps", "--all", "--filter", f"label={LAUNCH_LABEL}", "--format", "{{.Names}}")
         found = [name for name in answer.out.split() if name.startswith(NAME_PREFIX)]
         left = [name for name in found if not _wanted(name.removeprefix(NAME_PREFIX), live)]
-        if left and (await _remove(engine, left)).status:
-            await _remove(engine, left)  # podman notices by failing that its monitor of a container is gone
+        for arguments in removals(engine.program, left) if left else ():
+            if not (await engine.ask(*arguments, deadline=REMOVE_DEADLINE)).status:
+                break
     except EnvironmentFault:  # whoever needs this engine now will be told so
         return []
     return left
-
-
-async def _remove(engine: Engine, names: list[str]) -> Answer:
-    return await engine.ask("rm", "--force", "--volumes", *names, deadline=REMOVE_DEADLINE)
 
 
 def _wanted(launch: str, live: Collection[str] | None) -> bool:

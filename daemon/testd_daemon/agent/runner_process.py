@@ -38,7 +38,7 @@ START_DEADLINE: Final = 30.0
 PING_INTERVAL: Final = 5.0
 SILENCE_DEADLINE: Final = 30.0
 #: Seconds for a command that removes what would outlive a runner.
-CLEANUP_DEADLINE: Final = 10.0
+CLEANUP_DEADLINE: Final = 15.0
 #: How long a stop takes at most, per step: an agent that lost its handler is to be gone within two seconds.
 PATIENCE: Final = Patience(ask=0.8, term=0.3, kill=2.0)
 
@@ -162,15 +162,12 @@ class RunnerProcess:
             raise problem or ProcessCrashed(child.name, child.status, state="starting", stderr=child.stderr.text)
 
     async def _clean_up(self) -> None:
-        """Remove what would outlive the process. It may be gone already, which is what is wanted.
-
-        What fails is tried once more: podman, whose monitor of a container is gone, notices that only by failing.
-        """
+        """Remove what would outlive the process. It may be gone already, which is what is wanted."""
         with anyio.CancelScope(shield=True):
             for argv in self._command.cleanup:
                 with contextlib.suppress(OSError), anyio.move_on_after(CLEANUP_DEADLINE):
-                    if not await self._ran(argv):
-                        await self._ran(argv)
+                    if await self._ran(argv):
+                        return
 
     async def _ran(self, argv: Sequence[str]) -> bool:
         """Run a command to its end; say whether it succeeded. Raises OSError."""
