@@ -38,7 +38,10 @@ dir.create(library, showWarnings = FALSE, recursive = TRUE)
 .libPaths(c(library, .libPaths()))
 repos <- strsplit(Sys.getenv("@REPOSITORY@"), "[[:space:]]+")[[1]]
 if (!length(repos)) repos <- getOption("repos")
-repos[repos == "@CRAN@"] <- "https://cloud.r-project.org"
+if (any(repos == "@CRAN@")) {  # nobody has chosen one: the first that R itself knows
+  utils::chooseCRANmirror(graphics = FALSE, ind = 1, local.only = TRUE)
+  repos[repos == "@CRAN@"] <- getOption("repos")["CRAN"]
+}
 github <- grepl("/", wanted, fixed = TRUE)
 origin <- function(name) sub("[@#].*", "", strsplit(name, "/", fixed = TRUE)[[1]][1:2])
 find <- function(name) {
