@@ -46,7 +46,10 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def runner_cache(shared_folder: Path) -> Path:
-    """One cache for the daemons of all tests: nothing is in it but the runner's code, which the first one compiles."""
+    """One cache for the daemons of tests, with the runner's code, which the first one compiles.
+
+    A test that has something installed there takes one of its own.
+    """
     cache = shared_folder / "cache"
     cache.mkdir(mode=0o700, exist_ok=True)
     return cache

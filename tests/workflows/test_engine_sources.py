@@ -111,7 +111,8 @@ def wheels(flow: Flow, tmp_path_factory: pytest.TempPathFactory) -> Path:
             wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             wheel.writestr(f"{info}/RECORD", "")
     flow.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "UV_NO_INDEX": "1",
-                         "UV_FIND_LINKS": str(folder)}  # fmt: skip
+                         "UV_FIND_LINKS": str(folder), "TESTD_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
+                         }  # fmt: skip
     return folder
 
 
