@@ -9,6 +9,7 @@ import psutil
 import pytest
 from javascript import Came, Project, Runner
 
+from house import survivors
 from testd_protocol.messages import Dependencies, DropCollection
 
 PATIENCE = 60.0
@@ -102,17 +103,9 @@ def test_child_processes_outlive_their_thread_in_node_and_are_killed_here(projec
     with project.collected() as runner:
         came = (runner.interrupted if end == "spins" else runner.run)("starts", end, stream=True)
         pids = [int(pid) for pid in came.output.split()[1:3]]
-        gone, alive = psutil.wait_procs(_processes(pids), timeout=PATIENCE)
-        assert not alive, gone
-
-
-def _processes(pids: list[int]) -> list[psutil.Process]:
-    # a zombie is as good as gone: of a thread that has ended nobody reaps it before the host's end
-    return [found for found in psutil.process_iter(["status"]) if found.pid in pids and not _is_zombie(found)]
-
-
-def _is_zombie(process: psutil.Process) -> bool:
-    return bool(process.info["status"] == psutil.STATUS_ZOMBIE)
+        # A zombie is as good as gone: of a thread that has ended nobody reaps it before the host's end.
+        found = [process for process in psutil.process_iter() if process.pid in pids]
+        assert not survivors(found, PATIENCE)
 
 
 def test_plain_node_leaves_the_child_processes_of_a_terminated_thread(project: Project) -> None:
