@@ -180,6 +180,25 @@ def test_a_run_file_that_is_somebody_elses_by_now_is_left_alone(tmp_path: Path, 
     assert not path.exists() if gone else items_of(path) == [{"execution_id": "a", "new": True}]
 
 
+def test_one_that_is_rewritten_at_the_moment_of_writing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = run_file(tmp_path, {"execution_id": "a"})
+    keeper = RunFiles(str(tmp_path), lambda path: None, Identities())
+    keeper.plan("py3", ["items.json::a"])
+    looked = Identity.of
+
+    def look_and_be_late(found: os.stat_result) -> Identity:
+        monkeypatch.setattr(Identity, "of", looked)
+        draft = tmp_path / "draft"
+        draft.write_text(json.dumps({"functions_to_run": [{"execution_id": "new"}]}))
+        draft.replace(path)
+        return looked(found)
+
+    monkeypatch.setattr(Identity, "of", look_and_be_late)
+    (told,) = keeper.keep(filed(row("items.json::a", EXECUTED)))
+    assert told.endswith("the file was rewritten while it was run")
+    assert items_of(path) == [{"execution_id": "new"}]
+
+
 def test_what_we_write_ourselves_is_not_somebody_elses(tmp_path: Path) -> None:
     path = run_file(tmp_path, {"execution_id": "a"})
     identities, before = Identities(), Identity.of(path.stat())

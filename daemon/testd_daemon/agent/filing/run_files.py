@@ -150,17 +150,23 @@ class _RunFile:
     def write(self) -> None:
         """Write the file, unless somebody else has. Raises OSError."""
         text = json.dumps(self._document, indent=self._indent, ensure_ascii=False) + "\n"
-        write(self.path, text, self._replace)
-
-    def _replace(self, draft: os.stat_result) -> None:
+        before = self._identity
         try:
-            now = Identity.of(os.stat(self.path))
+            write(self.path, text, self._replace, lambda found: self._replaced(Identity.of(found), before))
         except FileNotFoundError:
             raise _RewrittenError(0, "the file was removed while it was run") from None
-        if now != self._identity:
+
+    def _replace(self, draft: os.stat_result) -> None:
+        if Identity.of(os.stat(self.path)) != self._identity:
             raise _rewritten()
         self._identity = Identity.of(draft)
         self._identities.written(self.path, self._identity)
+
+    @staticmethod
+    def _replaced(found: Identity, before: Identity) -> None:
+        """Somebody may have put another file there since it was looked at: that one stays."""
+        if found != before:
+            raise _rewritten()
 
 
 def _rewritten() -> _RewrittenError:
