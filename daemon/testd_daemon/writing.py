@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import tempfile
@@ -56,6 +55,8 @@ def write(
 
 def exchange(one: Path, other: Path) -> bool:
     """Put two files in each other's place, in one step. Returns whether that can be done here. Raises OSError."""
+    import ctypes  # few files need it, and it takes a while to load
+
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from testd.runner.reachable import Reference, reachable
+from testd.runner.reachable import Reference, is_namespace, reachable
 
 
 def is_reachable(reference: Reference) -> bool:
@@ -140,3 +140,10 @@ def test_several_that_only_what_they_lead_to_refers_to():
     assert reachable(references[:2]) == [True, False]
     del third
     assert reachable(references) == [False] * 5
+
+
+def test_the_names_of_a_module_that_is_loaded():
+    assert is_namespace(globals())
+    assert not is_namespace(dict(globals()))
+    assert not is_namespace({"__name__": []})
+    assert not is_namespace({})

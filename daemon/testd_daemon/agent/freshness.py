@@ -17,13 +17,11 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Final
 
-from testd.runner.dependencies import listing
+from testd.runner.dependencies import GRANULARITY_NS, listing
 from testd_protocol.messages import Dependencies, Directory, Stat
 
 __all__ = ["GRANULARITY_NS", "Change", "Checkpoint", "Record", "first_change", "settling"]
 
-#: Two writes closer than this may carry the same time: the kernel's clock tick (10 ms at 100 Hz), doubled.
-GRANULARITY_NS: Final = 20_000_000
 #: Seconds more that are waited for that, so as not to be too early.
 _MARGIN: Final = 0.001
 _MISSING: Final = -1

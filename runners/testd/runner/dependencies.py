@@ -16,7 +16,10 @@ import time
 from types import FrameType
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-__all__ = ["Dependencies", "listing", "matters"]
+__all__ = ["GRANULARITY_NS", "Dependencies", "listing", "matters"]
+
+#: Two writes closer than this may carry the same time: the kernel's clock tick (10 ms at 100 Hz), doubled.
+GRANULARITY_NS = 20_000_000
 
 _CACHES = {"__pycache__"}
 #: Test files of Node.js: its runner lists folders by the same rule (runners/node/notes.js).

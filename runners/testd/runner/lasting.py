@@ -154,7 +154,7 @@ def definitions(code: CodeType, frame: "Optional[FrameType]") -> "Optional[List[
     """Return weak references to the functions that such a text has defined, with which it stays; None without any."""
     frame = _frame_of(code, frame)
     names: Dict[str, Any] = frame.f_globals if frame is not None else {}
-    found = [one for one in names.values() if type(one) is FunctionType and one.__globals__ is names]
+    found = [one for one in list(names.values()) if type(one) is FunctionType and one.__globals__ is names]
     return [Reference(one) for one in found] or None
 
 

@@ -110,9 +110,11 @@ class Memos:
             stored = None if code.co_freevars else self._remembered.get(content)  # what is around it may have changed
             if stored is None:
                 stored = tuple(_stores(code, self._is_confined))
-                self._remembered.put(content, stored)
+                if not code.co_freevars:
+                    self._remembered.put(content, stored)
             found = (*stored, *self._decorated(code))
-            self._remembered.put(whole, found)
+            if moment:
+                self._remembered.put(whole, found)
         return found
 
     def _is_confined(self, code: CodeType) -> bool:

@@ -79,8 +79,12 @@ def _led_to(found: "List[Any]", start: "Iterable[int]", places: "Dict[int, int]"
 
 def is_namespace(names: "Dict[str, Any]") -> bool:
     """Tell whether these are the names of a module that is loaded."""
-    module = sys.modules.get(names.get("__name__", ""))
-    return module is not None and getattr(module, "__dict__", names) is names
+    name = dict.get(names, "__name__")  # what a program put there may be anything, and so may a module
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    try:
+        return module is not None and object.__getattribute__(module, "__dict__") is names
+    except AttributeError:
+        return False
 
 
 def _parts(one: Any) -> "Iterable[Any]":

@@ -19,7 +19,7 @@ from testd.runner import effects, garbage, processes
 from testd.runner.channel import Channel, ChannelClosed
 from testd.runner.clocks import who_looks_at_clock
 from testd.runner.command import Command
-from testd.runner.dependencies import Dependencies
+from testd.runner.dependencies import GRANULARITY_NS, Dependencies
 from testd.runner.outside import changed_directory, changed_file
 from testd.runner.placeholders import MARK, put_in_place
 from testd.runner.pytest_suite import sought
@@ -28,8 +28,6 @@ __all__ = ["Rehearsal"]
 
 #: Seconds after which what a start found out may be out of date in ways that no file tells.
 _OLDEST = 3600.0
-#: A file that was written so shortly before it was read may have been read in part: two ticks of the kernel's clock.
-_JUST_NOW_NS = 20_000_000
 _CHANGED = -2  # the time of a file that changed while it was being loaded
 #: Attributes in which pytest keeps when the session began.
 _BEGINNINGS = ("_session_start", "_sessionstarttime", "suite_start", "suite_start_time")
@@ -117,7 +115,7 @@ class Rehearsal(Command):
         self._files, self._directories = files, [list(directory) for directory in directories]
         self._cache = dict(_cached(config))
         for path, mtime, _, _ in files:
-            if mtime == _CHANGED or mtime >= self._began - _JUST_NOW_NS:
+            if mtime == _CHANGED or mtime >= self._began - GRANULARITY_NS:
                 return f"{path} has just been written"
         return ""
 

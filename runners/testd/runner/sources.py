@@ -5,10 +5,10 @@ import os
 import time
 from typing import Dict, List, Tuple
 
+from testd.runner.dependencies import GRANULARITY_NS
+
 __all__ = ["Sources"]
 
-#: Two writes closer than this may carry the same time.
-_GRANULARITY_NS = 20_000_000
 _time_ns = time.time_ns  # taken before user code can replace it
 
 
@@ -40,7 +40,7 @@ class Sources:
             moment = ()
             with contextlib.suppress(OSError):
                 found = os.stat(path)
-                if found.st_mtime_ns < _time_ns() - _GRANULARITY_NS:
+                if found.st_mtime_ns < _time_ns() - GRANULARITY_NS:
                     moment = found.st_mtime_ns, found.st_size
             self._moments[path] = moment
         return moment
