@@ -186,7 +186,7 @@ class Flow:
     def _begin(self, *arguments: str) -> Running:
         process = subprocess.Popen(
             self.command(*arguments), cwd=self.root, env=self.environment, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
+            stderr=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
         self.running.append(Running(process))
         return self.running[-1]
@@ -247,9 +247,9 @@ def _parent(process: psutil.Process) -> int:
 
 
 class Running:
-    """A run under way."""
+    """A run under way. Its pipes have no buffer: `communicate` would not see what is in one."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
         self._lines: list[str] = []
 
@@ -257,7 +257,7 @@ class Running:
         """Read events until one has these keys; return it."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._lines.append(line)
+            self._lines.append(line.decode())
             event: dict[str, Any] = json.loads(line)
             if all(event.get(key) == value for key, value in wanted.items()):
                 return event
@@ -275,4 +275,4 @@ class Running:
     def end(self) -> Told:
         """Wait for the end."""
         out, errors = self.process.communicate(timeout=DEADLINE)
-        return Told(self.process.returncode, "".join(self._lines) + out, errors)
+        return Told(self.process.returncode, "".join(self._lines) + out.decode(), errors.decode())
