@@ -121,6 +121,8 @@ from testd_protocol.events import (
     WorkflowPlanned,
 )
 from testd_protocol.runner import (
+    Amend,
+    Amended,
     ApiAnswered,
     CallApi,
     Collect,
@@ -162,6 +164,8 @@ __all__ = [
     "AgentMessage",
     "AgentReport",
     "AgentStatus",
+    "Amend",
+    "Amended",
     "ApiAnswered",
     "Attach",
     "CallApi",

@@ -30,6 +30,8 @@ from testd_protocol.documents import (
 from testd_protocol.events import Output, Started
 
 __all__ = [
+    "Amend",
+    "Amended",
     "ApiAnswered",
     "CallApi",
     "Collect",
@@ -95,6 +97,17 @@ class Collect(Message, frozen=True, kw_only=True):
 
 class Prepare(Message, frozen=True, kw_only=True):
     """Make the checkpoints below collections that are not there: a `Collect` is likely to follow."""
+
+
+class Amend(Message, frozen=True, kw_only=True):
+    """Exchange the code of functions in a checkpoint for that of these files as they are now. Answered by `Amended`.
+
+    That is done if it comes to the same as to load the files anew: where only functions have changed that have not run.
+    """
+
+    id: int  # any number
+    collection: int  # whose checkpoint it is; 0: the one below all of them
+    paths: list[str]  # Python files, absolute
 
 
 class Select(Message, frozen=True, kw_only=True):
@@ -215,6 +228,7 @@ RunnerInstruction = (
     ConfigureRunner
     | Collect
     | Prepare
+    | Amend
     | Select
     | DropCollection
     | StartWorker
@@ -288,6 +302,14 @@ class Used(Message, frozen=True, kw_only=True):
     shared: list[int] = []  # numbers of code whose effect outlives the test in which it ran
     written: list[str] = []  # files of the workspace that tests opened to write: products, not sources
     functions: bool = False  # functions are recorded (Python 3.12 and later); without it whole modules count
+
+
+class Amended(Message, frozen=True, kw_only=True):
+    """Answer `Amend`. Where there is a reason nothing has been exchanged, and the checkpoint is as stale as it was."""
+
+    id: int  # the one of the `Amend`
+    files: list[Stat] = []  # what the files were that are in use now
+    reason: str = ""  # why it has to be loaded anew
 
 
 class Selected(Message, frozen=True, kw_only=True):
@@ -402,6 +424,7 @@ RunnerMessage = (
     | Dependencies
     | Modules
     | Used
+    | Amended
     | Selected
     | FilesWanted
     | FilesReceived

@@ -7,6 +7,8 @@ from testd_protocol import directions, framing, messages
 MESSAGES = [
     "Accepted",
     "AgentReport",
+    "Amend",
+    "Amended",
     "ApiAnswered",
     "Attach",
     "CallApi",

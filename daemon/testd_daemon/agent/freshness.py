@@ -122,6 +122,12 @@ class Record:
         made._directories = self._directories | other._directories
         return made
 
+    def amended(self, files: Iterable[Stat]) -> Record:
+        """Return a record in which these files are what they are said to be. This one stays what it is."""
+        made = Record()
+        made._files = {file.path: (file.mtime_ns, file.size, file.mode) for file in files}
+        return self.updated(made)
+
     def _changed(self) -> Iterator[Change]:
         stat = os.stat
         for path, (mtime, size, mode) in self._files.items():

@@ -80,11 +80,11 @@ class Pool:
             return found, reason
 
     async def foresee(self, spec: Spec) -> None:
-        """Have the runner that a run will get begin with what needs to be made anew whatever is collected."""
+        """Have the runner that a run will get begin with what is to be done whatever is collected."""
         if spec.launcher == "subprocess" and spec.mode == "worker":
             for runner in self._runners:
                 if runner.alive and not runner.private and not runner.users and runner.spec.matches(spec):
-                    await runner.prepare()
+                    await self._tasks.start(runner.prepare)
                     return
 
     async def release(self, runner: Runner, *, idle: int, age: float) -> None:

@@ -26,6 +26,8 @@ from testd_daemon.errors import DeadlineExpired, ProcessCrashed, TestdError
 from testd_daemon.link import close_all
 from testd_protocol.framing import Unknown
 from testd_protocol.messages import (
+    Amend,
+    Amended,
     CallApi,
     Collect,
     Collected,
@@ -70,6 +72,10 @@ COLLECT_DEADLINE: Final = 900.0
 LONGEST_SETTLING: Final = 0.05
 #: Seconds for `Select`: the expression is matched against every test.
 SELECT_DEADLINE: Final = 60.0
+#: Seconds for `Amend`: files are compiled, and what was made of them is looked for.
+AMEND_DEADLINE: Final = 30.0
+#: Files that have changed at once, above which it is not tried.
+MOST_AMENDED: Final = 20
 #: Checkpoints below the collected ones, of which a runner has one each; some kinds of suites have no plugins.
 _KEPT: Final = (Checkpoint.STARTED, Checkpoint.PLUGINS, Checkpoint.CONFIGURED)
 #: Launchers whose process here is not the runner: it says itself how much memory it holds.
@@ -131,7 +137,7 @@ class Runner:
         self.most_age = 0.0  # seconds after which it goes when nobody uses it; 0: no limit
         self._reported = 0  # KiB that it said it holds, and those while nobody used it
         self._rested = 0
-        self._prepared: tuple[Change, int] | None = None  # why and when (ns) it was, until a run takes it over
+        self._prepared: tuple[Change | None, int] | None = None  # why and when (ns) it was, until a run takes it over
         self.missed = ""  # why a collection that was kept is gone, until somebody is told
         self.lock = anyio.Lock()  # one run at a time looks at freshness and collects
         opening = spec.message() if mirror is None else mirror.opening(spec.message())
@@ -351,9 +357,10 @@ class Runner:
         """Return what its lower checkpoints have loaded, read or looked for."""
         return [path for record in self._records.values() for path in record.files()]
 
-    def loaded(self, path: str) -> tuple[int, int] | None:
-        """Return modification time (ns) and size of a file as its lower checkpoints have loaded it, or None."""
-        return next(filter(None, (record.loaded(path) for record in self._records.values())), None)
+    def loaded(self) -> Callable[[str], tuple[int, int] | None]:
+        """Return what tells modification time (ns) and size of a file as its lower checkpoints now have it, or None."""
+        records = list(self._records.values())
+        return lambda path: next(filter(None, (record.loaded(path) for record in records)), None)
 
     def installed(self) -> list[str]:
         """Return the folders of installed modules in which its lower checkpoints have looked."""
@@ -378,28 +385,98 @@ class Runner:
         started, plugins = checkpoint <= Checkpoint.STARTED, checkpoint <= Checkpoint.PLUGINS
         self.send(DropCollection(collection=0, configured=True, started=started, plugins=plugins))
 
-    async def prepare(self) -> None:
-        """Make anew, before it is known what is to be collected, what files have changed under below that.
+    async def prepare(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Have ready, before it is known what is to be collected, what files have changed under.
+
+        What cannot be amended below the collections is made anew. It has started when what takes longest is under way.
+        """
+        async with self.lock:
+            if self.users or not self.alive:
+                task_status.started()
+                return
+            began_ns = time.time_ns()
+            if await self._amend([*self.collections.values()], task_status.started):
+                self._prepared = None, began_ns
+            changes = [change for record in self._records.values() for change in record.changes()]
+            if changes:
+                await self._make_anew(changes)
+
+    async def _make_anew(self, changes: Sequence[Change]) -> None:
+        """Begin with what has changed below the collections.
 
         A file that was written just now cannot be told from one that is written next, so that has to be over.
         """
-        async with self.lock:
-            changes = [change for record in self._records.values() for change in record.changes()]
-            if self.users or not self.alive or not changes:
-                return
-            await anyio.sleep(min(settling(changes), LONGEST_SETTLING))
-            stale = self.stale()
-            if stale is not None and self.alive:
-                self.rewind(stale[0])
-                self._prepared = stale[1], self._began_ns
-                self.send(Prepare())
-                with contextlib.suppress(ProcessCrashed):
-                    await self.flushed()
+        await anyio.sleep(min(settling(changes), LONGEST_SETTLING))
+        stale = self.stale()
+        if stale is not None and self.alive:
+            self.rewind(stale[0])
+            self._prepared = stale[1], self._began_ns
+            self.send(Prepare())
+            with contextlib.suppress(ProcessCrashed):
+                await self.flushed()
 
-    def take_prepared(self) -> tuple[Change, int] | None:
-        """Return what changed under what `prepare` has made anew, and when that began (wall clock, ns)."""
+    def take_prepared(self) -> tuple[Change | None, int] | None:
+        """Return what changed under what `prepare` has made anew, if anything, and when it began (wall clock, ns)."""
         prepared, self._prepared = self._prepared, None
         return prepared
+
+    async def amend(self, collection: Collection | None = None) -> None:
+        """Have code exchanged where that is all that files have changed: below the collections, or in this one.
+
+        To be called under the lock, by the only one who uses it. What cannot be amended is as stale as before, or gone.
+        """
+        if self.alive and self.users == 1:
+            await self._amend([collection] if collection is not None else [])
+
+    async def _amend(self, collections: Sequence[Collection], sent: Callable[[], None] = lambda: None) -> bool:
+        """Amend *configured*, with all that was collected above it, and collections; `sent` is called meanwhile.
+
+        What they depend on is another record then: who has the old one knows what was loaded before. Returns whether
+        anything was amended.
+        """
+        below = self._amendable_below()
+        wanted: dict[Collection | None, list[str]] = {}
+        if below:
+            wanted = {None: below, **dict.fromkeys(self.collections.values(), below)}
+        if below is not None:
+            for found in collections:
+                own = _amendable(found.record)
+                if own:
+                    wanted[found] = [*wanted.get(found, []), *own]
+        amended: list[bool] = []
+        async with anyio.create_task_group() as asking:
+            for collection, paths in wanted.items():
+                asking.start_soon(self._amend_one, collection, paths, bool(below), amended)
+            await anyio.lowlevel.checkpoint()
+            with contextlib.suppress(ProcessCrashed):
+                await self.flushed()
+            sent()
+        return any(amended)
+
+    async def _amend_one(self, collection: Collection | None, paths: list[str], below: bool, done: list[bool]) -> None:
+        """Amend one process. A collection that cannot take what has changed `below` it goes."""
+        order = Amend(id=next(self.numbers), collection=collection.number if collection else 0, paths=paths)
+        try:
+            answer = await self._ask_for(order, order.id, "exchanging functions", AMEND_DEADLINE)
+        except TestdError:  # it is told by whoever uses the runner next
+            return
+        assert isinstance(answer, Amended)
+        done.append(not answer.reason)
+        if collection is None:
+            if not answer.reason:
+                self._records[Checkpoint.CONFIGURED] = self._records[Checkpoint.CONFIGURED].amended(answer.files)
+        elif not answer.reason:
+            collection.record = collection.record.amended(answer.files)
+        elif below:
+            self.drop(collection)
+
+    def _amendable_below(self) -> list[str] | None:
+        """Return the Python files that have changed under *configured*; None where that is not all that has changed."""
+        if self._mirror is not None or self.spec.launcher == "node" or self.spec.mode != "worker":
+            return None
+        if any(self._records[checkpoint].change() for checkpoint in (Checkpoint.STARTED, Checkpoint.PLUGINS)):
+            return None
+        return _amendable(self._records[Checkpoint.CONFIGURED])
 
     # ── what it says ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -444,7 +521,7 @@ class Runner:
                 self._collected(message)
             case Dependencies():
                 self._depends(message)
-            case Selected():
+            case Selected() | Amended():
                 self._answer(message.id, message)
             case FilesWanted() | FilesReceived() | FilesSynced():
                 if self._mirror is not None:
@@ -546,6 +623,13 @@ class Runner:
             memory=self.memory(),
             age=time.time() - self.started_at,
         )
+
+
+def _amendable(record: Record) -> list[str] | None:
+    """Return the Python files that have changed under a checkpoint; None where that is not all that has changed."""
+    changes = record.changes()
+    sources = all(change.endswith(".py") and record.loaded(change) is not None for change in changes)
+    return [str(change) for change in changes] if sources and len(changes) <= MOST_AMENDED else None
 
 
 def _narrower(paths: Sequence[str], others: Sequence[str]) -> bool:

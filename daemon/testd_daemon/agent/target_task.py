@@ -309,11 +309,12 @@ class TargetTask:
     def _facts(self, spec: Spec, target: TargetRun, provision: Provision) -> Facts:
         """Return what the run told of its tests."""
         runner, collection = provision.runner, provision.collection
+        loaded = collection.record.loaded, runner.loaded()  # as this run has it: it may be amended for the next one
         return Facts(
             target=self._shelf, began_ns=provision.loaded_from, at=self._began_at,
             tests={record.test: record.verdict for record in target.records}, told=target.told, collection=collection,
-            files=runner.files(), folders=runner.folders(),
-            loaded=lambda path: collection.record.loaded(path) or runner.loaded(path), environment=spec.beside_files(),
+            files=runner.files(), folders=runner.folders(), environment=spec.beside_files(),
+            loaded=lambda path: next(filter(None, (found(path) for found in loaded)), None),
             silent=spec.launcher == "node", elsewhere=spec.launcher in ("docker", "ssh"),
         )  # fmt: skip
 

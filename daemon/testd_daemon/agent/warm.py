@@ -122,7 +122,8 @@ class Provision:
             self._say("collecting", 0, 0)
         prepared = runner.take_prepared()
         if prepared is not None:
-            cold = cold or _changed(prepared[0], spec.root)
+            if prepared[0] is not None:
+                cold = cold or _changed(prepared[0], spec.root)
             if prepared[1] >= self._since_ns:
                 self.loaded_from = min(self.loaded_from, prepared[1])
         collection, cold = await self._find(runner, spec, arguments, cold)
@@ -178,8 +179,9 @@ async def provide(
 
 async def sound(runner: Runner, spec: Spec, arguments: Sequence[Argument], cold: str) -> tuple[Collection, str]:
     """Return a collection that is right for the files as they are, and why it is cold."""
+    await runner.amend()
     cold = cold or rewound(runner)
-    collection, changed = _kept(runner, arguments)
+    collection, changed = await _kept(runner, arguments)
     if collection is None:
         cold = cold or changed or "these paths were not collected yet"
         collection = await _collected(runner, spec, arguments)
@@ -196,13 +198,16 @@ def rewound(runner: Runner) -> str:
     return _changed(change, runner.spec.root)
 
 
-def _kept(runner: Runner, arguments: Sequence[Argument]) -> tuple[Collection | None, str]:
+async def _kept(runner: Runner, arguments: Sequence[Argument]) -> tuple[Collection | None, str]:
     """Return a collection that has what is asked for and is fresh, or none and why."""
     changed = ""
     for collection in sorted(runner.collections.values(), key=lambda found: -found.since):
         if collection.retired or not collection.since or not collection.covers(arguments):
             continue
         change = collection.record.change()
+        if change is not None:
+            await runner.amend(collection)
+            change = collection.record.change()
         if change is None:
             return collection, ""
         changed = _changed(change, runner.spec.root)

@@ -102,6 +102,7 @@ class Child:
         self.ended = ""  # how, once it has
         self.fault: Optional[Dict[str, Any]] = None
         self.answered = False
+        self.amending: List[int] = []  # ids of `Amend` that it has been sent and has not answered
         self.buffer = FrameBuffer()
         self.streams: List[OutputStream] = []
         self.taken = 0  # bytes read from the channel

@@ -46,6 +46,10 @@ class Closures:
             known = self._known[path, first] = frozenset(_confined(lines, first))
         return (inner, line) in known
 
+    def forget(self, path: str) -> None:
+        """Look at a file again when it is next asked for."""
+        self._known = {place: found for place, found in self._known.items() if place[0] != path}
+
 
 def _above(lines: "Sequence[bytes]", name: str, inner: int) -> int:
     """Return on which line the function of this name begins that the function on line `inner` is in, -1 if nowhere."""

@@ -11,7 +11,7 @@ import sys
 from importlib.util import cache_from_source
 from typing import Any, Iterable, List, Optional
 
-__all__ = ["caches_of", "drop_stale"]
+__all__ = ["caches_of", "drop_stale", "drop_stale_of"]
 
 
 def caches_of(source: str) -> "List[str]":
@@ -33,11 +33,12 @@ def drop_stale(name: str, path: "Optional[Iterable[Any]]", root: str) -> None:
             continue
         folder = (entry if entry[:1] == "/" else os.path.abspath(entry)) + "/"
         if folder.startswith(root) and "-packages/" not in folder:
-            _drop_stale(f"{folder}{last}.py")
-            _drop_stale(f"{folder}{last}/__init__.py")
+            drop_stale_of(f"{folder}{last}.py")
+            drop_stale_of(f"{folder}{last}/__init__.py")
 
 
-def _drop_stale(source: str) -> None:
+def drop_stale_of(source: str) -> None:
+    """Remove compiled code of this one source file that is older than it."""
     with contextlib.suppress(OSError, NotImplementedError):  # nothing there, not ours to remove, no caches at all
         changed = os.stat(source).st_mtime_ns
         for cached in caches_of(source):

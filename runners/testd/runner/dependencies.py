@@ -14,7 +14,7 @@ import stat
 import sys
 import time
 from types import FrameType
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 __all__ = ["GRANULARITY_NS", "Dependencies", "listing", "matters"]
 
@@ -96,6 +96,7 @@ class Dependencies:
         self._told: Dict[str, None] = {}
         self._originals: List[Tuple[Any, str, Any, _Noting]] = []
         self._since = 0
+        self.read: Set[str] = set()  # Python files that something has opened to read, and not to load
 
     def start(self) -> None:
         """Record from now on."""
@@ -130,6 +131,8 @@ class Dependencies:
             path = os.fspath(file)
             if isinstance(path, str):
                 self._files[path] = None
+                if path.endswith(".py"):
+                    self.read.add(_absolute(path))
 
     def _note_directory(self, path: Any = ".") -> None:
         path = "." if path is None else path

@@ -113,6 +113,26 @@ class Executed:
         self._monitoring.set_events(self._finder, events.PY_START | events.PY_THROW | events.PY_UNWIND)
         os.register_at_fork(after_in_child=self._forked)
 
+    def amend(self, pairs: "Dict[int, CodeType]") -> None:
+        """Take new code for what had it, by the identity of the old: it stands for what that was."""
+        for old, new in pairs.items():
+            if old not in self.codes:
+                continue
+            self.codes[_identity(new)] = new
+            if old in self._keeping:
+                self._keeping.add(_identity(new))
+            if old in self.lasting.all.codes:
+                self.lasting.all.codes.add(_identity(new))
+            if self._counting:
+                self._watch(new)
+        self._log[:] = [pairs.get(_identity(code), code) for code in self._log]
+        self._often[:] = [pairs.get(_identity(code), code) for code in self._often]
+        self._taken = {_identity(pairs[known]) if known in pairs else known for known in self._taken}
+        for old in pairs:
+            self.codes.pop(old, None)
+            self._keeping.discard(old)
+            self.lasting.all.codes.discard(old)
+
     def prepare(self) -> "Iterator[None]":
         """Look at the functions of what has been loaded, step by step: what is done here no worker has to do."""
         for code in [code for code in self.codes.values() if code.co_name == "<module>"]:

@@ -13,13 +13,13 @@ import gc
 import sys
 from typing import Any, Callable, List
 
-__all__ = ["freeze", "freeze_live", "install", "keep_frozen", "release", "uninstall"]
+__all__ = ["freeze", "freeze_live", "install", "keep_frozen", "referrers", "release", "uninstall"]
 
 #: The functions whose answers depend on what is frozen.
 _ASKING = ("collect", "freeze", "get_freeze_count", "get_objects", "get_referrers", "unfreeze")
 #: The function of pytest that collects garbage at its end.
 _HOUSEKEEPING = "gc_collect_harder"
-_collect = gc.collect
+_collect, _get_referrers = gc.collect, gc.get_referrers
 #: PyPy's collector moves objects, and knows nothing of that.
 _freeze, _unfreeze = getattr(gc, "freeze", int), getattr(gc, "unfreeze", int)
 _thaws = False  # whether something is frozen that user code does not know of
@@ -71,6 +71,17 @@ def release() -> None:
     if _thaws:
         _thaws = False
         _unfreeze()
+
+
+def referrers(*objects: Any) -> "List[Any]":
+    """Return what refers to any of these, frozen or not. What is frozen stays so, and nothing is written to."""
+    if _thaws:
+        _unfreeze()
+    try:
+        return [found for found in _get_referrers(*objects) if found is not objects]
+    finally:
+        if _thaws:
+            _freeze()
 
 
 def keep_frozen() -> None:

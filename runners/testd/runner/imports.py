@@ -26,6 +26,7 @@ _LOAD_SMALL_INT = opcode.opmap.get("LOAD_SMALL_INT", -1)  # from Python 3.14
 _EXTENDED_ARG = opcode.EXTENDED_ARG
 #: Bytes in front of the code in a .pyc file.
 _PYC_HEADER = 16
+_open = open  # taken before anybody can replace it
 
 
 class ImportRecord:
@@ -131,7 +132,7 @@ def code_of(file: str) -> "Optional[CodeType]":
         with contextlib.suppress(OSError, EOFError, ValueError, TypeError), open(path, "rb") as kept:
             code = marshal.loads(kept.read()[_PYC_HEADER:])  # noqa: S302 - the interpreter runs the same bytes
             return code if isinstance(code, CodeType) else None
-    with contextlib.suppress(OSError, SyntaxError, ValueError), open(file, "rb") as source:
+    with contextlib.suppress(OSError, SyntaxError, ValueError), _open(file, "rb") as source:
         return compile(source.read(), file, "exec", dont_inherit=True)
     return None  # changed since it was loaded, or no Python source at all
 

@@ -90,6 +90,12 @@ class Memos:
         kept = self._kept(code) or frozenset()
         return frozenset() if _ANYWHERE in kept else kept
 
+    def forget(self, path: str) -> None:
+        """Look at a file, and at the functions in it, again when they are next asked for."""
+        self._known = {known: found for known, found in self._known.items() if found[0].co_filename != path}
+        self._sources.forget(path)
+        self._closures.forget(path)
+
     def _kept(self, code: CodeType) -> _Kept:
         identity = _identity(code)
         known = self._known.get(identity)

@@ -9,7 +9,7 @@ from testd.runner.dependencies import GRANULARITY_NS
 
 __all__ = ["Sources"]
 
-_time_ns = time.time_ns  # taken before user code can replace it
+_open, _time_ns = open, time.time_ns  # taken before anybody can replace them
 
 
 class Sources:
@@ -25,10 +25,15 @@ class Sources:
         lines = self._known.get(path)
         if lines is None:
             lines = []
-            with contextlib.suppress(OSError), open(path, "rb") as file:
+            with contextlib.suppress(OSError), _open(path, "rb") as file:
                 lines = file.read().replace(b"\r\n", b"\n").split(b"\n")
             self._known[path] = lines
         return lines
+
+    def forget(self, path: str) -> None:
+        """Read a file again when it is next asked for."""
+        self._known.pop(path, None)
+        self._moments.pop(path, None)
 
     def moment(self, path: str) -> "Tuple[int, ...]":
         """Return modification time (ns) and size of a file when it was first asked for, or nothing where they lie.

@@ -18,7 +18,7 @@ import sys
 import threading
 from typing import Any, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
-from testd.runner import findings, forking, garbage, processes, suites
+from testd.runner import amending, findings, forking, garbage, processes, suites
 from testd.runner.ahead import Ahead
 from testd.runner.callers import Callers, Line
 from testd.runner.channel import Channel, ChannelClosed, high
@@ -272,6 +272,8 @@ class Stem:
                 self._owing = self.settings.record
             elif kind == "Select":
                 self._select(message)
+            elif kind == "Amend":
+                self._amend(message)
             elif kind == "StartCommand":
                 self._start_command(message, descriptors)
 
@@ -452,6 +454,31 @@ class Stem:
             if message.get("filters"):
                 tests = self._suite.filtered(tests, message["filters"])
             self.channel.send({"type": "Selected", "id": message["id"], "tests": tests})
+
+    def _amend(self, message: "Dict[str, Any]") -> None:
+        """Take the new text of files in place, if that comes to the same as to load them anew."""
+        files: List[Any] = []
+        reason = self._fork_unsafe() or ("" if self._suite is not None else "nothing is loaded")
+        ran = self._recorder.ran
+        if ran is None:
+            reason = reason or "it is not known which functions have run"
+        else:
+            try:
+                files = self._amend_all(message["paths"], ran)
+            except amending.Refused as refused:
+                reason = str(refused)
+        self.channel.send({"type": "Amended", "id": message["id"], "files": files, "reason": reason})
+
+    def _amend_all(self, paths: "List[str]", ran: "List[Any]") -> "List[List[Any]]":
+        read = self._dependencies.read.intersection(paths)
+        if read:
+            raise amending.Refused(f"{min(read)}: it was read")
+        if self.checkpoint == "collected":
+            self._tell_modules()  # by what is written, which is no longer what they were told of then
+        self._recorder.forget(paths)
+        entries, pairs = amending.amend(paths, ran)
+        self._recorder.amend(pairs)
+        return [list(entry) for entry in entries]
 
     # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

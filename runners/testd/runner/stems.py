@@ -117,6 +117,25 @@ class Stems:
         else:
             stem.send(dict(message, descriptors=0))
 
+    def amend(self, message: "Dict[str, Any]") -> None:
+        """Have the stem of a collection, or *configured* (0), take the new text of files in place."""
+        self.hurry()
+        number = message["collection"]
+        stem = self.collected(number) if number else self._stems.get("configured")
+        if stem is None or stem.fault is not None:
+            self._cannot_amend(message["id"], "there is no such process")
+            return
+        stem.amending.append(message["id"])
+        stem.send(dict(message, descriptors=0))
+
+    def _cannot_amend(self, number: int, why: str) -> None:
+        self._agent.tell({"type": "Amended", "id": number, "files": [], "reason": why})
+
+    def _amends_nothing(self, stem: Child, why: str) -> None:
+        """Answer for a stem that will not do it any more."""
+        while stem.amending:
+            self._cannot_amend(stem.amending.pop(), why)
+
     def drop(self, message: "Dict[str, Any]") -> None:
         """Kill the stems that are out of date."""
         names = [f"collected {message['collection']}"]
@@ -136,6 +155,7 @@ class Stems:
 
     def _kill(self, stem: StemChild) -> None:
         stem.dropped = True
+        self._amends_nothing(stem, "its process has been ended")
         kill_group(stem.pid)  # one that is being forked has no pid yet: it is killed when that is told
 
     # ── modules loaded ahead ─────────────────────────────────────────────────────────────────────────────────────────
@@ -226,6 +246,7 @@ class Stems:
             message = unpackb(payload)
             stem.became = self._waiting.pop(message["id"])
             stem.ended = "it became the next one"
+            self._amends_nothing(stem, stem.ended)
             self._stems = {name: found for name, found in self._stems.items() if found is not stem}
             self._forked(stem.became, message["pid"])
         elif kind == "Reaped":
@@ -247,6 +268,10 @@ class Stems:
         else:
             if kind == "Collected":
                 stem.answered = True
+            elif kind == "Amended":
+                if not stem.amending:
+                    return  # it has been answered for
+                del stem.amending[0]
             elif kind == "Dependencies" and self.dependencies is not None:
                 payload = packb(self.dependencies(unpackb(payload)))
             self._agent.forward(frame(payload))
@@ -281,6 +306,7 @@ class Stems:
         self._preloading.forget(stem)
         self._intake.forget(stem)
         stem.ended = how
+        self._amends_nothing(stem, f"its process has ended: {how}")
         if stem.fault is None and stem.parent is not None and not stem.pid:  # never forked, because that one failed
             stem.fault = stem.parent.fault
         for above in self._above(stem):

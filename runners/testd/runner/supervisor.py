@@ -77,6 +77,7 @@ class Supervisor:
             "ConfigureRunner": self._configure,
             "Collect": self._stems.collect,
             "Prepare": self._stems.prepare,
+            "Amend": self._stems.amend,
             "Select": self._stems.select,
             "DropCollection": self._stems.drop,
             "StartWorker": self._workers.start,

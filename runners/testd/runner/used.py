@@ -78,6 +78,23 @@ class Recorder:
         if self.functions:
             self._executed.settle()
 
+    @property
+    def ran(self) -> "Optional[List[CodeType]]":
+        """The code of all modules and functions of the workspace that have run; None where that is not certain."""
+        return list(self._executed.codes.values()) if self.functions and self._executed.sound else None
+
+    def forget(self, paths: "Iterable[str]") -> None:
+        """Look at these files again when they are next asked for."""
+        for path in paths:
+            self._memos.forget(path)
+
+    def amend(self, pairs: "Dict[int, CodeType]") -> None:
+        """Take new code for what had it, by the identity of the old. All is told once more: it is on other lines."""
+        self._executed.amend(pairs)
+        self._numbers.clear()
+        self._told = 0
+        self._told_shared.clear()
+
     def prepare(self) -> "Iterator[None]":
         """Do, step by step, what every worker would have to do as its tests run."""
         if self.functions:
