@@ -7,14 +7,13 @@ changed, and whatever could have looked at their code, is a reason to load anew 
 Runs in stems, from Python 3.12 on: there it is known which functions have run (`executed.py`).
 """
 
-import contextlib
-import gc
 import importlib.machinery
 import linecache
 import os
 import sys
 import time
 import warnings
+from collections import Counter
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
@@ -34,9 +33,11 @@ _SHAPE = (
 #: What makes a piece of code do what it does, beside its constants.
 _MEANING = (*_SHAPE, "co_code", "co_names", "co_varnames", "co_cellvars", "co_exceptiontable")
 #: Files are read again until they hold still, at most so many times.
-_READINGS = 3
+_READINGS = 5
 #: Functions of one file that may mean something else: more are hardly one edit.
 _MOST_CHANGED = 20
+#: Pieces of code that somebody else has, of which it is looked for who.
+_MOST_HELD = 20
 #: Tells code objects apart: they compare by their content.
 _identity = object.__hash__
 
@@ -154,18 +155,18 @@ def _named(code: CodeType) -> str:
 class Amendment:
     """One file's new text, for the one module that this process has made of it."""
 
-    def __init__(self, path: str, codes: "Iterable[CodeType]") -> None:
+    def __init__(self, path: str, codes: "Dict[int, CodeType]") -> None:
         """Find the module, and compile the file as it is now.
 
-        `codes` are those of all modules and functions that have run. Raises Refused.
+        `codes` are those of all modules and functions that have run, by their identity. Raises Refused.
         """
-        self.path = path
-        self._ran = {_identity(code) for code in codes}
-        self._old = self._code_of(codes)
+        self._path = path
+        self._codes = codes
+        self._old = self._code_of()
         self._module = self._module_of()
         self.entry, self._new = self._compiled()
-        self._found = compare(self._old, self._new, lambda code: _identity(code) in self._ran)
-        self._functions: List[Tuple[FunctionType, CodeType]] = []
+        self._found = compare(self._old, self._new, lambda code: _identity(code) in codes)
+        self._functions: Dict[int, FunctionType] = {}
 
     @property
     def pairs(self) -> "Dict[int, CodeType]":
@@ -174,17 +175,12 @@ class Amendment:
 
     @property
     def namespace(self) -> "Dict[str, Any]":
-        """What all functions of the module refer to."""
+        """What all functions refer to that were made where they are written."""
         return self._module.__dict__
 
-    @property
-    def changed(self) -> "List[CodeType]":
-        """The functions that do something else now."""
-        return self._found.changed
-
-    def _code_of(self, codes: "Iterable[CodeType]") -> CodeType:
-        modules = [code for code in codes if code.co_name == "<module>"]
-        found = [code for code in modules if os.path.normpath(code.co_filename) == self.path]
+    def _code_of(self) -> CodeType:
+        modules = [code for code in self._codes.values() if code.co_name == "<module>"]
+        found = [code for code in modules if os.path.normpath(code.co_filename) == self._path]
         if len(found) != 1:
             raise Refused(f"it was loaded {len(found)} times" if found else "it was not seen being loaded")
         return found[0]
@@ -208,14 +204,14 @@ class Amendment:
         """Return what the file is, once it holds still, and its code."""
         data, code = None, None
         for _ in range(_READINGS):
-            found = os.stat(self.path)
-            with open(self.path, "rb") as file:
+            found = os.stat(self._path)
+            with open(self._path, "rb") as file:
                 read = file.read()
             if read != data or code is None:
                 data, code = read, self._compile(read)
             wait = (max(found.st_mtime_ns, found.st_ctime_ns) + GRANULARITY_NS - time.time_ns()) / 1e9
             if wait <= 0:  # what is written from now on has another time, and this was read after the one that it has
-                return (self.path, found.st_mtime_ns, found.st_size, found.st_mode & 0o7777), code
+                return (self._path, found.st_mtime_ns, found.st_size, found.st_mode & 0o7777), code
             time.sleep(min(wait, GRANULARITY_NS / 1e9))
         raise Refused("it is being written")
 
@@ -229,27 +225,40 @@ class Amendment:
         assert isinstance(code, CodeType)
         return code
 
-    def find(self, referrers: "Iterable[Any]", own: "Set[int]") -> None:
-        """Find the functions among all that refers to the namespace or to changed code. Raises Refused.
+    def find(self, referrers: "Iterable[Any]") -> "List[CodeType]":
+        """Take the functions of this file that are among these objects.
 
-        `own` are the identities of objects of ours that do.
+        Returns the code that somebody else has, too. Raises Refused.
         """
-        changed = {_identity(code) for code in self.changed}
-        constants = {id(code.co_consts) for code in _all(self._old)}
         for found in referrers:
-            if type(found) is FunctionType:
-                new = self.pairs.get(_identity(found.__code__))
-                if new is not None:
-                    self._functions.append((found, new))
-                elif found.__globals__ is self.namespace and found.__code__.co_filename == self._old.co_filename:
-                    raise Refused(f"the code of {found.__qualname__} is not what is written")
-            elif id(found) not in own | constants and any(_identity(one) in changed for one in gc.get_referents(found)):
-                raise Refused(f"a {type(found).__name__} has the code of a function that has changed")
+            if type(found) is not FunctionType:
+                continue
+            if _identity(found.__code__) in self.pairs:
+                self._functions[id(found)] = found
+            elif found.__globals__ is self.namespace and found.__code__.co_filename == self._old.co_filename:
+                raise Refused(f"{self._path}: the code of {found.__qualname__} is not what is written")
+        return self._held_elsewhere()
+
+    def _held_elsewhere(self) -> "List[CodeType]":
+        """Return the code that has more references than we know of."""
+        functions = Counter(_identity(function.__code__) for function in self._functions.values())
+        changed = {_identity(code) for code in self._found.changed}
+        codes = [code for code in _all(self._old) if code.co_flags & _FUNCTION and _identity(code) in self.pairs]
+        sample = compile("0", "", "eval")
+        codes.append(sample)
+        counts = []
+        for code in codes:
+            known = _identity(code)
+            count = sys.getrefcount(code) - functions[known] - (known in self._codes) - (known in changed)
+            if code is sample:
+                here = count - 1  # it is a variable as well, and no constant of what is around it
+            counts.append(count)
+        return [code for code, count in zip(codes, counts) if count != here + 1 and code is not sample]
 
     def carry_out(self) -> None:
         """Exchange the code. Nothing can go wrong any more."""
-        for function, new in self._functions:
-            function.__code__ = new
+        for function in self._functions.values():
+            function.__code__ = self.pairs[_identity(function.__code__)]
         if self._found.moved and sys.version_info >= (3, 13):
             lines = {(name, old): new for name, old, new in self._found.moved}
             for found in _classes(self.namespace, self.namespace.get("__name__"), set()):
@@ -257,8 +266,7 @@ class Amendment:
                 if new_line is not None:
                     type.__setattr__(found, "__firstlineno__", new_line)
         linecache.cache.pop(self._old.co_filename, None)
-        with contextlib.suppress(OSError):
-            drop_stale_of(self.path)
+        drop_stale_of(self._path)
 
 
 def _all(code: CodeType) -> "Iterator[CodeType]":
@@ -276,32 +284,33 @@ def _classes(names: "Dict[str, Any]", module: Any, seen: "Set[int]") -> "Iterato
             yield from _classes(dict(value.__dict__), module, seen)
 
 
-def _amendment(path: str, codes: "List[CodeType]") -> Amendment:
+def amend(paths: "Iterable[str]", codes: "Dict[int, CodeType]") -> "Tuple[List[_Entry], Dict[int, CodeType]]":
+    """Give this process the new text of these files: all of them, or none.
+
+    `codes` are those of all modules and functions that have run, by their identity; nobody else of ours refers to them.
+    Returns what the files are now, and the new code for each piece of the old one, by the old one's identity. Raises
+    Refused.
+    """
+    amendments = [_amendment(path, codes) for path in paths]
+    referrers = garbage.referrers(*(found.namespace for found in amendments))
+    for found in amendments:
+        held = found.find(referrers)
+        if held:
+            name, others = _named(held[0]), garbage.referrers(*held[:_MOST_HELD])
+            held.clear()  # it would count
+            if found.find(others):
+                raise Refused(f"{found.entry[0]}: somebody else has the code of {name}")
+    pairs: Dict[int, CodeType] = {}
+    for found in amendments:
+        found.carry_out()
+        pairs.update(found.pairs)
+    return [found.entry for found in amendments], pairs
+
+
+def _amendment(path: str, codes: "Dict[int, CodeType]") -> Amendment:
     try:
         return Amendment(path, codes)
     except Refused as refused:
         raise Refused(f"{path}: {refused}") from None
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from None
-
-
-def amend(paths: "Iterable[str]", codes: "Iterable[CodeType]") -> "Tuple[List[_Entry], Dict[int, CodeType]]":
-    """Give this process the new text of these files: all of them, or none.
-
-    `codes` are those of all modules and functions that have run. Returns what the files are now, and the new code for
-    each piece of the old one, by the old one's identity. Raises Refused.
-    """
-    codes = list(codes)
-    amendments = [_amendment(path, codes) for path in paths]
-    spaces = [found.namespace for found in amendments]
-    changed = [code for found in amendments for code in found.changed]
-    own = {id(one) for found in amendments for one in (found.__dict__, found.changed, found.pairs)}
-    own |= {id(spaces), id(changed), id(codes), id(amendments)}
-    referrers = garbage.referrers(*spaces, *changed)
-    for found in amendments:
-        found.find(referrers, own)
-    pairs: Dict[int, CodeType] = {}
-    for found in amendments:
-        found.carry_out()
-        pairs.update(found.pairs)
-    return [found.entry for found in amendments], pairs

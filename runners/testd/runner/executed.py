@@ -113,6 +113,15 @@ class Executed:
         self._monitoring.set_events(self._finder, events.PY_START | events.PY_THROW | events.PY_UNWIND)
         os.register_at_fork(after_in_child=self._forked)
 
+    def rest(self) -> None:
+        """Look at what was written down, and keep none of it: all that has run is among `codes`."""
+        with self._lock:
+            if self._counting:
+                self._drain()
+                self._hear()
+            else:
+                self._log.clear()
+
     def amend(self, pairs: "Dict[int, CodeType]") -> None:
         """Take new code for what had it, by the identity of the old: it stands for what that was."""
         for old, new in pairs.items():
@@ -125,8 +134,6 @@ class Executed:
                 self.lasting.all.codes.add(_identity(new))
             if self._counting:
                 self._watch(new)
-        self._log[:] = [pairs.get(_identity(code), code) for code in self._log]
-        self._often[:] = [pairs.get(_identity(code), code) for code in self._often]
         self._taken = {_identity(pairs[known]) if known in pairs else known for known in self._taken}
         for old in pairs:
             self.codes.pop(old, None)

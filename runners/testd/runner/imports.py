@@ -10,6 +10,7 @@ import contextlib
 import marshal
 import opcode
 import sys
+import warnings
 from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType, ModuleType
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
@@ -132,7 +133,8 @@ def code_of(file: str) -> "Optional[CodeType]":
         with contextlib.suppress(OSError, EOFError, ValueError, TypeError), open(path, "rb") as kept:
             code = marshal.loads(kept.read()[_PYC_HEADER:])  # noqa: S302 - the interpreter runs the same bytes
             return code if isinstance(code, CodeType) else None
-    with contextlib.suppress(OSError, SyntaxError, ValueError), _open(file, "rb") as source:
+    with contextlib.suppress(OSError, SyntaxError, ValueError), _open(file, "rb") as source, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever loaded it was warned
         return compile(source.read(), file, "exec", dont_inherit=True)
     return None  # changed since it was loaded, or no Python source at all
 

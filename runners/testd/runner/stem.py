@@ -469,7 +469,7 @@ class Stem:
                 reason = str(refused)
         self.channel.send({"type": "Amended", "id": message["id"], "files": files, "reason": reason})
 
-    def _amend_all(self, paths: "List[str]", ran: "List[Any]") -> "List[List[Any]]":
+    def _amend_all(self, paths: "List[str]", ran: "Dict[int, Any]") -> "List[List[Any]]":
         read = self._dependencies.read.intersection(paths)
         if read:
             raise amending.Refused(f"{min(read)}: it was read")

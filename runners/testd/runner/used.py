@@ -79,12 +79,13 @@ class Recorder:
             self._executed.settle()
 
     @property
-    def ran(self) -> "Optional[List[CodeType]]":
+    def ran(self) -> "Optional[Dict[int, CodeType]]":
         """The code of all modules and functions of the workspace that have run; None where that is not certain."""
-        return list(self._executed.codes.values()) if self.functions and self._executed.sound else None
+        return self._executed.codes if self.functions and self._executed.sound else None
 
     def forget(self, paths: "Iterable[str]") -> None:
-        """Look at these files again when they are next asked for."""
+        """Look at these files again when they are next asked for, and refer to none of their code but as `ran`."""
+        self._executed.rest()
         for path in paths:
             self._memos.forget(path)
 
