@@ -480,7 +480,12 @@ EXAMPLES: dict[str, m.Message] = {
                 written=["/home/eve/project/out.txt"],
                 functions=True,
             ),
-            m.Amended(id=6, files=[m.Stat("/home/eve/cart.py", 1700000000123456789, 812, 0o644)], reason="it has run"),
+            m.Amended(
+                id=6,
+                files=[m.Stat("/home/eve/project/shop/cart.py", 1700000000123456789, 812, 0o644)],
+                at=1700000000173456789,
+                reason="it has run",
+            ),
             m.Selected(id=5, tests=[0, 1, 300]),
             m.Outcome(job=12, test=300, verdict="failed", duration=0.25, memory=70000, detail=_DETAIL),
             m.Judge(id=9, worker=3, document='{"code": "(call) => call.output === \"ü\"", "executed": {}}'),

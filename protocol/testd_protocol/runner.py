@@ -309,6 +309,7 @@ class Amended(Message, frozen=True, kw_only=True):
 
     id: int  # the one of the `Amend`
     files: list[Stat] = []  # what the files were that are in use now
+    at: int = 0  # when they were read (wall clock, ns): nothing that was written just before could look the same
     reason: str = ""  # why it has to be loaded anew
 
 

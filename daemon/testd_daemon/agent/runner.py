@@ -394,9 +394,9 @@ class Runner:
             if self.users or not self.alive:
                 task_status.started()
                 return
-            began_ns = time.time_ns()
-            if await self._amend([*self.collections.values()], task_status.started):
-                self._prepared = None, began_ns
+            amended_ns = await self._amend([*self.collections.values()], task_status.started)
+            if amended_ns:
+                self._prepared = None, amended_ns
             changes = [change for record in self._records.values() for change in record.changes()]
             if changes:
                 await self._make_anew(changes)
@@ -428,11 +428,11 @@ class Runner:
         if self.alive and self.users == 1:
             await self._amend([collection] if collection is not None else [])
 
-    async def _amend(self, collections: Sequence[Collection], sent: Callable[[], None] = lambda: None) -> bool:
+    async def _amend(self, collections: Sequence[Collection], sent: Callable[[], None] = lambda: None) -> int:
         """Amend *configured*, with all that was collected above it, and collections; `sent` is called meanwhile.
 
-        What they depend on is another record then: who has the old one knows what was loaded before. Returns whether
-        anything was amended.
+        What they depend on is another record then: who has the old one knows what was loaded before. Returns when the
+        files were read (wall clock, ns), 0 where nothing was amended.
         """
         below = self._amendable_below()
         wanted: dict[Collection | None, list[str]] = {}
@@ -443,25 +443,26 @@ class Runner:
                 own = _amendable(found.record)
                 if own:
                     wanted[found] = [*wanted.get(found, []), *own]
-        amended: list[bool] = []
+        moments: list[int] = []
         async with anyio.create_task_group() as asking:
             for collection, paths in wanted.items():
-                asking.start_soon(self._amend_one, collection, paths, bool(below), amended)
+                asking.start_soon(self._amend_one, collection, paths, bool(below), moments)
             await anyio.lowlevel.checkpoint()
             with contextlib.suppress(ProcessCrashed):
                 await self.flushed()
             sent()
-        return any(amended)
+        return min(moments, default=0)
 
-    async def _amend_one(self, collection: Collection | None, paths: list[str], below: bool, done: list[bool]) -> None:
-        """Amend one process. A collection that cannot take what has changed `below` it goes."""
+    async def _amend_one(self, collection: Collection | None, paths: list[str], below: bool, read: list[int]) -> None:
+        """Amend one process; `read` gets when. A collection that cannot take what has changed `below` it goes."""
         order = Amend(id=next(self.numbers), collection=collection.number if collection else 0, paths=paths)
         try:
             answer = await self._ask_for(order, order.id, "exchanging functions", AMEND_DEADLINE)
         except TestdError:  # it is told by whoever uses the runner next
             return
         assert isinstance(answer, Amended)
-        done.append(not answer.reason)
+        if not answer.reason:
+            read.append(answer.at)
         if collection is None:
             if not answer.reason:
                 self._records[Checkpoint.CONFIGURED] = self._records[Checkpoint.CONFIGURED].amended(answer.files)

@@ -164,6 +164,7 @@ class Amendment:
         self._codes = codes
         self._old = self._code_of()
         self._module = self._module_of()
+        self.at = 0  # when it was read (wall clock, ns)
         self.entry, self._new = self._compiled()
         self._found = compare(self._old, self._new, lambda code: _identity(code) in codes)
         self._functions: Dict[int, FunctionType] = {}
@@ -204,13 +205,14 @@ class Amendment:
         """Return what the file is, once it holds still, and its code."""
         data, code = None, None
         for _ in range(_READINGS):
-            found = os.stat(self._path)
+            found, at = os.stat(self._path), time.time_ns()
             with open(self._path, "rb") as file:
                 read = file.read()
             if read != data or code is None:
                 data, code = read, self._compile(read)
-            wait = (max(found.st_mtime_ns, found.st_ctime_ns) + GRANULARITY_NS - time.time_ns()) / 1e9
+            wait = (max(found.st_mtime_ns, found.st_ctime_ns) + GRANULARITY_NS - at) / 1e9
             if wait <= 0:  # what is written from now on has another time, and this was read after the one that it has
+                self.at = at
                 return (self._path, found.st_mtime_ns, found.st_size, found.st_mode & 0o7777), code
             time.sleep(min(wait, GRANULARITY_NS / 1e9))
         raise Refused("it is being written")
@@ -284,12 +286,12 @@ def _classes(names: "Dict[str, Any]", module: Any, seen: "Set[int]") -> "Iterato
             yield from _classes(dict(value.__dict__), module, seen)
 
 
-def amend(paths: "Iterable[str]", codes: "Dict[int, CodeType]") -> "Tuple[List[_Entry], Dict[int, CodeType]]":
+def amend(paths: "Iterable[str]", codes: "Dict[int, CodeType]") -> "Tuple[List[_Entry], int, Dict[int, CodeType]]":
     """Give this process the new text of these files: all of them, or none.
 
     `codes` are those of all modules and functions that have run, by their identity; nobody else of ours refers to them.
-    Returns what the files are now, and the new code for each piece of the old one, by the old one's identity. Raises
-    Refused.
+    Returns what the files are now, when they were read (wall clock, ns), and the new code for each piece of the old
+    one, by the old one's identity. Raises Refused.
     """
     amendments = [_amendment(path, codes) for path in paths]
     referrers = garbage.referrers(*(found.namespace for found in amendments))
@@ -304,7 +306,7 @@ def amend(paths: "Iterable[str]", codes: "Dict[int, CodeType]") -> "Tuple[List[_
     for found in amendments:
         found.carry_out()
         pairs.update(found.pairs)
-    return [found.entry for found in amendments], pairs
+    return [found.entry for found in amendments], min(found.at for found in amendments), pairs
 
 
 def _amendment(path: str, codes: "Dict[int, CodeType]") -> Amendment:

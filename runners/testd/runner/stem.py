@@ -458,27 +458,28 @@ class Stem:
     def _amend(self, message: "Dict[str, Any]") -> None:
         """Take the new text of files in place, if that comes to the same as to load them anew."""
         files: List[Any] = []
+        at = 0
         reason = self._fork_unsafe() or ("" if self._suite is not None else "nothing is loaded")
         ran = self._recorder.ran
         if ran is None:
             reason = reason or "it is not known which functions have run"
         else:
             try:
-                files = self._amend_all(message["paths"], ran)
+                files, at = self._amend_all(message["paths"], ran)
             except amending.Refused as refused:
                 reason = str(refused)
-        self.channel.send({"type": "Amended", "id": message["id"], "files": files, "reason": reason})
+        self.channel.send({"type": "Amended", "id": message["id"], "files": files, "at": at, "reason": reason})
 
-    def _amend_all(self, paths: "List[str]", ran: "Dict[int, Any]") -> "List[List[Any]]":
+    def _amend_all(self, paths: "List[str]", ran: "Dict[int, Any]") -> "Tuple[List[Any], int]":
         read = self._dependencies.read.intersection(paths)
         if read:
             raise amending.Refused(f"{min(read)}: it was read")
         if self.checkpoint == "collected":
             self._tell_modules()  # by what is written, which is no longer what they were told of then
         self._recorder.forget(paths)
-        entries, pairs = amending.amend(paths, ran)
+        entries, at, pairs = amending.amend(paths, ran)
         self._recorder.amend(pairs)
-        return [list(entry) for entry in entries]
+        return [list(entry) for entry in entries], at
 
     # ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

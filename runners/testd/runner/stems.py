@@ -129,7 +129,7 @@ class Stems:
         stem.send(dict(message, descriptors=0))
 
     def _cannot_amend(self, number: int, why: str) -> None:
-        self._agent.tell({"type": "Amended", "id": number, "files": [], "reason": why})
+        self._agent.tell({"type": "Amended", "id": number, "files": [], "at": 0, "reason": why})
 
     def _amends_nothing(self, stem: Child, why: str) -> None:
         """Answer for a stem that will not do it any more."""
