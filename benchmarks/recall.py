@@ -3,8 +3,9 @@
     python benchmarks/recall.py click tomlkit [--mutations 50] [--seed 1] [--python python3.13]
 
 Each mutation changes one place in one function of the project (a constant, a comparison, a statement …). Every test
-whose verdict differs from that of the unchanged project must be among those that `testd run --affected` ran. Prints
-what was missed, the recall, and how much was selected; exits with 1 where a test was missed.
+whose verdict differs from that of the unchanged project must be among those that `testd run --affected` ran, and all
+of these must have the verdict that fresh pytest gives. Prints what was missed or is wrong, the recall, how much was
+selected, and how often the processes at hand could be used; exits with 1 where anything was missed or wrong.
 
 Works on a copy of each suite, with a daemon of its own. `--python` is an interpreter to run the suites with, for which
 their environments are made beside those of testd's own. Runs in testd's environment.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import json
 import os
 import random
 import shutil
@@ -146,14 +148,15 @@ class Tally:
     """What came of one suite."""
 
     def __init__(self) -> None:
-        self.changed = self.found = self.selected = self.tests = self.mutations = 0
+        self.changed = self.found = self.selected = self.tests = self.mutations = self.wrong = self.warm = 0
 
     def __str__(self) -> str:
         if not self.changed:
             return f"{self.mutations} mutations changed no verdict"
         return (
             f"recall {self.found / self.changed:.2%} ({self.found} of {self.changed} changed verdicts, "
-            f"{self.mutations} mutations), selected {self.selected / max(1, self.tests):.1%} of the tests"
+            f"{self.mutations} mutations), {self.wrong} wrong verdicts, selected "
+            f"{self.selected / max(1, self.tests):.1%} of the tests, {self.warm} mutations found warm processes"
         )
 
 
@@ -207,9 +210,9 @@ class _Suite:
     async def _one(self, mutation: Mutation, base: Verdicts, tally: Tally) -> None:
         where = f"{mutation.path.relative_to(self._project.folder)}:{mutation.line} {mutation.what}"
         try:
-            ran = await self._affected()
+            ran, warm = await self._affected()
         except Unloadable:
-            ran = base  # and so it says of every test
+            ran, warm = base, False  # and so it says of every test
         fresh: Verdicts | None = None
         with anyio.move_on_after(RUN_DEADLINE):
             try:
@@ -222,16 +225,24 @@ class _Suite:
         files = {test for test in ran if "::" not in test}
         changed = {test for test in base if base[test] != fresh.get(test)}
         missed = sorted(test for test in changed if test not in ran and test.partition("::")[0] not in files)
+        wrong = sorted(test for test in ran.keys() & base.keys() & fresh.keys() if ran[test] != fresh[test])
         tally.mutations += 1
+        tally.warm += warm
+        tally.wrong += len(wrong)
         tally.changed += len(changed)
         tally.found += len(changed) - len(missed)
         tally.selected += len(ran.keys() & base.keys()) if fresh else 0
         tally.tests += len(base) if fresh else 0
-        print(f"  {len(changed):5} changed, {len(ran):5} ran, {len(missed)} missed: {where}", flush=True)
+        state = "warm" if warm else "cold"
+        counts = f"{len(changed):5} changed, {len(ran):5} ran, {state}, {len(missed)} missed, {len(wrong)} wrong"
+        print(f"  {counts}: {where}", flush=True)
         for test in missed[: self._options.show]:
             print(f"        {test}: {base[test]} → {fresh.get(test)}", flush=True)
+        for test in wrong[: self._options.show]:
+            print(f"        {test}: {ran[test]} in place of {fresh[test]}", flush=True)
 
-    async def _affected(self) -> Verdicts:
+    async def _affected(self) -> tuple[Verdicts, bool]:
+        """Return the verdicts of what is affected, and whether what was loaded could be used."""
         command = [str(self._options.testd), "run", "--affected", "--format", "json", "--timeout", str(TEST_DEADLINE)]
         done = await anyio.run_process(
             command, cwd=self._project.folder, env=dict(self._project.environment), check=False,
@@ -241,7 +252,9 @@ class _Suite:
             raise Unloadable
         if done.returncode not in (0, 1):
             raise FidelityError(f"testd: exit {done.returncode}\n{done.stdout[-2000:].decode()}{done.stderr.decode()}")
-        return outcomes(done.stdout.decode().splitlines())
+        lines = done.stdout.decode().splitlines()
+        ready = [event for event in map(json.loads, lines) if event["event"] == "target"]
+        return outcomes(lines), bool(ready) and ready[0]["warm"]
 
 
 def _is_test(path: Path) -> bool:
@@ -284,7 +297,7 @@ def main() -> int:
             print(suite.name, flush=True)
             tally = anyio.run(measure, suite.name, _prepared(suite, options), options)
             print(f"{suite.name}: {tally}", flush=True)
-            missed += tally.changed - tally.found
+            missed += tally.changed - tally.found + tally.wrong
     except (FidelityError, suites.SuiteError, OSError, subprocess.CalledProcessError) as error:
         print(f"recall: {error}", file=sys.stderr)
         return 2

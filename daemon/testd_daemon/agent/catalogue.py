@@ -34,7 +34,7 @@ async def catalogued(
     Raises what `Runner.collect` does.
     """
     known = runner.catalogue
-    unmoved = runner.users > 1 or runner.stale() is None  # used by others: the pool has looked
+    unmoved = runner.users > 1 or runner.below.stale() is None  # used by others: the pool has looked
     if known is not None and unmoved and known.covers(arguments):
         mended = await _mended(runner, known)
         if mended is not None:

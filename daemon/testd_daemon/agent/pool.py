@@ -13,8 +13,9 @@ from typing import Final
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 
+from testd_daemon.agent.amending import amend
 from testd_daemon.agent.judging import Judging
 from testd_daemon.agent.leftovers import owner
 from testd_daemon.agent.mirror import Mirror, Scanner, Tell, tell_nobody
@@ -84,7 +85,7 @@ class Pool:
         if spec.launcher == "subprocess" and spec.mode == "worker":
             for runner in self._runners:
                 if runner.alive and not runner.private and not runner.users and runner.spec.matches(spec):
-                    await self._tasks.start(runner.prepare)
+                    await self._tasks.start(_prepare, runner)
                     return
 
     async def release(self, runner: Runner, *, idle: int, age: float) -> None:
@@ -148,7 +149,7 @@ class Pool:
             if not runner.alive or runner.private or not runner.spec.matches(spec):
                 continue
             if runner.users:
-                stale = runner.stale()
+                stale = runner.below.stale()
                 if stale is not None:
                     runner.private = True
                     self._ended[spec.target] = f"{stale[1]} changed"
@@ -237,3 +238,16 @@ class Pool:
         if runner.at_rest() <= MEMORY_SHARE:
             return ""
         return f"it held {runner.memory() // 1024} MiB between runs"
+
+
+async def _prepare(runner: Runner, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    """Have ready what files have changed under; it has started when what takes longest is under way."""
+    async with runner.lock:
+        if not runner.users and runner.alive:
+            amended_ns = await amend(runner, list(runner.collections.values()), task_status.started)
+            if amended_ns:
+                runner.prepared = None, amended_ns
+            if runner.below.stale() is not None:
+                await runner.make_anew()
+        else:
+            task_status.started()

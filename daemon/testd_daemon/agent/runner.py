@@ -16,8 +16,9 @@ import anyio
 from anyio.abc import TaskStatus
 
 from testd_daemon.agent import memory
+from testd_daemon.agent.checkpoints import Checkpoints
 from testd_daemon.agent.collection import Collection
-from testd_daemon.agent.freshness import Change, Checkpoint, Record, first_change, settling
+from testd_daemon.agent.freshness import Change, Checkpoint, Record, settling
 from testd_daemon.agent.mirror import Mirror, MirroredRecord, Tell, tell_nobody
 from testd_daemon.agent.runner_process import RunnerProcess, fault_error
 from testd_daemon.agent.spec import Spec
@@ -26,7 +27,6 @@ from testd_daemon.errors import DeadlineExpired, ProcessCrashed, TestdError
 from testd_daemon.link import close_all
 from testd_protocol.framing import Unknown
 from testd_protocol.messages import (
-    Amend,
     Amended,
     CallApi,
     Collect,
@@ -72,12 +72,6 @@ COLLECT_DEADLINE: Final = 900.0
 LONGEST_SETTLING: Final = 0.05
 #: Seconds for `Select`: the expression is matched against every test.
 SELECT_DEADLINE: Final = 60.0
-#: Seconds for `Amend`: files are compiled, and what was made of them is looked for.
-AMEND_DEADLINE: Final = 30.0
-#: Files that have changed at once, above which it is not tried.
-MOST_AMENDED: Final = 20
-#: Checkpoints below the collected ones, of which a runner has one each; some kinds of suites have no plugins.
-_KEPT: Final = (Checkpoint.STARTED, Checkpoint.PLUGINS, Checkpoint.CONFIGURED)
 #: Launchers whose process here is not the runner: it says itself how much memory it holds.
 _ELSEWHERE: Final = ("docker", "ssh")
 
@@ -137,13 +131,14 @@ class Runner:
         self.most_age = 0.0  # seconds after which it goes when nobody uses it; 0: no limit
         self._reported = 0  # KiB that it said it holds, and those while nobody used it
         self._rested = 0
-        self._prepared: tuple[Change | None, int] | None = None  # why and when (ns) it was, until a run takes it over
+        #: For the next run: what was made anew, if anything, and when (wall clock, ns) that or amending began.
+        self.prepared: tuple[Change | None, int] | None = None
+        self.refusals: dict[str, None] = {}  # why files had to be loaded anew, until somebody is told
         self.missed = ""  # why a collection that was kept is gone, until somebody is told
         self.lock = anyio.Lock()  # one run at a time looks at freshness and collects
         opening = spec.message() if mirror is None else mirror.opening(spec.message())
         self._process = RunnerProcess(f"runner {spec.target}", command, opening, self)
-        self._records = {checkpoint: self._record() for checkpoint in _KEPT}
-        self._began_ns = time.time_ns()
+        self.below = Checkpoints(self._record)
         self._workers: dict[int, Owner] = {}
         self._jobs: dict[int, Owner] = {}
         self._functions: dict[int, FunctionOwner] = {}
@@ -209,6 +204,11 @@ class Runner:
             messages = tuple(map(self._mirror.outward, messages))
         self._process.send(*messages)
 
+    @property
+    def shares_files(self) -> bool:
+        """Whether it has the files of the workspace themselves, and no copy of them."""
+        return self._mirror is None
+
     async def flushed(self) -> None:
         """Wait until all that was sent is on its way. Raises ProcessCrashed."""
         await self._process.flushed()
@@ -226,7 +226,7 @@ class Runner:
             raise ProcessCrashed(self._process.name, None, hint=self.lost)
         if self.ready is not None:
             self._mirror.root = self.ready.root
-        records = {(checkpoint, 0): record for checkpoint, record in self._records.items()}
+        records = {(checkpoint, 0): record for checkpoint, record in self.below.records.items()}
         for collection in self.collections.values():
             records[Checkpoint.COLLECTED, collection.number] = collection.record
         mirrored = {key: record for key, record in records.items() if isinstance(record, MirroredRecord)}
@@ -273,7 +273,7 @@ class Runner:
         collection.record = self._record()
         self.collections[collection.number] = collection
         try:
-            await self._ask_for(
+            await self.ask(
                 Collect(collection=collection.number, paths=paths), collection.number, "collecting", COLLECT_DEADLINE
             )
         except BaseException:  # a cancellation too: nobody would take what comes of it
@@ -293,8 +293,7 @@ class Runner:
 
     def _forget_failed(self) -> None:
         """Make the first checkpoint anew that was not reached: neither it nor one above told what it depends on."""
-        reached = max((checkpoint for checkpoint, record in self._records.items() if len(record)), default=0)
-        failed = next((checkpoint for checkpoint in _KEPT if checkpoint > reached), None)
+        failed = self.below.unreached()
         if failed is not None and self.alive:
             self.rewind(failed)
 
@@ -307,12 +306,12 @@ class Runner:
         """
         number = next(self.numbers)
         order = Select(id=number, collection=collection.number, keyword=keyword, filters=dict(filters or {}))
-        answer = await self._ask_for(order, number, "selecting tests", SELECT_DEADLINE)
+        answer = await self.ask(order, number, "selecting tests", SELECT_DEADLINE)
         assert isinstance(answer, Selected)
         return answer.tests
 
-    async def _ask_for(self, order: Message, number: int, what: str, deadline: float) -> Message:
-        """Send an order and wait for its answer."""
+    async def ask(self, order: Message, number: int, what: str, deadline: float) -> Message:
+        """Send an order and wait for its answer. Raises FaultError, ProcessCrashed, DeadlineExpired."""
         answers: list[Message | TestdError] = []
         there = anyio.Event()
 
@@ -353,131 +352,38 @@ class Runner:
 
     # ── freshness ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def files(self) -> list[str]:
-        """Return what its lower checkpoints have loaded, read or looked for."""
-        return [path for record in self._records.values() for path in record.files()]
-
-    def loaded(self) -> Callable[[str], tuple[int, int] | None]:
-        """Return what tells modification time (ns) and size of a file as its lower checkpoints now have it, or None."""
-        records = list(self._records.values())
-        return lambda path: next(filter(None, (record.loaded(path) for record in records)), None)
-
-    def installed(self) -> list[str]:
-        """Return the folders of installed modules in which its lower checkpoints have looked."""
-        return [path for record in self._records.values() for path in record.installed()]
-
-    def folders(self) -> list[str]:
-        """Return the folders that user code has listed in its lower checkpoints."""
-        return [path for record in self._records.values() for path in record.folders()]
-
-    def stale(self) -> tuple[Checkpoint, Change] | None:
-        """Return the lowest checkpoint below the collected ones that files have changed under."""
-        return first_change(self._records)
-
     def rewind(self, checkpoint: Checkpoint) -> None:
         """Go back below a checkpoint: it and all above it are made anew when they are next needed."""
-        for found in _KEPT:
-            if found >= checkpoint:
-                self._records[found] = self._record()
-        self._began_ns = time.time_ns()
+        self.below.rewind(checkpoint)
         self._lose_all()
         self.catalogue = None
         started, plugins = checkpoint <= Checkpoint.STARTED, checkpoint <= Checkpoint.PLUGINS
         self.send(DropCollection(collection=0, configured=True, started=started, plugins=plugins))
 
-    async def prepare(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Have ready, before it is known what is to be collected, what files have changed under.
+    async def make_anew(self) -> None:
+        """Make anew, before it is known what is to be collected, what files have changed under below that.
 
-        What cannot be amended below the collections is made anew. It has started when what takes longest is under way.
+        A file that was written just now cannot be told from one that is written next, so that has to be over. To be
+        called under the lock.
         """
-        async with self.lock:
-            if self.users or not self.alive:
-                task_status.started()
-                return
-            amended_ns = await self._amend([*self.collections.values()], task_status.started)
-            if amended_ns:
-                self._prepared = None, amended_ns
-            changes = [change for record in self._records.values() for change in record.changes()]
-            if changes:
-                await self._make_anew(changes)
-
-    async def _make_anew(self, changes: Sequence[Change]) -> None:
-        """Begin with what has changed below the collections.
-
-        A file that was written just now cannot be told from one that is written next, so that has to be over.
-        """
-        await anyio.sleep(min(settling(changes), LONGEST_SETTLING))
-        stale = self.stale()
+        await anyio.sleep(min(settling(self.below.changes()), LONGEST_SETTLING))
+        stale = self.below.stale()
         if stale is not None and self.alive:
             self.rewind(stale[0])
-            self._prepared = stale[1], self._began_ns
+            self.prepared = stale[1], self.below.began_ns
             self.send(Prepare())
             with contextlib.suppress(ProcessCrashed):
                 await self.flushed()
 
     def take_prepared(self) -> tuple[Change | None, int] | None:
-        """Return what changed under what `prepare` has made anew, if anything, and when it began (wall clock, ns)."""
-        prepared, self._prepared = self._prepared, None
+        """Return what `prepared` is: it is taken over."""
+        prepared, self.prepared = self.prepared, None
         return prepared
 
-    async def amend(self, collection: Collection | None = None) -> None:
-        """Have code exchanged where that is all that files have changed: below the collections, or in this one.
-
-        To be called under the lock, by the only one who uses it. What cannot be amended is as stale as before, or gone.
-        """
-        if self.alive and self.users == 1:
-            await self._amend([collection] if collection is not None else [])
-
-    async def _amend(self, collections: Sequence[Collection], sent: Callable[[], None] = lambda: None) -> int:
-        """Amend *configured*, with all that was collected above it, and collections; `sent` is called meanwhile.
-
-        What they depend on is another record then: who has the old one knows what was loaded before. Returns when the
-        files were read (wall clock, ns), 0 where nothing was amended.
-        """
-        below = self._amendable_below()
-        wanted: dict[Collection | None, list[str]] = {}
-        if below:
-            wanted = {None: below, **dict.fromkeys(self.collections.values(), below)}
-        if below is not None:
-            for found in collections:
-                own = _amendable(found.record)
-                if own:
-                    wanted[found] = [*wanted.get(found, []), *own]
-        moments: list[int] = []
-        async with anyio.create_task_group() as asking:
-            for collection, paths in wanted.items():
-                asking.start_soon(self._amend_one, collection, paths, bool(below), moments)
-            await anyio.lowlevel.checkpoint()
-            with contextlib.suppress(ProcessCrashed):
-                await self.flushed()
-            sent()
-        return min(moments, default=0)
-
-    async def _amend_one(self, collection: Collection | None, paths: list[str], below: bool, read: list[int]) -> None:
-        """Amend one process; `read` gets when. A collection that cannot take what has changed `below` it goes."""
-        order = Amend(id=next(self.numbers), collection=collection.number if collection else 0, paths=paths)
-        try:
-            answer = await self._ask_for(order, order.id, "exchanging functions", AMEND_DEADLINE)
-        except TestdError:  # it is told by whoever uses the runner next
-            return
-        assert isinstance(answer, Amended)
-        if not answer.reason:
-            read.append(answer.at)
-        if collection is None:
-            if not answer.reason:
-                self._records[Checkpoint.CONFIGURED] = self._records[Checkpoint.CONFIGURED].amended(answer.files)
-        elif not answer.reason:
-            collection.record = collection.record.amended(answer.files)
-        elif below:
-            self.drop(collection)
-
-    def _amendable_below(self) -> list[str] | None:
-        """Return the Python files that have changed under *configured*; None where that is not all that has changed."""
-        if self._mirror is not None or self.spec.launcher == "node" or self.spec.mode != "worker":
-            return None
-        if any(self._records[checkpoint].change() for checkpoint in (Checkpoint.STARTED, Checkpoint.PLUGINS)):
-            return None
-        return _amendable(self._records[Checkpoint.CONFIGURED])
+    def take_refusals(self) -> list[str]:
+        """Return why files that have changed had to be loaded anew since this was asked for last."""
+        refusals, self.refusals = list(self.refusals), {}
+        return refusals
 
     # ── what it says ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -580,7 +486,7 @@ class Runner:
     def _depends(self, message: Dependencies) -> None:
         checkpoint = Checkpoint[message.checkpoint.upper()]
         if checkpoint is not Checkpoint.COLLECTED:
-            self._records[checkpoint].add(message, self._began_ns)
+            self.below.add(checkpoint, message)
             return
         collection = self.collections.get(message.collection)
         if collection is not None:
@@ -624,13 +530,6 @@ class Runner:
             memory=self.memory(),
             age=time.time() - self.started_at,
         )
-
-
-def _amendable(record: Record) -> list[str] | None:
-    """Return the Python files that have changed under a checkpoint; None where that is not all that has changed."""
-    changes = record.changes()
-    sources = all(change.endswith(".py") and record.loaded(change) is not None for change in changes)
-    return [str(change) for change in changes] if sources and len(changes) <= MOST_AMENDED else None
 
 
 def _narrower(paths: Sequence[str], others: Sequence[str]) -> bool:

@@ -255,7 +255,7 @@ class TargetTask:
         runner, collection = provision.runner, provision.collection
         chosen, deselected = await chooser.choose(runner, collection, arguments, known)
         self.spans.mark("select")
-        self.installed = runner.installed() if spec.launcher not in ("docker", "ssh") else []
+        self.installed = runner.below.installed() if spec.launcher not in ("docker", "ssh") else []
         known.keep(collection.ids, lambda file: collection.has_looked_at(file) and not collection.is_broken(file))
         self.collected = [*collection.ids, *(error.id for error in collection.errors)], collection.has_looked_at
         errors = chooser.errors(collection, arguments)
@@ -309,11 +309,11 @@ class TargetTask:
     def _facts(self, spec: Spec, target: TargetRun, provision: Provision) -> Facts:
         """Return what the run told of its tests."""
         runner, collection = provision.runner, provision.collection
-        loaded = collection.record.loaded, runner.loaded()  # as this run has it: it may be amended for the next one
+        loaded = collection.record.loaded, runner.below.loaded()  # as it is now: the next run may have it amended
         return Facts(
             target=self._shelf, began_ns=provision.loaded_from, at=self._began_at,
             tests={record.test: record.verdict for record in target.records}, told=target.told, collection=collection,
-            files=runner.files(), folders=runner.folders(), environment=spec.beside_files(),
+            files=runner.below.files(), folders=runner.below.folders(), environment=spec.beside_files(),
             loaded=lambda path: next(filter(None, (found(path) for found in loaded)), None),
             silent=spec.launcher == "node", elsewhere=spec.launcher in ("docker", "ssh"),
         )  # fmt: skip
@@ -386,6 +386,8 @@ class TargetTask:
             self._reporter.event(Notice(level="warning", text=text, target=spec.target))
         for text in provision.notices:
             self._reporter.event(Notice(level="warning", text=text, target=spec.target))
+        for text in runner.take_refusals():
+            self._reporter.event(Notice(level="debug", text=f"loaded anew: {text}", target=spec.target))
         for text in (*collection.notices, *collection.strangers.told(self._strangers)):
             self._reporter.event(Notice(level="info", text=text, target=spec.target))
         self._reporter.event(

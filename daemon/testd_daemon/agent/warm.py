@@ -10,6 +10,7 @@ from typing import Final
 
 import anyio
 
+from testd_daemon.agent.amending import amend
 from testd_daemon.agent.collection import Collection
 from testd_daemon.agent.mirror import Tell, tell_nobody
 from testd_daemon.agent.pool import Pool
@@ -179,7 +180,8 @@ async def provide(
 
 async def sound(runner: Runner, spec: Spec, arguments: Sequence[Argument], cold: str) -> tuple[Collection, str]:
     """Return a collection that is right for the files as they are, and why it is cold."""
-    await runner.amend()
+    if runner.users == 1:
+        await amend(runner)
     cold = cold or rewound(runner)
     collection, changed = await _kept(runner, arguments)
     if collection is None:
@@ -190,7 +192,7 @@ async def sound(runner: Runner, spec: Spec, arguments: Sequence[Argument], cold:
 
 def rewound(runner: Runner) -> str:
     """Bring a runner's lower checkpoints up to date with the files; say what changed."""
-    stale = runner.stale() if runner.users == 1 else None  # else: the pool has looked, and others work on it
+    stale = runner.below.stale() if runner.users == 1 else None  # else: the pool has looked, and others work on it
     if stale is None:
         return ""
     checkpoint, change = stale
@@ -205,8 +207,8 @@ async def _kept(runner: Runner, arguments: Sequence[Argument]) -> tuple[Collecti
         if collection.retired or not collection.since or not collection.covers(arguments):
             continue
         change = collection.record.change()
-        if change is not None:
-            await runner.amend(collection)
+        if change is not None and runner.users == 1:
+            await amend(runner, [collection])
             change = collection.record.change()
         if change is None:
             return collection, ""
