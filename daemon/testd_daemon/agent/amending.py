@@ -44,7 +44,7 @@ async def amend(
         for found in collections:
             own = _amendable(found.record)
             if own:
-                wanted[found] = [*wanted.get(found, []), *own]
+                wanted[found] = list(dict.fromkeys([*wanted.get(found, []), *own]))
     read: list[int] = []
     async with anyio.create_task_group() as asking:
         for collection, paths in wanted.items():

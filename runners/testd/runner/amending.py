@@ -293,7 +293,7 @@ def amend(paths: "Iterable[str]", codes: "Dict[int, CodeType]") -> "Tuple[List[_
     Returns what the files are now, when they were read (wall clock, ns), and the new code for each piece of the old
     one, by the old one's identity. Raises Refused.
     """
-    amendments = [_amendment(path, codes) for path in paths]
+    amendments = [_amendment(path, codes) for path in dict.fromkeys(paths)]
     referrers = garbage.referrers(*(found.namespace for found in amendments))
     for found in amendments:
         held = found.find(referrers)

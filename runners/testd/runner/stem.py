@@ -7,7 +7,7 @@ it. In `bin` mode one new process goes all the way and works, without a fork.
 *plugins* lies in the middle of the framework's own start: the process serves from there, and only its children return.
 
 The supervisor speaks to a stem over its channel: `Begin` (settings), `Advance` (fork the next checkpoint), `Fork` (a
-worker), `Select`. A stem tells `Forked` and `Reaped`, and sends what the agent asked for in the agent's own messages.
+worker), `Select`, `Amend`. A stem tells `Forked` and `Reaped`, and sends what the agent asked for in its own messages.
 """
 
 import contextlib
@@ -476,6 +476,7 @@ class Stem:
             raise amending.Refused(f"{min(read)}: it was read")
         if self.checkpoint == "collected":
             self._tell_modules()  # by what is written, which is no longer what they were told of then
+            self._leisure, self._patience = self._use_leisure(), _IDLE  # what it was at has code of the files
         self._recorder.forget(paths)
         entries, at, pairs = amending.amend(paths, ran)
         self._recorder.amend(pairs)

@@ -293,6 +293,28 @@ def test_a_selection_of_paths_and_an_expression(project: Project) -> None:
     assert project.affected() == CORE
 
 
+@pytest.mark.parametrize("project", MODERN, indirect=True)
+@pytest.mark.parametrize("at", ["collected", "configured"])
+def test_functions_that_have_not_run_are_exchanged_in_place(project: Project, at: str) -> None:
+    """What is loaded serves on, and does what is written; what cannot be exchanged is loaded anew, for a reason."""
+    if at == "configured":
+        project.edit("conftest.py", "import pytest", "import pytest, pkg.core")
+        assert project.affected() == CORE | APART
+    project.edit("pkg/core.py", "return 1  # one", "value = 0\n    return value")
+    assert project.affected() - {"test_process"} == {"test_used"}
+    assert (project.last.ready.warm, project.last.verdicts["test_used"]) == (True, "failed")
+    project.edit("pkg/core.py", "return value", "return value + 1")
+    assert project.affected() - {"test_process"} == {"test_used"}
+    assert (project.last.ready.warm, project.last.verdicts["test_used"]) == (True, "passed")
+    project.edit("pkg/core.py", "def unused", "VALUE = 1\n\ndef unused")
+    expected = CORE if at == "collected" else CORE | APART
+    assert project.affected() - {"test_process"} == expected - {"test_process"}
+    assert not project.last.ready.warm
+    place = f"loaded anew: {project.folder}/pkg/core.py: "
+    assert place + "what runs at import has run" in project.last.notices
+    assert set(project.run().verdicts.values()) == {"passed"}
+
+
 def test_since_a_revision(project: Project) -> None:
     def git(*arguments: str) -> None:
         subprocess.run(
