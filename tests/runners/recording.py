@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +76,7 @@ def read(driver: Driver, root: Path, ids: list[str]) -> Record:
 
 
 @contextmanager
-def driven(root: Path, version: str, **settings: Any) -> Iterator[Driver]:
+def driven(root: Path, version: str, variables: Mapping[str, str] = {}, **settings: Any) -> Iterator[Driver]:
     """Drive a runner on this version of Python, into which pytest is put by way of PYTHONPATH."""
     packages = root.parent / "packages"
     packages.mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ def driven(root: Path, version: str, **settings: Any) -> Iterator[Driver]:
             source = origin.parent if origin.name == "__init__.py" else origin
             if not (packages / source.name).exists():
                 (packages / source.name).symlink_to(source)
-    environment = {"PYTHONPATH": str(packages)}
+    environment = {"PYTHONPATH": str(packages), **variables}
     with runner(root, python=interpreters.found()[version], environment=environment, **settings) as driver:
         yield driver
 

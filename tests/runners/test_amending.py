@@ -319,3 +319,17 @@ def test_a_file_that_is_written_at_that_moment_is_taken_as_it_is_in_the_end(proj
         assert answer["reason"] == ""
         is_newest = answer["files"] == [[str(project / "lib.py"), now.st_mtime_ns, now.st_size, 0o644]]
         assert said(driver) == f"AssertionError: {3 if is_newest else 2}"
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_what_was_compiled_in_vain_is_kept_for_the_import(project, version):
+    write(project, lib="VALUE = 1\n", test_it="import lib\ndef test(): raise AssertionError(lib.VALUE)")
+    with driven(project, version, variables={"PYTHONDONTWRITEBYTECODE": ""}) as driver:
+        driver.collect()
+        edit(project / "lib.py", "VALUE = 1", "VALUE = 22")
+        assert amend(driver, project / "lib.py")["reason"].endswith("what runs at import has run")
+        (kept,) = (project / "__pycache__").glob("lib.cpython-*.pyc")
+        before = kept.stat().st_mtime_ns
+        assert said(driver, driver.collect()["collection"]) == "AssertionError: 22"
+        assert kept.stat().st_mtime_ns == before
+    assert all(name.endswith(".pyc") for name in os.listdir(project / "__pycache__"))

@@ -18,7 +18,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from testd.runner import garbage
-from testd.runner.compiled import drop_stale_of
+from testd.runner.compiled import drop_stale_of, keep
 from testd.runner.dependencies import GRANULARITY_NS
 from testd.runner.imports import import_statements
 
@@ -166,7 +166,11 @@ class Amendment:
         self._module = self._module_of()
         self.at = 0  # when it was read (wall clock, ns)
         self.entry, self._new = self._compiled()
-        self._found = compare(self._old, self._new, lambda code: _identity(code) in codes)
+        try:
+            self._found = compare(self._old, self._new, lambda code: _identity(code) in codes)
+        except Refused:
+            keep(path, self._new, self.entry[1], self.entry[2])  # it is loaded anew at once
+            raise
         self._functions: Dict[int, FunctionType] = {}
 
     @property

@@ -6,12 +6,14 @@ for ever. Both files have finer times: code written before its source's last cha
 """
 
 import contextlib
+import marshal
 import os
 import sys
-from importlib.util import cache_from_source
+from importlib.util import MAGIC_NUMBER, cache_from_source
+from types import CodeType
 from typing import Any, Iterable, List, Optional
 
-__all__ = ["caches_of", "drop_stale", "drop_stale_of"]
+__all__ = ["caches_of", "drop_stale", "drop_stale_of", "keep"]
 
 
 def caches_of(source: str) -> "List[str]":
@@ -45,3 +47,25 @@ def drop_stale_of(source: str) -> None:
             with contextlib.suppress(OSError):
                 if os.stat(cached).st_mtime_ns <= changed:
                     os.unlink(cached)
+
+
+def keep(source: str, code: CodeType, mtime_ns: int, size: int) -> None:
+    """Keep the compiled code of a source file, with the time and size that it had, where the next import looks for it.
+
+    In the format of PEP 552. Where that cannot be written the import compiles it again.
+    """
+    if sys.dont_write_bytecode:
+        return
+    numbers = (0, mtime_ns // 10**9, size)  # flags: the source's time and size tell whether it is fresh
+    head = MAGIC_NUMBER + b"".join((number & 0xFFFFFFFF).to_bytes(4, "little") for number in numbers)
+    with contextlib.suppress(OSError, NotImplementedError, ValueError):
+        cached = cache_from_source(source)
+        draft = f"{cached}.{os.getpid()}"
+        os.makedirs(os.path.dirname(cached), exist_ok=True)
+        try:
+            with open(draft, "wb") as file:
+                file.write(head + marshal.dumps(code))
+            os.replace(draft, cached)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(draft)
