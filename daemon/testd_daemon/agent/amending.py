@@ -42,7 +42,7 @@ async def amend(
         wanted = {None: below, **dict.fromkeys(runner.collections.values(), below)}
     if below is not None:
         for found in collections:
-            own = _amendable(found.record)
+            own = _amendable(found.record, [found])
             if own:
                 wanted[found] = list(dict.fromkeys([*wanted.get(found, []), *own]))
     read: list[int] = []
@@ -85,11 +85,17 @@ def _below(runner: Runner) -> list[str] | None:
     records = runner.below.records
     if any(records[checkpoint].change() for checkpoint in (Checkpoint.STARTED, Checkpoint.PLUGINS)):
         return None
-    return _amendable(records[Checkpoint.CONFIGURED])
+    return _amendable(records[Checkpoint.CONFIGURED], runner.collections.values())
 
 
-def _amendable(record: Record) -> list[str] | None:
-    """Return the Python files that have changed under a checkpoint; None where that is not all that has changed."""
+def _amendable(record: Record, collections: Iterable[Collection]) -> list[str] | None:
+    """Return the Python files that have changed under a checkpoint; None where that is not all that has changed.
+
+    One that has tests (in docstrings, say) is no such file: where these stand has been told.
+    """
     changes = record.changes()
     sources = all(change.endswith(".py") and record.loaded(change) is not None for change in changes)
-    return [str(change) for change in changes] if sources and len(changes) <= MOST_FILES else None
+    if not sources or len(changes) > MOST_FILES:
+        return None
+    has_tests = any(change in found.index for found in collections for change in changes)
+    return None if has_tests else [str(change) for change in changes]

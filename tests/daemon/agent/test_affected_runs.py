@@ -14,7 +14,7 @@ import pytest
 from agent_driver import AgentDriver, RunResult
 
 import interpreters
-from testd_protocol.messages import Shutdown
+from testd_protocol.messages import Outcomes, Shutdown
 
 #: What pytest consists of, where it is loaded by an interpreter into which nothing was installed.
 PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py", "pygments")
@@ -313,6 +313,19 @@ def test_functions_that_have_not_run_are_exchanged_in_place(project: Project, at
     place = f"loaded anew: {project.folder}/pkg/core.py: "
     assert place + "what runs at import has run" in project.last.notices
     assert set(project.run().verdicts.values()) == {"passed"}
+
+
+@pytest.mark.parametrize("project", MODERN, indirect=True)
+def test_a_module_with_tests_in_docstrings_is_loaded_anew(project: Project) -> None:
+    """Its tests know on which lines they are."""
+    project.edit("pytest.ini", "-p no:cacheprovider", "-p no:cacheprovider --doctest-modules")
+    text = 'def told():\n    return 1\n\n\ndef shown():\n    """\n    >>> told()\n    2\n    """\n'
+    project.write("pkg/told.py", text)
+    result = project.run("pkg/told.py")
+    assert "pkg/told.py:7: DocTestFailure" in str(result.of(Outcomes))
+    project.edit("pkg/told.py", "return 1", "value = 1\n    return value")
+    result = project.run("pkg/told.py")
+    assert "pkg/told.py:8: DocTestFailure" in str(result.of(Outcomes))
 
 
 def test_since_a_revision(project: Project) -> None:
