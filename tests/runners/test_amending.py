@@ -246,6 +246,19 @@ def test_a_function_that_was_looked_at_is_not_exchanged(project, version, done):
 
 
 @pytest.mark.parametrize("version", MODERN)
+def test_what_is_read_to_guess_at_values_is_no_matter(project, version):
+    """Hypothesis looks for constants in all modules of a project, once they are loaded."""
+    reads = "import pathlib, lib\nTEXT = pathlib.Path(lib.__file__).read_bytes()\n"
+    tests = "import lib, hypothesis.internal.constants_ast\ndef test(): raise AssertionError(lib.it())"
+    write(project, lib="def it():\n    return 1\n", hypothesis__internal__constants_ast=reads, test_it=tests)
+    with driven(project, version) as driver:
+        driver.collect()
+        edit(project / "lib.py", "return 1", "return 2")
+        assert amend(driver, project / "lib.py")["reason"] == ""
+        assert said(driver) == "AssertionError: 2"
+
+
+@pytest.mark.parametrize("version", MODERN)
 def test_of_several_files_all_are_amended_or_none(project, version):
     write(
         project,

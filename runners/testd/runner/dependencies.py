@@ -28,8 +28,11 @@ _SOURCES = (".py", ".pth", ".so", ".pyd", ".ini", ".cfg", ".toml", ".suite.json"
 _IGNORED_ROOTS = ("/proc/", "/dev/", "/sys/")
 #: What tools keep for themselves: it changes with every run, and no verdict may depend on it.
 _IGNORED_PARTS = ("/.pytest_cache/", "/.hypothesis/", "/__pycache__/", "/.git/")
-#: Modules of the standard library that list directories for whoever calls them.
-_LISTERS = ("/pathlib.py", "/pathlib/_local.py", "/pathlib/__init__.py", "/glob.py", "/os.py", "<frozen os>")
+#: Modules of the standard library that list directories, or read files, for whoever calls them.
+_LISTERS = (
+    "/pathlib.py", "/pathlib/__init__.py", "/pathlib/_abc.py", "/pathlib/_local.py", "/glob.py", "/os.py",
+    "<frozen os>",
+)  # fmt: skip
 #: Never equal to a real modification time: a file that changed while it was being loaded.
 _CHANGED_WHILE_LOADING = -2
 _File = Tuple[str, int, int, int]  # path, modification time in ns, size, permissions
@@ -131,7 +134,7 @@ class Dependencies:
             path = os.fspath(file)
             if isinstance(path, str):
                 self._files[path] = None
-                if path.endswith(".py"):
+                if path.endswith(".py") and not _asked_by(_GUESSERS):
                     self.read.add(_absolute(path))
 
     def _note_directory(self, path: Any = ".") -> None:
@@ -139,7 +142,7 @@ class Dependencies:
         if isinstance(path, (str, os.PathLike)):
             path = os.fspath(path)
             if isinstance(path, str):
-                self._directories[path] = self._directories.get(path, False) or not _listed_for_import()
+                self._directories[path] = self._directories.get(path, False) or not _asked_by(_COLLECTORS)
 
     def drain(self, *, last: bool) -> "Tuple[List[_File], List[Tuple[str, int, List[str], bool]]]":
         """Return what each file was, and `(path, mtime in ns, names, everything)` of directories.
@@ -197,14 +200,16 @@ def _ignored(path: str) -> bool:
 
 #: Parts of the file names of the code that lists directories for imports and for collection.
 _COLLECTORS = ("importlib", "_pytest", "testd/runner/exports/")
+#: Of code that reads sources for values that are worth a try among random ones: nobody can count on these.
+_GUESSERS = ("/hypothesis/internal/constants_ast.py",)
 
 
-def _listed_for_import() -> bool:
-    """Tell whether the listing was asked for by the import machinery or by the framework's collection."""
-    frame: Optional[FrameType] = sys._getframe(3)  # past _note_directory and _Noting
+def _asked_by(parts: "Tuple[str, ...]") -> bool:
+    """Tell whether what is noted is asked for by code whose file name has one of these parts."""
+    frame: Optional[FrameType] = sys._getframe(3)  # past the one that notes, and _Noting
     while frame is not None and frame.f_code.co_filename.endswith(_LISTERS):
         frame = frame.f_back
-    return frame is not None and any(part in frame.f_code.co_filename for part in _COLLECTORS)
+    return frame is not None and any(part in frame.f_code.co_filename for part in parts)
 
 
 def _absolute(path: str) -> str:

@@ -17,8 +17,8 @@ __all__ = ["Opened"]
 _WRITING = os.O_WRONLY | os.O_RDWR
 #: Modules that read files, or list folders, for whoever calls them.
 _HELPERS = (
-    "/pathlib.py", "/pathlib/__init__.py", "/pathlib/_local.py", "/glob.py", "/os.py", "<frozen os>", "/tokenize.py",
-    "/linecache.py", "/inspect.py", "/codecs.py", "<frozen codecs>",
+    "/pathlib.py", "/pathlib/__init__.py", "/pathlib/_abc.py", "/pathlib/_local.py", "/glob.py", "/os.py",
+    "<frozen os>", "/tokenize.py", "/linecache.py", "/inspect.py", "/codecs.py", "<frozen codecs>",
 )  # fmt: skip
 #: Parts of the file names of what reads source to load, to rewrite or to show it.
 _TOOLS = ("importlib", "/_pytest/", "/pluggy/", "/testd/runner/", "/warnings.py", "<frozen runpy>")
