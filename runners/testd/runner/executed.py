@@ -29,7 +29,9 @@ _TOOLS = (4, 5, 3)
 _NAME = "testd"
 #: So many starts are written down before they are looked at. A function of which two are among the last `_RECENT` is
 #: not heard any more in this test.
-_LONG, _RECENT = 512, 64
+_LONG, _RECENT = 256, 64
+#: In so many calls of a function that keeps what it makes in objects everything is heard, in each test.
+_MOST_CALLS = 2
 _FUNCTION, _RESUMABLE = 0x1, 0x20 | 0x80 | 0x100 | 0x200  # flags of code: optimized; generators and coroutines
 #: Tells code objects apart: they compare by their content, and `id` is slow once there is an audit hook.
 _identity = object.__hash__
@@ -62,6 +64,7 @@ class Executed:
         self._log: List[CodeType] = []
         self._taken: Set[int] = set()  # looked at, and not given to anybody yet
         self._often: List[CodeType] = []  # not heard any more
+        self._calls: Counter[int] = Counter()  # of what keeps something, since `take`
         self._keeping: Set[int] = set()  # code that keeps what it made
         self._since = 0  # the place in the list from which on somebody was inside of such code
         self._certain_since = 0  # and inside of such that keeps it for certain
@@ -158,6 +161,7 @@ class Executed:
         with self._lock:
             self._drain()
             taken, self._taken = self._taken, set()
+            self._calls.clear()
             self._hear()
         return taken
 
@@ -224,7 +228,7 @@ class Executed:
                     self._certain_since = len(self._log)
                 self._log.append(code)
                 if self._often:
-                    self._hear()
+                    self._hear_inside(_identity(code))
 
     def _holders(self, code: CodeType, frame: FrameType) -> "Optional[List[Reference]]":
         """Return references to the objects that keep what a call makes which begins now; None where others do, too."""
@@ -282,6 +286,18 @@ class Executed:
                     code = self.codes[known]
                     self._monitoring.set_local_events(self._counter, code, 0)
                     self._often.append(code)
+
+    def _hear_inside(self, known: int) -> None:
+        """Hear everything in a call of code that keeps what it makes.
+
+        Where it keeps that in objects, which seldom outlive the test, this is too dear for many calls: all that is not
+        heard any more is taken to run in them.
+        """
+        self._calls[known] += 1
+        if self.lasting.certain or self._calls[known] <= _MOST_CALLS:
+            self._hear()
+        else:
+            self.lasting.now.codes.update(map(_identity, self._often))
 
     def _hear(self) -> None:
         while self._often:
