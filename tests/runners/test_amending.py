@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from driver import Driver, write
 from recording import MODERN, driven, read
@@ -346,3 +347,22 @@ def test_what_was_compiled_in_vain_is_kept_for_the_import(project, version):
         assert said(driver, driver.collect()["collection"]) == "AssertionError: 22"
         assert kept.stat().st_mtime_ns == before
     assert all(name.endswith(".pyc") for name in os.listdir(project / "__pycache__"))
+
+
+@pytest.mark.parametrize("version", MODERN[-1:])
+def test_a_process_that_is_killed_meanwhile_is_answered_for(project, version):
+    write(project, lib="def one():\n    return 1\n", test_it="import lib\ndef test(): raise AssertionError(lib.one())")
+    with driven(project, version) as driver:
+        driver.collect()
+        stems = psutil.Process(driver.process.pid).children(recursive=True)
+        for stem in stems:
+            stem.suspend()
+        edit(project / "lib.py", "return 1", "return 2")
+        driver.send("Amend", id=9, collection=1, paths=[str(project / "lib.py")])
+        driver.send("Ping", id=1)
+        driver.until("Pong")  # it has been passed on
+        for stem in stems:
+            stem.kill()
+        assert driver.until("Amended")["reason"] == "its process has ended: killed by SIGKILL"
+        assert driver.until("Fault")["code"] == "lost"
+        assert said(driver, driver.collect()["collection"]) == "AssertionError: 2"
