@@ -367,4 +367,3 @@ def test_a_process_that_is_killed_meanwhile_is_answered_for(project, version):
                 stem.kill()
         assert driver.until("Amended")["reason"] == "its process has ended: killed by SIGKILL"
         assert driver.until("Fault")["code"] == "lost"
-        assert said(driver, driver.collect()["collection"]) == "AssertionError: 2"
