@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set,
 from testd.runner import garbage
 from testd.runner.compiled import drop_stale_of, keep
 from testd.runner.dependencies import GRANULARITY_NS
-from testd.runner.imports import import_statements
+from testd.runner.imports import file_of, import_statements
 
 __all__ = ["Amendment", "Refused", "amend", "compare"]
 
@@ -191,11 +191,7 @@ class Amendment:
         return found[0]
 
     def _module_of(self) -> ModuleType:
-        found = []
-        for module in list(sys.modules.values()):
-            names = getattr(module, "__dict__", {})
-            if names.get("__file__") == self._old.co_filename:
-                found.append(module)
+        found = [module for module in list(sys.modules.values()) if file_of(module) == self._old.co_filename]
         if len(found) != 1 or type(found[0]) is not ModuleType:
             raise Refused(f"it is {len(found)} modules")
         spec = found[0].__spec__

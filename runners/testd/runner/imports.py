@@ -19,7 +19,7 @@ from testd.runner.ahead import Ahead
 from testd.runner.compiled import caches_of, drop_stale
 from testd.runner.strangers import Strangers
 
-__all__ = ["ImportRecord", "code_of", "import_statements"]
+__all__ = ["ImportRecord", "code_of", "file_of", "import_statements"]
 
 _IMPORT_NAME = opcode.opmap["IMPORT_NAME"]
 _LOAD_CONST = opcode.opmap["LOAD_CONST"]
@@ -90,7 +90,7 @@ class ImportRecord:
     def outside(self) -> "List[List[Any]]":
         """Return the strangers among all that is loaded now: `[folder, how it got into reach, names]`."""
         self.strangers.settle()
-        return self.strangers.among({name: _file_of(module) for name, module in list(sys.modules.items())})
+        return self.strangers.among({name: file_of(module) for name, module in list(sys.modules.items())})
 
     def say(self, file: str, name: str, modules: "Iterable[str]") -> None:
         """Tell of a file that is no module, by a name for it, as if it were one that imports these modules."""
@@ -103,7 +103,7 @@ class ImportRecord:
         for module, loaded in list(sys.modules.items()):
             if module not in self._told_files:
                 self._told_files.add(module)
-                file = _file_of(loaded)
+                file = file_of(loaded)
                 if file:
                     files[module] = file
                     if file.startswith(self._root):
@@ -181,7 +181,7 @@ def _resolve(package: str, name: str, fromlist: "Tuple[str, ...]", level: int) -
     return [module for module in reached if module in sys.modules]
 
 
-def _file_of(module: Any) -> str:
+def file_of(module: Any) -> str:
     """Return a module's source file, without running a module's own `__getattr__`."""
     try:
         namespace = object.__getattribute__(module, "__dict__")
