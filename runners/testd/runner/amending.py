@@ -251,11 +251,9 @@ class Amendment:
         counts = []
         for code in codes:
             known = _identity(code)
-            count = sys.getrefcount(code) - functions[known] - (known in self._codes) - (known in changed)
-            if code is sample:
-                here = count - 1  # it is a variable as well, and no constant of what is around it
-            counts.append(count)
-        return [code for code, count in zip(codes, counts) if count != here + 1 and code is not sample]
+            counts.append(sys.getrefcount(code) - functions[known] - (known in self._codes) - (known in changed))
+        expected = counts[-1]  # the sample is a variable as well, and the others are constants of what is around them
+        return [code for code, count in zip(codes, counts) if count != expected]
 
     def carry_out(self) -> None:
         """Exchange the code. Nothing can go wrong any more."""
