@@ -30,7 +30,7 @@ MOST_FILES: Final = 20
 async def amend(
     runner: Runner, collections: Iterable[Collection] = (), sent: Callable[[], None] = lambda: None
 ) -> int:
-    """Amend *configured*, with all that was collected above it, and these collections, where that is all they need.
+    """Amend *configured*, with what was collected above it, and these collections, where that is all they need.
 
     To be called under the runner's lock, while nobody works on it. What cannot be amended is as stale as before, or
     gone. What is amended depends on another record then: who has the old one knows what was loaded before. `sent` is
@@ -39,9 +39,9 @@ async def amend(
     below = _below(runner)
     wanted: dict[Collection | None, list[str]] = {}
     if below:
-        wanted = {None: below, **dict.fromkeys(runner.collections.values(), below)}
+        wanted = {None: below, **dict.fromkeys(_broadest(runner), below)}
     if below is not None:
-        for found in collections:
+        for found in (found for found in collections if found.number in runner.collections):
             own = _amendable(found.record, [found])
             if own:
                 wanted[found] = list(dict.fromkeys([*wanted.get(found, []), *own]))
@@ -54,6 +54,15 @@ async def amend(
             await runner.flushed()
         sent()
     return min(read, default=0)
+
+
+def _broadest(runner: Runner) -> list[Collection]:
+    """Return the collection with the most tests, and let go of the others: each is a process, and is stale by now."""
+    broadest = sorted(runner.collections.values(), key=lambda found: len(found.ids))[-1:]
+    for other in list(runner.collections.values()):
+        if other not in broadest:
+            runner.drop(other)
+    return broadest
 
 
 async def _amend(
