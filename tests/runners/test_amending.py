@@ -64,6 +64,7 @@ copied = types.FunctionType(plain.__wrapped__.__code__, {"__builtins__": __built
 
 class Thing:
     FIELD = 1
+    NAMES = ("a", "b")
 
     def __init__(self):
         self.size = 1
@@ -190,6 +191,7 @@ def test_what_is_amended_does_what_is_written(project, version, checkpoint):
 REFUSED = {
     "a statement of the module": ("KEPT = []", "KEPT = [1]", "what runs at import has run"),
     "a constant of another type": ("FIELD = 1", "FIELD = True", "Thing has run"),
+    "the order of names": ('NAMES = ("a", "b")', 'NAMES = ("b", "a")', "Thing has run"),
     "a method more": ("    FIELD = 1\n", "    FIELD = 1\n    def more(self): pass\n", "Thing has run"),
     "a decorator": ("@noted\n", "", "what runs at import has run"),
     "a parameter more": ("def plain(x=1)", "def plain(x=1, *, y=1)", ""),
@@ -217,6 +219,15 @@ def test_what_could_make_a_difference_is_refused(project, version):
             assert answer["reason"].startswith(f"{project / 'lib.py'}: {reason}")
             (project / "lib.py").write_text(LIB)
         assert said(driver) == before
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_a_number_that_is_the_line_of_a_class_is_none_of_the_compiler_s(project, version):
+    write(project, lib="class A:\n    N = 1\n", test_it="import lib\ndef test(): raise AssertionError(lib.A.N)")
+    with driven(project, version) as driver:
+        driver.collect()
+        (project / "lib.py").write_text("\nclass A:\n    N = 2\n")
+        assert amend(driver, project / "lib.py")["reason"].endswith("lib.py: A has run")
 
 
 #: What a module does with a function `it` while it is loaded, and why that one cannot be amended then.

@@ -180,9 +180,9 @@ async def provide(
 
 async def sound(runner: Runner, spec: Spec, arguments: Sequence[Argument], cold: str) -> tuple[Collection, str]:
     """Return a collection that is right for the files as they are, and why it is cold."""
-    if runner.users == 1:
+    if runner.users == 1 and runner.below.stale() is not None:
         await amend(runner)
-    cold = cold or rewound(runner)
+        cold = cold or rewound(runner)
     collection, changed = await _kept(runner, arguments)
     if collection is None:
         cold = cold or changed or "these paths were not collected yet"

@@ -9,6 +9,7 @@ Runs in stems, from Python 3.12 on: there it is known which functions have run (
 
 import importlib.machinery
 import linecache
+import opcode
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ from testd.runner.compiled import drop_stale_of, keep
 from testd.runner.dependencies import GRANULARITY_NS
 from testd.runner.imports import file_of, import_statements
 
-__all__ = ["Amendment", "Refused", "amend", "compare"]
+__all__ = ["Refused", "amend"]
 
 _FUNCTION, _GENERATOR = 0x1, 0x20 | 0x80 | 0x200  # flags of code: optimized; generators and coroutines
 _HAS_DOCSTRING = 0x4000000  # from Python 3.14 on
@@ -32,6 +33,9 @@ _SHAPE = (
 )  # fmt: skip
 #: What makes a piece of code do what it does, beside its constants.
 _MEANING = (*_SHAPE, "co_code", "co_names", "co_varnames", "co_cellvars", "co_exceptiontable")
+#: What the compiler puts into a class's body from Python 3.13 on, and how.
+_FIRST_LINE, _ATTRIBUTES = "__firstlineno__", "__static_attributes__"
+_LOAD_CONST, _STORE_NAME = opcode.opmap["LOAD_CONST"], opcode.opmap["STORE_NAME"]
 #: Files are read again until they hold still, at most so many times.
 _READINGS = 5
 #: Functions of one file that may mean something else: more are hardly one edit.
@@ -105,12 +109,17 @@ def _alike(old: CodeType, new: CodeType) -> bool:
     """Tell whether two pieces of code do the same, but for what they have inside."""
     if any(getattr(old, name) != getattr(new, name) for name in _MEANING):
         return False
-    ones = [value for value in old.co_consts if not isinstance(value, CodeType)]
-    others = [value for value in new.co_consts if not isinstance(value, CodeType)]
-    is_class = not old.co_flags & _FUNCTION and old.co_name != "<module>"
-    lines = (old.co_firstlineno, new.co_firstlineno)
-    return len(ones) == len(others) and all(
-        _same(one, other) or (is_class and _same_of_class(one, other, lines)) for one, other in zip(ones, others)
+    if len(old.co_consts) != len(new.co_consts):
+        return False
+    differing = {
+        number: (one, other)
+        for number, (one, other) in enumerate(zip(old.co_consts, new.co_consts))
+        if not (_same(one, other) or (isinstance(one, CodeType) and isinstance(other, CodeType)))
+    }
+    names = _of_the_compiler(old) if differing else {}
+    return all(
+        number in names and _same_of_class(names[number], one, other, old, new)
+        for number, (one, other) in differing.items()
     )
 
 
@@ -125,12 +134,29 @@ def _same(one: Any, other: Any) -> bool:
     return repr(one) == repr(other) if isinstance(one, (float, complex)) else bool(one == other)
 
 
-def _same_of_class(one: Any, other: Any, lines: "Tuple[int, int]") -> bool:
-    """Compare what a class's body has of its own: its first line, and its attributes in no order."""
-    if isinstance(one, int):
-        return (one, other) == lines
-    names = isinstance(one, tuple) and isinstance(other, tuple) and all(isinstance(name, str) for name in one + other)
-    return names and sorted(one) == sorted(other)
+def _of_the_compiler(code: CodeType) -> "Dict[int, str]":
+    """Return which constants of a class's body are nothing but what the compiler says of it: number → attribute."""
+    if code.co_flags & _FUNCTION or code.co_name == "<module>":
+        return {}
+    found: Dict[int, str] = {}
+    uses: Counter[int] = Counter()
+    loaded = extended = -1
+    for operation, low in zip(code.co_code[::2], code.co_code[1::2]):
+        argument = low if extended < 0 else extended << 8 | low
+        extended = argument if operation == opcode.EXTENDED_ARG else -1
+        if operation == _STORE_NAME and loaded >= 0 and code.co_names[argument] in (_FIRST_LINE, _ATTRIBUTES):
+            found[loaded] = code.co_names[argument]
+        if operation != opcode.EXTENDED_ARG:
+            loaded = argument if operation == _LOAD_CONST else -1
+            uses[argument] += operation in opcode.hasconst
+    return {number: name for number, name in found.items() if uses[number] == 1}
+
+
+def _same_of_class(name: str, one: Any, other: Any, old: CodeType, new: CodeType) -> bool:
+    """Compare what the compiler says of a class: its first line, or the attributes of its methods in no order."""
+    if name == _FIRST_LINE:
+        return (one, other) == (old.co_firstlineno, new.co_firstlineno)
+    return isinstance(one, tuple) and isinstance(other, tuple) and sorted(one) == sorted(other)
 
 
 def _constants(code: CodeType) -> "List[CodeType]":
@@ -262,9 +288,9 @@ class Amendment:
         if self._found.moved and sys.version_info >= (3, 13):
             lines = {(name, old): new for name, old, new in self._found.moved}
             for found in _classes(self.namespace, self.namespace.get("__name__"), set()):
-                new_line = lines.get((found.__qualname__, found.__dict__.get("__firstlineno__")))
+                new_line = lines.get((found.__qualname__, found.__dict__.get(_FIRST_LINE)))
                 if new_line is not None:
-                    type.__setattr__(found, "__firstlineno__", new_line)
+                    type.__setattr__(found, _FIRST_LINE, new_line)
         linecache.cache.pop(self._old.co_filename, None)
         drop_stale_of(self._path)
 
