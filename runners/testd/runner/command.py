@@ -13,11 +13,12 @@ import os
 import resource
 import signal
 import sys
+import threading
 import types
 from typing import Any, Callable, Dict, List, Optional
 
 from testd.runner import garbage
-from testd.runner.leaving import leaver
+from testd.runner.leaving import Leaver
 
 __all__ = ["Command", "Departure", "obstacle", "plainly"]
 
@@ -39,6 +40,7 @@ class Command:
         self._order = order
         self._caller: Dict[str, Any] = order["caller"]
         self._stdio = stdio
+        self._leaver = Leaver()
 
     def enter(self) -> None:
         """Take over what a process has from whoever starts it. Raises OSError, ValueError where that cannot be."""
@@ -85,6 +87,7 @@ class Command:
             stream = None if number in self._caller["closed"] else _stream(number, name, getattr(sys, f"__{name}__"))
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+        threading.main_thread()._stderr = sys.stderr  # type: ignore[attr-defined]  # where it says what went wrong last
 
     def _take_path(self) -> None:
         """Give user code the `sys.path` of a new interpreter, whose folders have not been looked into yet."""
@@ -105,20 +108,17 @@ class Command:
         if hasattr(sys, "orig_argv"):
             sys.orig_argv[:] = [*([sys.executable] if program else []), *plainly(self._order)]
         execute = _script(program, main) if program else _module
-        leave = leaver()
         self._prepare()
         _vanish()
         try:
             execute()
         except SystemExit as end:
-            garbage.release()
-            leave(end.code)
+            self._leaver.leave(end.code)
             raise
         except BaseException:
             garbage.release()  # what is frozen is not cleared away when the interpreter ends
             sys.excepthook = _without_ours(sys.excepthook)
             raise
-
 
     def _prepare(self) -> None:
         """Do what comes before the program's first line."""

@@ -13,7 +13,7 @@ import gc
 import sys
 from typing import Any, Callable, List
 
-__all__ = ["freeze", "freeze_live", "install", "keep_frozen", "referrers", "release", "uninstall"]
+__all__ = ["freeze", "freeze_live", "holds", "install", "keep_frozen", "referrers", "release", "uninstall"]
 
 #: The functions whose answers depend on what is frozen.
 _ASKING = ("collect", "freeze", "get_freeze_count", "get_objects", "get_referrers", "unfreeze")
@@ -71,6 +71,11 @@ def release() -> None:
     if _thaws:
         _thaws = False
         _unfreeze()
+
+
+def holds() -> bool:
+    """Tell whether something is frozen that user code does not know of."""
+    return _thaws
 
 
 def referrers(*objects: Any) -> "List[Any]":

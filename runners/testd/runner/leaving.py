@@ -6,16 +6,21 @@ alive is looked through; where there is any of that, the interpreter ends as eve
 """
 
 import atexit
+import contextlib
 import ctypes
+import dis
 import gc
 import io
 import os
 import sys
 import threading
+import weakref
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
-__all__ = ["leaver"]
+from testd.runner import garbage
+
+__all__ = ["Leaver"]
 
 _EXTENSIONS = (".so", ".pyd", ".dylib")
 _RUNNING = (GeneratorType, CoroutineType, AsyncGeneratorType)
@@ -24,39 +29,57 @@ _IN_MEMORY = (io.BytesIO, io.StringIO)
 _HANDLES = (
     "close", "commit", "disconnect", "finalize", "flush", "release", "shutdown", "stop", "terminate", "__exit__",
 )  # fmt: skip
+#: What a function consists of that does nothing.
+_IDLE = ("LOAD_CONST", "NOP", "RESUME", "RETURN_CONST", "RETURN_VALUE")
 _FRAMES = ("gi_frame", "cr_frame", "ag_frame")
 
 
-def leaver() -> "Callable[[Any], None]":
-    """Return what ends this process with an exit status, or returns where the interpreter has to.
+class Leaver:
+    """Ends this process. Made before user code runs, which may put something else in the place of what is used here."""
 
-    Threads are waited for, exit functions called and streams flushed before, as the interpreter does.
-    """
-    leave: Optional[Any] = None
-    if sys.implementation.name == "cpython":
-        leave = ctypes.CDLL(None).exit  # runs what libraries have registered, which os._exit does not
-    standard = os.path.dirname(os.__file__) + os.sep
+    def __init__(self) -> None:
+        """Take what ends a process; it runs what libraries have registered, which `os._exit` does not."""
+        self._exit = ctypes.CDLL(None).exit if sys.implementation.name == "cpython" else None
+        self._standard = os.path.dirname(os.__file__) + os.sep
+        self._known: Optional[List[Callable[[], Any]]] = None
 
-    def end(status: Any) -> None:
-        if leave is None or sys.flags.inspect or sys.flags.dev_mode or not isinstance(status, (int, type(None))):
+    def look(self) -> None:
+        """Look through what is alive already: what is frozen from here on is not looked through at the end."""
+        try:
+            self._known = [weakref.ref(found) for found in self._suspects(gc.get_objects()) if not _is_done(found)]
+        except TypeError:
+            self._known = None
+
+    def leave(self, status: Any) -> None:
+        """End with an exit status, or return where the interpreter has to do that; nothing is frozen then.
+
+        Threads are waited for, exit functions called and streams flushed before, as the interpreter does.
+        """
+        if self._exit is None or sys.flags.inspect or sys.flags.dev_mode or not isinstance(status, (int, type(None))):
+            garbage.release()
             return
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-        if not _unfinished(standard):
-            leave((status or 0) & 0xFF)
+        if not self._unfinished():
+            self._exit((status or 0) & 0xFF)
+        garbage.release()
 
-    return end
+    def _unfinished(self) -> bool:
+        """Tell whether something is alive whose end anybody could see."""
+        if self._known is None or not garbage.holds():
+            garbage.release()
+            known = []
+        else:
+            known = [found for found in (reference() for reference in self._known) if found is not None]
+        std = {id(part) for stream in (sys.stdin, sys.stdout, sys.stderr) for part in _parts(stream)}
+        return not all(id(found) in std or _is_done(found) for found in [*known, *self._suspects(gc.get_objects())])
 
-
-def _unfinished(standard: str) -> bool:
-    """Tell whether something is alive whose end anybody could see."""
-    alive = gc.get_objects()
-    suspect = {kind for kind in set(map(type, alive)) if _may_finish(kind, standard)}
-    std = {id(part) for stream in (sys.stdin, sys.stdout, sys.stderr) for part in _parts(stream)}
-    return not all(id(found) in std or _is_done(found) for found in [each for each in alive if type(each) in suspect])
+    def _suspects(self, alive: "List[Any]") -> "List[Any]":
+        kinds = {kind for kind in set(map(type, alive)) if _may_finish(kind, self._standard)}
+        return [found for found in alive if type(found) in kinds]
 
 
 def _may_finish(kind: type, standard: str) -> bool:
@@ -71,14 +94,57 @@ def _may_finish(kind: type, standard: str) -> bool:
 
 
 def _is_done(found: Any) -> bool:
-    """Tell whether an object that may do something at its end has nothing left to do."""
+    """Tell whether an object that may do something at its end has nothing left to do that anybody could see."""
     if isinstance(found, _RUNNING):
         frame = next((getattr(found, name) for name in _FRAMES if hasattr(found, name)), None)
         return frame is None
-    return isinstance(found, io.IOBase) and bool(found.closed)
+    if isinstance(found, io.IOBase):
+        with contextlib.suppress(Exception):  # what it stands on has been taken off, or user code says it
+            if found.closed:
+                return True
+        return _stays_inside(found)
+    module = sys.modules.get("socket")
+    return module is not None and type(found) is module.socket and bool(found.fileno() == -1)
+
+
+def _stays_inside(stream: Any) -> bool:
+    """Tell whether an open stream's end is seen nowhere else: it is closed, which may write first."""
+    kind = type(stream)
+    if _own(kind, "__del__"):
+        return False
+    close = _own(kind, "close")
+    if close is not None:
+        return _does_nothing(close)
+    if isinstance(stream, _IN_MEMORY):
+        return True
+    below = stream
+    while not isinstance(below, _IN_MEMORY):
+        below = _below(below)
+        if below is None or any(_own(type(below), name) for name in ("close", "write", "flush")):
+            return False
+    return not _own(kind, "write") and not _own(kind, "flush")
+
+
+def _own(kind: type, name: str) -> Any:
+    """Return what a type has by a name that does not come from `io`, None where it does."""
+    owner = next((base for base in kind.__mro__ if name in base.__dict__), object)
+    return None if owner is object or owner.__module__ in ("io", "_io") else owner.__dict__[name]
+
+
+def _does_nothing(function: Any) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is not None and all(found.opname in _IDLE for found in dis.get_instructions(code))
+
+
+def _below(stream: Any) -> Any:
+    """Return what a stream writes to, None where that is no stream."""
+    try:
+        return getattr(stream, "buffer", None) or getattr(stream, "raw", None)
+    except ValueError:  # it has been taken off
+        return None
 
 
 def _parts(stream: Any) -> "Any":
     while stream is not None:
         yield stream
-        stream = getattr(stream, "buffer", None) or getattr(stream, "raw", None)
+        stream = _below(stream)

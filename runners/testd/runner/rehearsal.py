@@ -87,6 +87,7 @@ class Rehearsal(Command):
         reason = _unkept(config) or ("" if self._scout else self._note(config))
         if self._scout or reason:
             self._refuse(reason)
+        self._leaver.look()
         failed = garbage.freeze_live()
         if failed:
             self._refuse(f"what it leaves behind cannot be cleared away: {failed}")

@@ -380,6 +380,37 @@ def test_what_was_prepared_knows_what_failed_last(both: Both):
     (both.folder / "good").unlink()
 
 
+#: The callback of a weak reference is called where the interpreter is taken down object by object.
+TOLD_OF_ITS_END = """
+import io, os, socket, sys, weakref
+closed = socket.socket()
+closed.close()
+class Captured(io.TextIOWrapper):
+    def close(self):
+        "Whoever has the buffer closes it."
+captured = Captured(io.BytesIO())
+class Kept:
+    {member}
+kept = Kept()
+sys.reference = weakref.ref(kept, lambda _, write=os.write: write(2, b"taken down"))
+def test():
+    print("it", file=captured)
+"""
+
+
+@pytest.mark.parametrize(
+    ("member", "told"), [("pass", b""), ("def __del__(self): pass", b"taken down")], ids=["unseen", "seen"]
+)
+def test_the_interpreter_is_taken_down_only_where_somebody_could_tell(both: Both, member: str, told: bytes):
+    both.write(test_end=TOLD_OF_ITS_END.format(member=member))
+    for _ in range(MOST_RUNS):
+        code, _, err = both.one([TESTD, "pytest"], ["-v", "test_end.py"])
+        assert code == 0
+        if err.startswith(ADVANCE):
+            break
+    assert err == ADVANCE + told
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
