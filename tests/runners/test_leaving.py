@@ -59,7 +59,7 @@ def test_where_something_is_left_to_do_the_interpreter_does_it(text: str):
 
 
 #: Looked through before, and frozen; `kept` is alive then.
-FROZEN = "from testd.runner import garbage\n{}\nleaver.look()\ngarbage.freeze_live()\n"
+FROZEN = "from testd.runner import garbage\ngarbage.install()\n{}\nleaver.look()\ngarbage.freeze_live()\n"
 
 
 @pytest.mark.parametrize("before", [*NOTHING_LEFT[3:], *SOMETHING_LEFT])

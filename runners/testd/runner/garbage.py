@@ -13,13 +13,13 @@ import gc
 import sys
 from typing import Any, Callable, List
 
-__all__ = ["freeze", "freeze_live", "holds", "install", "keep_frozen", "referrers", "release", "uninstall"]
+__all__ = ["alive", "freeze", "freeze_live", "holds", "install", "keep_frozen", "referrers", "release", "uninstall"]
 
 #: The functions whose answers depend on what is frozen.
 _ASKING = ("collect", "freeze", "get_freeze_count", "get_objects", "get_referrers", "unfreeze")
 #: The function of pytest that collects garbage at its end.
 _HOUSEKEEPING = "gc_collect_harder"
-_collect, _get_referrers = gc.collect, gc.get_referrers
+_collect, _get_objects, _get_referrers = gc.collect, gc.get_objects, gc.get_referrers
 #: PyPy's collector moves objects, and knows nothing of that.
 _freeze, _unfreeze = getattr(gc, "freeze", int), getattr(gc, "unfreeze", int)
 _thaws = False  # whether something is frozen that user code does not know of
@@ -71,6 +71,11 @@ def release() -> None:
     if _thaws:
         _thaws = False
         _unfreeze()
+
+
+def alive() -> "List[Any]":
+    """Return what is alive and not frozen."""
+    return _get_objects()
 
 
 def holds() -> bool:

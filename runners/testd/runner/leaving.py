@@ -9,7 +9,6 @@ import atexit
 import contextlib
 import ctypes
 import dis
-import gc
 import io
 import os
 import sys
@@ -46,7 +45,7 @@ class Leaver:
     def look(self) -> None:
         """Look through what is alive already: what is frozen from here on is not looked through at the end."""
         try:
-            self._known = [weakref.ref(found) for found in self._suspects(gc.get_objects()) if not _is_done(found)]
+            self._known = [weakref.ref(found) for found in self._suspects(garbage.alive()) if not _is_done(found)]
         except TypeError:
             self._known = None
 
@@ -75,7 +74,7 @@ class Leaver:
         else:
             known = [found for found in (reference() for reference in self._known) if found is not None]
         std = {id(part) for stream in (sys.stdin, sys.stdout, sys.stderr) for part in _parts(stream)}
-        return not all(id(found) in std or _is_done(found) for found in [*known, *self._suspects(gc.get_objects())])
+        return not all(id(found) in std or _is_done(found) for found in [*known, *self._suspects(garbage.alive())])
 
     def _suspects(self, alive: "List[Any]") -> "List[Any]":
         kinds = {kind for kind in set(map(type, alive)) if _may_finish(kind, self._standard)}
