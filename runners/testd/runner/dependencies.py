@@ -35,6 +35,7 @@ _LISTERS = (
 )  # fmt: skip
 #: Never equal to a real modification time: a file that changed while it was being loaded.
 _CHANGED_WHILE_LOADING = -2
+_fspath, _getcwd, _getframe = os.fspath, os.getcwd, sys._getframe  # taken before user code can replace them
 _File = Tuple[str, int, int, int]  # path, modification time in ns, size, permissions
 
 
@@ -131,7 +132,7 @@ class Dependencies:
 
     def _note_file(self, file: Any = None, mode: Any = "r", *_args: Any, **_more: Any) -> None:
         if isinstance(file, (str, os.PathLike)) and not (isinstance(mode, str) and set(mode) & set("wax+")):
-            path = os.fspath(file)
+            path = _fspath(file)
             if isinstance(path, str):
                 self._files[path] = None
                 if path.endswith(".py") and not _asked_by(_GUESSERS):
@@ -140,7 +141,7 @@ class Dependencies:
     def _note_directory(self, path: Any = ".") -> None:
         path = "." if path is None else path
         if isinstance(path, (str, os.PathLike)):
-            path = os.fspath(path)
+            path = _fspath(path)
             if isinstance(path, str):
                 self._directories[path] = self._directories.get(path, False) or not _asked_by(_COLLECTORS)
 
@@ -206,14 +207,14 @@ _GUESSERS = ("/hypothesis/internal/constants_ast.py",)
 
 def _asked_by(parts: "Tuple[str, ...]") -> bool:
     """Tell whether what is noted is asked for by code whose file name has one of these parts."""
-    frame: Optional[FrameType] = sys._getframe(3)  # past the one that notes, and _Noting
+    frame: Optional[FrameType] = _getframe(3)  # past the one that notes, and _Noting
     while frame is not None and frame.f_code.co_filename.endswith(_LISTERS):
         frame = frame.f_back
     return frame is not None and any(part in frame.f_code.co_filename for part in parts)
 
 
 def _absolute(path: str) -> str:
-    return os.path.normpath(os.path.join(os.getcwd(), path)) if not path.startswith("/") else path
+    return os.path.normpath(os.path.join(_getcwd(), path)) if not path.startswith("/") else path
 
 
 def _mtime(path: str) -> int:

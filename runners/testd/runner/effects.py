@@ -27,6 +27,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 #: The standard library finds the folder for temporary files by making one, which it removes in the same moment.
 _TRIES_FOLDERS = "_get_default_tempdir"
 _COMPILED = "__pycache__"
+_getframe = sys._getframe  # taken before user code can replace it
 
 
 def watch(stop: "Callable[[str], None]") -> None:
@@ -34,7 +35,7 @@ def watch(stop: "Callable[[str], None]") -> None:
 
     def hear(event: str, arguments: "Tuple[Any, ...]") -> None:
         found = effect(event, arguments)
-        if found and sys._getframe(1).f_code.co_name != _TRIES_FOLDERS:
+        if found and _getframe(1).f_code.co_name != _TRIES_FOLDERS:
             stop(found)
 
     sys.addaudithook(hear)

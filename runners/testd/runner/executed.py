@@ -35,7 +35,7 @@ _MOST_CALLS = 2
 _FUNCTION, _RESUMABLE = 0x1, 0x20 | 0x80 | 0x100 | 0x200  # flags of code: optimized; generators and coroutines
 #: Tells code objects apart: they compare by their content, and `id` is slow once there is an audit hook.
 _identity = object.__hash__
-_get_ident = threading.get_ident  # taken before user code can replace it
+_get_ident, _getframe = threading.get_ident, sys._getframe  # taken before user code can replace them
 
 
 def available() -> bool:
@@ -221,7 +221,7 @@ class Executed:
                 if len(self._log) >= _LONG:
                     self._drain()
                 inside, certain = self.lasting.inside, self.lasting.certain
-                self.lasting.enter(_get_ident(), self._holders(code, sys._getframe(1)))
+                self.lasting.enter(_get_ident(), self._holders(code, _getframe(1)))
                 if not inside:
                     self._since = len(self._log)
                 if not certain:
@@ -239,8 +239,8 @@ class Executed:
 
     def _left(self, code: CodeType, _offset: int, _value: Any) -> None:
         with self._lock:
-            if code.co_name == "<module>" and is_text(code, sys._getframe(1)):
-                self.lasting.hold(definitions(code, sys._getframe(1)))
+            if code.co_name == "<module>" and is_text(code, _getframe(1)):
+                self.lasting.hold(definitions(code, _getframe(1)))
             inside, certain = self.lasting.inside, self.lasting.certain
             self.lasting.leave(_get_ident())
             if certain and not self.lasting.certain:

@@ -20,6 +20,7 @@ _ASKING = ("collect", "freeze", "get_freeze_count", "get_objects", "get_referrer
 #: The function of pytest that collects garbage at its end.
 _HOUSEKEEPING = "gc_collect_harder"
 _collect, _get_objects, _get_referrers = gc.collect, gc.get_objects, gc.get_referrers
+_getframe = sys._getframe
 #: PyPy's collector moves objects, and knows nothing of that.
 _freeze, _unfreeze = getattr(gc, "freeze", int), getattr(gc, "unfreeze", int)
 _thaws = False  # whether something is frozen that user code does not know of
@@ -104,7 +105,7 @@ def keep_frozen() -> None:
 def _thawing(function: "Callable[..., Any]") -> "Callable[..., Any]":
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if _thaws and sys._getframe(1).f_code.co_name != _HOUSEKEEPING:
+        if _thaws and _getframe(1).f_code.co_name != _HOUSEKEEPING:
             release()
         return function(*args, **kwargs)
 

@@ -27,7 +27,7 @@ _LOAD_SMALL_INT = opcode.opmap.get("LOAD_SMALL_INT", -1)  # from Python 3.14
 _EXTENDED_ARG = opcode.EXTENDED_ARG
 #: Bytes in front of the code in a .pyc file.
 _PYC_HEADER = 16
-_open = open  # taken before anybody can replace it
+_getframe, _open = sys._getframe, open  # taken before anybody can replace them
 
 
 class ImportRecord:
@@ -66,7 +66,7 @@ class ImportRecord:
         What they would find of the project is made sure to be no compiled code of an earlier text.
         Only what was loaded ahead is found here, and only for an import: who looks for a spec gets the real one.
         """
-        frame = sys._getframe(1)
+        frame = _getframe(1)
         importing = frame.f_back is not None and frame.f_back.f_code.co_name == "_find_and_load_unlocked"
         while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
             frame = frame.f_back

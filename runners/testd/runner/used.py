@@ -22,6 +22,7 @@ __all__ = ["Recorder"]
 
 #: Tests in one message.
 _PAGE = 1000
+_getframe = sys._getframe  # taken before user code can replace it
 
 #: A test that is through: number, codes, files, folders, whether it may use everything, keys of what it shares.
 _Test = Tuple[int, "array[int]", Set[str], Set[str], bool, Tuple[int, ...]]
@@ -195,7 +196,7 @@ class Recorder:
 
     def _is_lasting(self) -> bool:
         """Tell whether a module is being loaded, or something runs that keeps its result."""
-        frame: Optional[FrameType] = sys._getframe(1)
+        frame: Optional[FrameType] = _getframe(1)
         while frame is not None:
             code = frame.f_code
             if self._workspace.owns(code.co_filename) and (code.co_name == "<module>" or self._memos.keeps(code)):

@@ -238,6 +238,29 @@ def test_files_that_come_and_go(project: Project) -> None:
     assert project.affected() == {"test_process"}
 
 
+def test_a_test_that_replaces_what_recording_needs(project: Project) -> None:
+    project.write("tests/test_replaced.py", dedented("""
+        import gc, os, sys, threading
+        from pkg import core
+
+        def test_replaced(monkeypatch):
+            monkeypatch.delattr(sys, "_getframe")
+            with monkeypatch.context() as replaced:
+                for module, name in ((os, "getcwd"), (threading, "get_ident"), (gc, "get_objects")):
+                    replaced.setattr(module, name, None)
+                open(__file__).close()
+                open("data/table.json").close()
+                gc.collect()
+                import pkg.late
+                assert core.memo()
+        """))  # fmt: skip
+    assert project.affected() >= {"test_replaced"}
+    assert project.last.verdicts["test_replaced"] == "passed", project.last.events
+    assert "test_replaced" not in project.affected()
+    project.edit("data/table.json", "{}", "[]")
+    assert project.affected() >= {"test_replaced", "test_data"}
+
+
 def test_a_module_that_a_test_has_written_is_no_dependency(project: Project) -> None:
     """It is another file each time, or gone: whoever loads modules by name had no record, nor who imports that."""
     project.write("pkg/load.py", "import importlib\n\ndef load(name):\n    return importlib.import_module(name)\n")
