@@ -399,6 +399,7 @@ EXAMPLES: dict[str, m.Message] = {
                 place=1,
                 documents=True,
                 memory_limit=1048576,
+                record=False,
             ),
             m.RunJob(
                 job=12,

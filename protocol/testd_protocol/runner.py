@@ -144,6 +144,7 @@ class StartWorker(Message, frozen=True, kw_only=True):
     place: int = 0  # among the workers that share the run, from 0; free again when one has ended
     documents: bool = False  # cases: outcomes carry what was recorded
     memory_limit: int = 0  # KiB of this worker; 0: the runner's
+    record: bool = True  # fork: tell what tests use, where the runner's settings say so too
 
 
 class RunJob(Message, frozen=True, kw_only=True):

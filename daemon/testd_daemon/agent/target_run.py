@@ -58,6 +58,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     maxfail: int = 0
     documents: bool = False
+    record: bool = True
 
 
 class TargetRun:
@@ -276,7 +277,7 @@ class TargetRun:
             worker=action.worker, collection=self._collection.number, stream=limits.stream,
             update_snapshots=limits.update_snapshots, timeout=limits.timeout, job_timeout=limits.job_timeout,
             workers=limits.workers, paths=paths, run=limits.run, maxfail=limits.maxfail,
-            place=action.slot, documents=limits.documents,
+            place=action.slot, documents=limits.documents, record=limits.record,
         )  # fmt: skip
 
     def _assign(self, action: Assign) -> RunJob:

@@ -50,6 +50,8 @@ __all__ = ["Folders", "Forecast", "Orders", "Result", "Services", "TargetTask"]
 
 #: Seconds for workers to end that were told to; after that their runner is killed.
 STOP_DEADLINE: Final = 5.0
+#: Seconds of tests above which it is found out whether what they use has to be recorded again.
+WORTH_ASKING: Final = 0.5
 #: Seconds between attempts to reach a host again that was lost in the middle of a run.
 RECONNECT_PAUSES: Final = (1.0, 2.0, 4.0)
 
@@ -146,6 +148,7 @@ class TargetTask:
         self._scope = anyio.CancelScope()
         self._cancelled = ""
         self._interrupted = False
+        self._records = True  # what its tests use
         self._target: TargetRun | None = None
         self._strangers: set[str] = set()  # folders outside that the run was told of
         self._most = 1  # workers that would be of use
@@ -280,6 +283,7 @@ class TargetTask:
             )  # fmt: skip
             self._planned()
             records = self._report_errors(errors, spec.target)
+            self._records = alone or await self._must_record(spec, collection, [plan.ids[n] for n in left], durations)
             conclude = partial(self._conclude, spec, provision, known, len(plan) + len(errors), chooser.unaffected)
             self._target = self._schedule(spec, plan, cut, durations, left, collection, runner, workers, alone=alone)
             if self._cancelled:
@@ -299,6 +303,17 @@ class TargetTask:
         finally:
             self._services.shares.leave(self)
         return conclude(self._target, records)
+
+    async def _must_record(
+        self, spec: Spec, collection: Collection, tests: Sequence[str], durations: jobs.Durations
+    ) -> bool:
+        """Tell whether it has to be recorded what these tests use: nobody knows it, or it may be something else now."""
+        request = self._request
+        as_ever = not (request.affected or request.fresh or request.isolate or request.shuffle is not None)
+        if not (as_ever and spec.record and durations.total(tests) > WORTH_ASKING):
+            return True
+        affected = self._services.affected
+        return not await affected.valid(self._shelf, spec.beside_files(), tests, collection.root)
 
     def _part(self, result: Result) -> None:
         """Leave the room to others: what is left are single tests that go on."""
@@ -374,7 +389,7 @@ class TargetTask:
         limits = Limits(
             run=self._run, stream=self._request.stream, update_snapshots=self._request.update_snapshots,
             timeout=settings.timeout, job_timeout=settings.job_timeout, memory_limit=settings.memory_limit,
-            workers=self._most, maxfail=maxfail, documents=self._orders.filing is not None,
+            workers=self._most, maxfail=maxfail, documents=self._orders.filing is not None, record=self._records,
         )  # fmt: skip
         return TargetRun(spec.target, plan, scheduler, self._reporter, limits)
 
@@ -476,7 +491,9 @@ class TargetTask:
     ) -> Result:  # fmt: skip
         """Hand over what the tests told that have run since the last time, and return how all of them stand."""
         stamping = Stamping(self._services.workspace, self._services.history, self._services.affected)
-        if provision.held:  # else its last runner could not be replaced, and told nothing more
+        if not self._records:
+            self._services.affected.stay(self._shelf, provision.loaded_from, stamping.learned)
+        elif provision.held:  # else its last runner could not be replaced, and told nothing more
             self._services.affected.hand_over(self._facts(spec, target, provision), stamping.learned)
         counts = Counter(target.plan.counts)
         counts.update(error.verdict for error in errors if f"{self.name}\0{error.test}" not in self._finished)

@@ -97,12 +97,15 @@ class Executed:
         return True
 
     def stop(self) -> None:
-        """Give the tools back. Only what runs in stems has been heard by then."""
+        """Give the tools back, before the first test."""
         if self._monitoring is not None:
             self._monitoring.set_events(self._finder, 0)
             for tool in self._finder, self._counter:
+                for code in self.codes.values() if self._counting else ():
+                    self._monitoring.set_local_events(tool, code, 0)  # else it goes on to ask who hears, at each start
                 self._monitoring.free_tool_id(tool)
             self._monitoring = None
+        self._counting = False
 
     def settle(self) -> None:
         """Take all that has run as lasting, and count what runs from now on. Comes before the first test."""

@@ -51,7 +51,7 @@ class WorkerSettings:
     """What one worker is for, as `StartWorker` brought it. Times are in seconds."""
 
     _told = (
-        "collection", "documents", "maxfail", "paths", "place", "run", "stream", "update_snapshots", "worker",
+        "collection", "documents", "maxfail", "paths", "place", "record", "run", "stream", "update_snapshots", "worker",
         "workers",
     )  # fmt: skip
     __slots__ = (*_told, "ask", "exchange", "invocation", "job", "recorder", "stopping", "tell")
@@ -69,10 +69,11 @@ class WorkerSettings:
         maxfail: int = 0,
         place: int = 0,
         documents: bool = False,
+        record: bool = True,
     ) -> None:
         """Keep the values; `workers` share the run, `place` counts them from 0, `maxfail` 0 means no limit.
 
-        `documents`: outcomes of cases carry what was recorded.
+        `documents`: outcomes of cases carry what was recorded. `record`: it is told what tests use.
         """
         self.worker = worker
         self.collection = collection
@@ -84,6 +85,7 @@ class WorkerSettings:
         self.maxfail = maxfail
         self.place = place
         self.documents = documents
+        self.record = record
         #: Whether the supervisor asked the worker to stop: tells its interrupt from one that a test raised.
         self.stopping: Callable[[], bool] = lambda: False
         #: Has a question answered, later, that cannot be answered on the target: JSON, and what takes it (`Judge`).

@@ -337,7 +337,10 @@ class Stem:
         stacks = high(stacks)
         settings = WorkerSettings.read(message)
         slot = self.slots.writer(message["slot"])
-        self._recorder.fork()
+        if settings.record:
+            self._recorder.fork()
+        else:
+            self._recorder.stop()
         worker = Worker(self.channel, self._suite, settings, slot, self._imports, self._recorder)
         finish_process(worker, slot, stacks)
 

@@ -14,7 +14,8 @@ import pytest
 from agent_driver import AgentDriver, RunResult
 
 import interpreters
-from testd_protocol.messages import Outcomes, Shutdown
+from testd_daemon.agent.freshness import GRANULARITY_NS
+from testd_protocol.messages import Outcomes, Shutdown, Why, WhyReport
 
 #: What pytest consists of, where it is loaded by an interpreter into which nothing was installed.
 PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py", "pygments")
@@ -113,7 +114,9 @@ class Project:
 
     def settle(self) -> None:
         """Let the agent learn what the last run told: who asks waits for that, and the next edit is not mixed up."""
-        self.run(affected=True, keyword="no_test_has_this_name")
+        self.agent.send(Why(workspace=str(self.folder), test="no_test_has_this_name"))
+        while not isinstance(self.agent.receive(), WhyReport):
+            pass
 
     def affected(self, **request: object) -> set[str]:
         """Run what is affected; return the names of the tests that ran."""
@@ -303,6 +306,61 @@ def test_it_is_remembered_by_another_agent(
     project.edit("pkg/core.py", "return 1", "return 11")
     project.agent = agent(project.folder)
     assert project.affected() == {"test_used", "test_process"}
+
+
+LONG = """
+    import pathlib, sys, time
+    from pkg import core
+
+    def test_long():
+        tools = [sys.monitoring.get_tool(number) for number in range(6)]
+        pathlib.Path(__file__).parents[2].joinpath("heard").write_text("yes" if "testd" in tools else "no")
+        time.sleep(0.6)
+        assert core.used()
+    """
+
+
+def test_what_is_known_is_not_recorded_again(project: Project, agent: Callable[..., AgentDriver]) -> None:
+    """A run of tests that last, of which none is affected, costs no more than it would without a record."""
+    heard = project.folder.parent / "heard"
+
+    def ran(**request: object) -> str:
+        heard.write_text("not run")
+        while time.time_ns() < heard.stat().st_ctime_ns + 2 * GRANULARITY_NS:  # nor was any file just written
+            time.sleep(0.001)
+        result = project.run(**request)
+        assert set(result.verdicts.values()) == {"passed"}, result.events
+        project.settle()
+        return heard.read_text()
+
+    project.write("tests/test_long.py", dedented(LONG))
+    assert ran() == "yes"
+    assert ran() == "no"
+    assert ran(fresh=True) == "yes"
+    assert ran(shuffle=1) == "yes"
+    assert ran() == "no"
+    assert project.affected() == set()
+    project.edit("pkg/core.py", "return 2", "return 22")
+    assert project.affected() == {"test_process"}
+    assert ran() == "no"
+    project.edit("pkg/core.py", "return 1  # one", "return 11")
+    assert project.affected() == {"test_used", "test_long", "test_process"}
+    assert ran() == "no"
+    project.edit("data/table.json", "{}", "[]")
+    assert ran() == "yes", "others are affected"
+    project.write("tests/test_more.py", "def test_more(): pass\n")
+    assert ran() == "yes", "there is one without a record"
+    assert ran() == "no"
+    project.agent.send(Shutdown(reason="stop"))
+    assert project.agent.process.wait(30) == 0
+    project.agent = agent(project.folder)
+    assert ran() == "yes", "another agent has yet to see what the files are"
+    assert ran() == "no"
+    project.edit("tests/test_long.py", "assert core.used()", "assert core.used() and core.unused()")
+    assert project.affected() == {"test_long", "test_process"}
+    project.edit("pkg/core.py", "return 22", "return 0")
+    assert project.affected() == {"test_long", "test_process"}
+    assert project.last.verdicts["test_long"] == "failed"
 
 
 def test_a_selection_of_paths_and_an_expression(project: Project) -> None:

@@ -125,6 +125,35 @@ class Affected:
         done = self._pending[id(facts)] = facts.target, anyio.Event()
         self._tasks.start_soon(self._await_and_learn, facts, done[1], learned)
 
+    def stay(self, target: str, began_ns: int, learned: Learned) -> None:
+        """Keep the records of a target's tests: they were valid when a run began (wall clock, ns) that told nothing.
+
+        `learned` is called with the generation of the workspace on which the run was.
+        """
+        self._tasks.start_soon(self._await_and_stay, target, began_ns, learned)
+
+    async def _await_and_stay(self, target: str, began_ns: int, learned: Learned) -> None:
+        try:
+            generation = await self._in_thread(lambda: self._generation_at(began_ns))
+        except Exception as error:  # a defect here costs records, never the agent
+            self._problem = f"{type(error).__name__}: {error}"
+        else:
+            await learned(generation)
+
+    def _generation_at(self, began_ns: int) -> int:
+        self._look(began_ns)
+        return self._state.before(began_ns)[0]
+
+    async def valid(self, target: str, environment: dict[str, str], tests: Iterable[str], root: str) -> bool:
+        """Tell whether each of these tests has a record, and nothing has changed of what it used.
+
+        `root` is the folder to which their names are relative. Not where something is still being learned.
+        """
+        if target not in self._looked or any(found == target for found, _ in self._pending.values()):
+            return False
+        selection = await self.select(target, environment)
+        return all(selection.reason(test, root=root) is None for test in tests)
+
     async def differing(self, generation: int, earlier: Iterable[int]) -> dict[int, list[str]]:
         """Return for each earlier generation which files of the workspace were not then what they are in this one.
 
