@@ -20,10 +20,12 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Contender", "MeasureError", "Sample", "Series", "cpu_time", "interleave", "run"]
+__all__ = ["Contender", "MeasureError", "Sample", "Series", "come_to_rest", "cpu_time", "interleave", "run"]
 
 #: One command; the longest (plain pytest on 62,000 tests, a slow machine) takes two minutes.
 COMMAND_DEADLINE = 600.0
+#: Seconds in which a daemon at rest uses no processor, and for it to come to rest on a slow machine.
+REST, REST_DEADLINE = 0.6, 120.0
 
 
 class MeasureError(Exception):
@@ -161,3 +163,17 @@ def cpu_time(processes: Sequence[psutil.Process]) -> float:
         total += times.user + times.system
         total += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
     return total
+
+
+def come_to_rest(processes: Callable[[], Sequence[psutil.Process]]) -> None:
+    """Wait until these processes do nothing: what a daemon prepares after a run is no part of the next one.
+
+    Raises MeasureError.
+    """
+    give_up = time.monotonic() + REST_DEADLINE
+    used = -1.0
+    while (now := cpu_time(processes())) != used:
+        if time.monotonic() > give_up:
+            raise MeasureError(f"the daemon did not come to rest within {REST_DEADLINE:g} s")
+        used = now
+        time.sleep(REST)

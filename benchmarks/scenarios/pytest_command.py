@@ -6,13 +6,12 @@ What the daemon prepares after a run is not part of the next one: before each ro
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Iterator
 
 from contenders import same
 from context import Context, race
 from house import House
-from measuring import Contender, MeasureError, cpu_time, interleave, run
+from measuring import Contender, come_to_rest, interleave, run
 from suites import Prepared
 from table import Row
 
@@ -22,14 +21,12 @@ GOAL = 0.35
 CASES = (
     ("click", "tests/test_basic.py"),
     ("marshmallow", "tests/test_fields.py"),
-    ("tomlkit", ""),
+    ("tomlkit", "tests/test_items.py"),
     ("jinja2", "tests/test_filters.py"),
     ("werkzeug", "tests/test_http.py"),
     ("attrs", "tests/test_slots.py"),
+    ("numpy-financial", "numpy_financial/tests/test_financial.py"),
 )
-#: Seconds in which a daemon at rest uses no processor, and for it to come to rest on a slow machine.
-REST = 0.6
-REST_DEADLINE = 120.0
 
 
 def measure(context: Context) -> Iterator[Row]:
@@ -37,7 +34,7 @@ def measure(context: Context) -> Iterator[Row]:
     ratios = []
     for name, path in CASES[: 2 if context.quick else None]:
         suite = context.suite(name)
-        words = ["-q", *([path] if path else [])]
+        words = ["-q", path]
         with context.house(suite) as house:
             contenders = [_plain(suite, words), _warm(context, house, suite, words)]
             differing = same({contender.name: run(contender) for contender in contenders})
@@ -45,7 +42,7 @@ def measure(context: Context) -> Iterator[Row]:
                 yield Row(scenario="pytest", case=name, what="testd pytest", value="-", met=False, note=str(differing))
                 continue
             series = interleave(contenders, context.rounds, warm_up=2)
-        yield from race("pytest", " ".join([name, *words[1:]]), series, {"testd pytest": (["pytest"], 0.0)})
+        yield from race("pytest", f"{name} {path}", series, {"testd pytest": (["pytest"], 0.0)})
         ratios.append(series["testd pytest"].median / series["pytest"].median)
     if ratios:
         middle = statistics.median(ratios)
@@ -63,16 +60,5 @@ def _plain(suite: Prepared, words: list[str]) -> Contender:
 def _warm(context: Context, house: House, suite: Prepared, words: list[str]) -> Contender:
     return Contender(
         name="testd pytest", command=[str(context.testd), "pytest", *words], cwd=suite.project,
-        environment=house.environment, before=lambda: _come_to_rest(house), helpers=house.processes,
+        environment=house.environment, before=lambda: come_to_rest(house.processes), helpers=house.processes,
     )  # fmt: skip
-
-
-def _come_to_rest(house: House) -> None:
-    """Wait until the daemon's processes do nothing. Raises MeasureError."""
-    give_up = time.monotonic() + REST_DEADLINE
-    used = -1.0
-    while (now := cpu_time(house.processes())) != used:
-        if time.monotonic() > give_up:
-            raise MeasureError(f"testd pytest: the daemon did not come to rest within {REST_DEADLINE:g} s")
-        used = now
-        time.sleep(REST)
