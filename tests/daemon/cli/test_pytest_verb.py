@@ -279,10 +279,12 @@ def test_a_command_dies_with_its_client_and_with_the_daemon(both: Both, victim: 
     text = "import os, time\ndef test():\n    print('I am', os.getpid(), flush=True)\n    time.sleep(600)\n"
     both.write(test_pid=text)
     with subprocess.Popen(
-        [TESTD, "pytest", "-s", "test_pid.py"], cwd=both.folder, env=both.environment, stdout=subprocess.PIPE,
+        [TESTD, "pytest", "-v", "-s", "test_pid.py"], cwd=both.folder, env=both.environment, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as client:  # fmt: skip
         assert client.stdout is not None
+        assert client.stderr is not None
+        assert client.stderr.readline().startswith(b"testd: warm")
         line = b""
         while b"I am" not in line:
             line = client.stdout.readline()
