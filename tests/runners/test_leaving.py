@@ -34,6 +34,7 @@ SOMETHING_LEFT = (
     "import io\nclass C(io.TextIOWrapper):\n    def flush(self): print('said', end='')\nkept = C(io.BytesIO())",
     "import io\nclass C(io.StringIO):\n    def __del__(self): print('said', end='')\nkept = C()",
     "import socket; kept = socket.socket(); print('said', end='')",
+    "import io, unittest.mock as m; kept = io.TextIOWrapper(m.MagicMock(closed=False)); print('said', end='')",
     "import io; kept = io.TextIOWrapper(io.BytesIO()); kept.detach(); print('said', end='')",
 )
 

@@ -148,7 +148,7 @@ class TargetTask:
         self._scope = anyio.CancelScope()
         self._cancelled = ""
         self._interrupted = False
-        self._records = True  # what its tests use
+        self._recording = True  # what its tests use
         self._target: TargetRun | None = None
         self._strangers: set[str] = set()  # folders outside that the run was told of
         self._most = 1  # workers that would be of use
@@ -283,7 +283,7 @@ class TargetTask:
             )  # fmt: skip
             self._planned()
             records = self._report_errors(errors, spec.target)
-            self._records = alone or await self._must_record(spec, collection, [plan.ids[n] for n in left], durations)
+            self._recording = alone or await self._must_record(spec, collection, [plan.ids[n] for n in left], durations)
             conclude = partial(self._conclude, spec, provision, known, len(plan) + len(errors), chooser.unaffected)
             self._target = self._schedule(spec, plan, cut, durations, left, collection, runner, workers, alone=alone)
             if self._cancelled:
@@ -389,7 +389,7 @@ class TargetTask:
         limits = Limits(
             run=self._run, stream=self._request.stream, update_snapshots=self._request.update_snapshots,
             timeout=settings.timeout, job_timeout=settings.job_timeout, memory_limit=settings.memory_limit,
-            workers=self._most, maxfail=maxfail, documents=self._orders.filing is not None, record=self._records,
+            workers=self._most, maxfail=maxfail, documents=self._orders.filing is not None, record=self._recording,
         )  # fmt: skip
         return TargetRun(spec.target, plan, scheduler, self._reporter, limits)
 
@@ -491,7 +491,7 @@ class TargetTask:
     ) -> Result:  # fmt: skip
         """Hand over what the tests told that have run since the last time, and return how all of them stand."""
         stamping = Stamping(self._services.workspace, self._services.history, self._services.affected)
-        if not self._records:
+        if not self._recording:
             self._services.affected.stay(self._shelf, provision.loaded_from, stamping.learned)
         elif provision.held:  # else its last runner could not be replaced, and told nothing more
             self._services.affected.hand_over(self._facts(spec, target, provision), stamping.learned)

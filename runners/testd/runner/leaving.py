@@ -8,14 +8,14 @@ alive is looked through; where there is any of that, the interpreter ends as eve
 import atexit
 import contextlib
 import ctypes
-import dis
 import io
+import opcode
 import os
 import sys
 import threading
 import weakref
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 from testd.runner import garbage
 
@@ -29,7 +29,9 @@ _HANDLES = (
     "close", "commit", "disconnect", "finalize", "flush", "release", "shutdown", "stop", "terminate", "__exit__",
 )  # fmt: skip
 #: What a function consists of that does nothing.
-_IDLE = ("LOAD_CONST", "NOP", "RESUME", "RETURN_CONST", "RETURN_VALUE")
+_IDLE = {opcode.opmap.get(name) for name in ("LOAD_CONST", "NOP", "RESUME", "RETURN_CONST", "RETURN_VALUE")}
+#: Streams that stand on each other, at most: text, buffer, and what is below.
+_MOST_PARTS = 4
 _FRAMES = ("gi_frame", "cr_frame", "ag_frame")
 
 
@@ -116,12 +118,10 @@ def _stays_inside(stream: Any) -> bool:
         return _does_nothing(close)
     if isinstance(stream, _IN_MEMORY):
         return True
-    below = stream
-    while not isinstance(below, _IN_MEMORY):
-        below = _below(below)
-        if below is None or any(_own(type(below), name) for name in ("close", "write", "flush")):
-            return False
-    return not _own(kind, "write") and not _own(kind, "flush")
+    first, *below = _parts(stream)
+    if not below or not isinstance(below[-1], _IN_MEMORY) or any(_own(type(part), "close") for part in below):
+        return False
+    return not any(_own(type(part), name) for part in (first, *below) for name in ("write", "flush"))
 
 
 def _own(kind: type, name: str) -> Any:
@@ -132,18 +132,16 @@ def _own(kind: type, name: str) -> Any:
 
 def _does_nothing(function: Any) -> bool:
     code = getattr(function, "__code__", None)
-    return code is not None and all(found.opname in _IDLE for found in dis.get_instructions(code))
+    return code is not None and _IDLE.issuperset(code.co_code[::2])
 
 
-def _below(stream: Any) -> Any:
-    """Return what a stream writes to, None where that is no stream."""
-    try:
-        return getattr(stream, "buffer", None) or getattr(stream, "raw", None)
-    except ValueError:  # it has been taken off
-        return None
-
-
-def _parts(stream: Any) -> "Any":
-    while stream is not None:
+def _parts(stream: Any) -> "Iterator[io.IOBase]":
+    """Yield a stream and what it writes to; a stand-in for a stream is none."""
+    for _ in range(_MOST_PARTS):
+        if not issubclass(type(stream), io.IOBase):
+            return
         yield stream
-        stream = _below(stream)
+        try:
+            stream = getattr(stream, "buffer", None) or getattr(stream, "raw", None)
+        except ValueError:  # it has been taken off
+            return
