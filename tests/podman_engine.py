@@ -15,10 +15,14 @@ from container_engine import Engine, NoEngine, data_folder, install, sweep
 __all__ = ["Podman", "podman"]
 
 _DEADLINE = 60.0
-#: Podman's own are higher than root may go where these tests run in a container themselves.
-_LIMITS = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
-#: catatonit is what `--init` runs; crun and runc both do.
-_PACKAGES = ("podman", "catatonit", "crun")
+#: Podman's own limits are higher than root may go where these tests run in a container themselves. Of the runtimes,
+#: crun refuses a machine that has cgroups of both versions; runc runs on each.
+_SETTINGS = """\
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+"""
 
 
 class Podman(Engine):
@@ -27,7 +31,7 @@ class Podman(Engine):
     program = "podman"
 
     def __init__(self, data: Path, folder: Path) -> None:
-        (folder / "containers.conf").write_text(_LIMITS)
+        (folder / "containers.conf").write_text(_SETTINGS)
         super().__init__(
             {"CONTAINERS_CONF": f"{folder}/containers.conf", "CONTAINERS_STORAGE_CONF": f"{folder}/storage.conf"}
         )
@@ -49,8 +53,8 @@ def podman() -> Iterator[Podman]:
         raise NoEngine("TESTD_TEST_ENGINE=none")
     if os.geteuid() != 0:
         raise NoEngine("only root can have a podman with folders of its own here")
-    install(*_PACKAGES, program="podman")
-    install("catatonit", program="catatonit")
+    for program in ("podman", "catatonit", "runc"):  # catatonit is what `--init` runs
+        install(program, program=program)
     with data_folder("podman") as data, tempfile.TemporaryDirectory(prefix="testd-podman-") as folder:
         data.mkdir(exist_ok=True)
         try:
