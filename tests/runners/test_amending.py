@@ -125,10 +125,12 @@ def project(tmp_path: Path) -> Path:
 
 
 def edit(path: Path, old: str, new: str) -> None:
-    """Exchange a piece of a file, long enough after it was loaded."""
+    """Exchange a piece of a file, long enough after it was loaded. At no moment is the file there in part."""
     text = path.read_text()
     assert old in text
-    path.write_text(text.replace(old, new))
+    written = path.with_name(path.name + ".new")
+    written.write_text(text.replace(old, new))
+    written.replace(path)
 
 
 def amend(driver: Driver, *paths: Path, collection: int = 1) -> dict[str, Any]:

@@ -6,13 +6,14 @@ object can still be reached at the end of the test. Runs in stems and workers. S
 
 import sys
 from types import CodeType, FrameType, FunctionType
-from typing import Any, Dict, FrozenSet, List, Optional, Set, Tuple
+from typing import Any, Collection, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set, Tuple
 
 from testd.runner.reachable import Reference, is_namespace, reachable
 
-__all__ = ["Lasting", "Span", "definitions", "is_text", "objects"]
+__all__ = ["Lasting", "Mark", "Span", "definitions", "is_text"]
 
 _threads = sys._current_frames  # taken before user code can replace it
+_identity = object.__hash__
 
 
 class Span:
@@ -44,80 +45,143 @@ class Span:
         )
 
 
+#: A call of such a function begins or ends: the place in the list of what starts; the identity of the code; whether it
+#: begins; references to the objects that keep what is made, or None where others do, too; and the identities of what
+#: may run in it without being heard.
+Mark = Tuple[int, int, bool, Optional[Sequence[Reference]], Collection[int]]
+
+
 class Lasting:
     """Who is inside of such functions now, and what is used there. The caller sees to it that threads take turns.
 
     Attributes:
         all: what lasts, code by its identities.
-        now: what has been used since somebody was inside.
+        now: what has been used since somebody was inside, apart from what is already among `all`.
     """
 
     def __init__(self) -> None:
         """Have nobody inside."""
         self.all = Span()
         self.now = Span()
-        self._calls: Dict[int, List[bool]] = {}  # by thread: of each call, whether it is certain
+        self._open: Dict[int, List[bool]] = {}  # by code: of each call that goes on, whether it is certain
         self._certain = 0
         self._holders: Optional[List[Reference]] = []  # what keeps `now`; None: that lasts for certain
-        self._held: List[Tuple[List[Reference], Span]] = []  # of this test: what was used, and what keeps it
+        #: Of this test, by the identities of the references: what objects keep, and what was used to make it.
+        self._held: Dict[FrozenSet[int], Tuple[List[Reference], Span]] = {}
+        self._references: Dict[int, Reference] = {}  # of this test, by the identity of the object
 
     @property
     def inside(self) -> bool:
         """Whether anybody is inside."""
-        return bool(self._calls)
+        return bool(self._open)
 
     @property
     def certain(self) -> bool:
         """Whether anybody is inside of a function that keeps what it makes elsewhere than in objects."""
         return self._certain > 0
 
-    def enter(self, thread: int, holders: "Optional[List[Reference]]") -> None:
-        """A thread enters such a function, which keeps what it makes in objects: references to these, or None."""
-        if not self._calls:
+    @property
+    def counting(self) -> "Optional[Span]":
+        """What counts for what is used now, beside the test that runs."""
+        return self.all if self._certain else self.now if self._open else None
+
+    def follow(self, started: "List[int]", marks: "Iterable[Mark]") -> None:
+        """Take what has started, code by its identities in this order, and the calls that began and ended meanwhile."""
+        since = 0
+        for place, code, begins, holders, unheard in marks:
+            if self._open:
+                self._use(started[since:place])
+            since = place
+            if not begins:
+                self._leave(code, holders)
+            else:
+                self._enter(code, holders)
+                if unheard and not self._certain:  # what is not heard in a certain one is among `all`
+                    self.now.codes.update(unheard)
+        if self._open:
+            self._use(started[since:])
+
+    def _use(self, codes: "List[int]") -> None:
+        (self.all if self._certain else self.now).codes.update(codes)
+
+    def _enter(self, code: int, holders: "Optional[Sequence[Reference]]") -> None:
+        if not self._open:
             self._holders = []
-        self._calls.setdefault(thread, []).append(holders is None)
+        self._open.setdefault(code, []).append(holders is None)
         if holders is None:
             self._certain += 1
         else:
-            self.hold(holders)
+            self._hold(holders)
 
-    def hold(self, holders: "Optional[List[Reference]]") -> None:
-        """These keep, too, what has been made since somebody was inside; or None."""
+    def _leave(self, code: int, holders: "Optional[Sequence[Reference]]") -> None:
+        """A call ends, and these objects keep, too, what has been made since somebody was inside."""
+        calls = self._open.get(code)
+        if calls is None:  # it began before anybody listened
+            return
+        self._hold(holders)
+        self._certain -= calls.pop()
+        if not calls:
+            del self._open[code]
+        if not self._open:
+            self._passed()
+
+    def _hold(self, holders: "Optional[Sequence[Reference]]") -> None:
         if holders is None or self._holders is None:
             self._holders = None
         else:
             self._holders += holders
 
-    def leave(self, thread: int) -> None:
-        """A thread leaves one. If nobody is inside any more and `now` is complete, `passed` follows."""
-        calls = self._calls.get(thread)
-        if calls:
-            self._certain -= calls.pop()
-            if not calls:
-                del self._calls[thread]
-
-    def passed(self) -> None:
-        """Nobody is inside any more, and `now` has all that was used."""
-        if self._holders is None:
+    def _passed(self) -> None:
+        """Nobody is inside any more."""
+        if self.all.has(self.now):
+            pass
+        elif self._holders is None:
             self.all.add(self.now)
         else:
-            self._held.append((self._holders, self.now))
+            key = frozenset(map(_identity, self._holders))
+            if key in self._held:
+                self._held[key][1].add(self.now)
+            else:
+                self._held[key] = self._holders, self.now
         self.now = Span()
+
+    def objects(
+        self, names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]"
+    ) -> "Optional[List[Reference]]":
+        """Return weak references to the objects that these variables are in a call of `code`; None where one has none.
+
+        The call is that of `frame`, or one that it was called from.
+        """
+        frame = _frame_of(code, frame)
+        if frame is None or not names:
+            return None
+        variables = frame.f_locals
+        try:
+            return [self._reference(variables[name]) for name in names]
+        except (KeyError, TypeError):
+            return None
+
+    def _reference(self, one: Any) -> Reference:
+        known = self._references.get(_identity(one))
+        if known is None or known() is not one:
+            known = self._references[_identity(one)] = Reference(one)
+        return known
 
     def settle(self) -> None:
         """A test has ended: what objects keep that are still there lasts, and so does what a thread is still at."""
-        if self._calls:
+        if self._open:
             self._holders = None
             self.all.add(self.now)
-        held = [(holder, span) for holders, span in self._held if not self.all.has(span) for holder in holders]
+        held = [(one, span) for holders, span in self._held.values() if not self.all.has(span) for one in holders]
         for (_, span), there in zip(held, _there([holder for holder, _ in held])):
             if there:
                 self.all.add(span)
         self._held.clear()
+        self._references.clear()
 
     def forget(self) -> None:
         """Be in another process, in which no thread is inside."""
-        self._calls.clear()
+        self._open.clear()
         self._certain = 0
         self.now = Span()
 
@@ -127,21 +191,6 @@ def _there(references: "List[Reference]") -> "List[bool]":
     if len(_threads()) > 1:  # they may change what is looked at
         return [reference() is not None for reference in references]
     return reachable(references)
-
-
-def objects(names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]") -> "Optional[List[Reference]]":
-    """Return weak references to the objects that these variables are in a call of `code`; None where one has none.
-
-    The call is that of `frame`, or one that it was called from.
-    """
-    frame = _frame_of(code, frame)
-    if frame is None or not names:
-        return None
-    variables = frame.f_locals
-    try:
-        return [Reference(variables[name]) for name in names]
-    except (KeyError, TypeError):
-        return None
 
 
 def is_text(code: CodeType, frame: "Optional[FrameType]") -> bool:

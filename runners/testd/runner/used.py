@@ -58,6 +58,7 @@ class Recorder:
         self._outer: List[Span] = []
         self._shared: Dict[int, _Shared] = {}
         self._keys: Set[int] = set()  # of what the test that runs shares
+        self._file = ""  # of the test that runs
         self._tests: List[_Test] = []
         self.products: Set[str] = set()  # Python files elsewhere that tests have written: nothing depends on them
         self._written: Set[str] = set()
@@ -115,8 +116,11 @@ class Recorder:
         if self.on:
             Opened(self._workspace, self).start()
 
-    def begin(self) -> None:
-        """Begin a test. What was used before the first one is shared by all."""
+    def begin(self, file: str) -> None:
+        """Begin a test of this file. What was used before the first one is shared by all."""
+        if file != self._file:
+            self._file = file
+            self._executed.unhush()
         if self._span is self._before:
             self._before.codes = self._executed.take()
             self._lasting.all.add(self._before)
@@ -189,9 +193,8 @@ class Recorder:
 
     def _counting(self) -> "List[Span]":
         if self.functions:
-            if self._lasting.certain:
-                return [self._span, self._lasting.now, self._lasting.all]
-            return [self._span, self._lasting.now] if self._lasting.inside else [self._span]
+            beside = self._executed.beside
+            return [self._span] if beside is None else [self._span, beside]
         return [self._span, self._lasting.all] if self._is_lasting() else [self._span]
 
     def _is_lasting(self) -> bool:

@@ -242,7 +242,7 @@ class Worker:
                 self._look_after(job)
 
         if self._recorder.on:
-            self._recorder.begin()
+            self._recorder.begin(self._suite.items[test][0].partition("::")[0])
             self._suite.run(test, following, report)
             self._recorder.end(reported)
         else:

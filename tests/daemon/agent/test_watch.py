@@ -174,7 +174,8 @@ def test_what_a_change_makes_stale_is_stopped(slow: Slow) -> None:
     slow.edit("test_c.py", "def test_c(): assert 0\n")
     slow.until_outcome("test_c")
     slow.edit("used.py", "N = 1\n")
-    assert slow.watch.until(Started).events[-1].test == "test_a.py::test_slow"
+    while slow.watch.until(Started).events[-1].test != "test_a.py::test_slow":
+        pass  # test_c comes once more if the change was noticed before what it uses was told
     slow.go.touch()
     assert slow.watch.generation().verdicts["test_slow"] == "passed"
     slow.watch.end()
