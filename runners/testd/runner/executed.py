@@ -1,10 +1,9 @@
 """Which functions of the workspace's own code ran, by `sys.monitoring`. Runs in stems and workers, from Python 3.12 on.
 
-Three of the interpreter's tool numbers are taken. The *finder* hears the first start of each code object, and no other:
-that is how code is found, however it was made. The *counter* hears every start and resumption of own functions and of
-nothing else, because its events are local to them. A start costs a fifth of a microsecond, so a function that starts
-often is left to the *sentry*: that hears its first start, has to be posted again for the next test, which costs as much
-as fifteen starts, and is there for the tests of one file.
+Two of the interpreter's tool numbers are taken. The *finder* hears the first start of each code object, and no other:
+that is how code is found, however it was made. The *counter* hears starts and resumptions of own functions and of
+nothing else, because its events are local to them. To hear one costs a fifth of a microsecond, so of a function that
+starts often only the first one in a test is heard. To listen to it again costs as much as ten starts.
 
 What starts is written into one list, which is looked at when it changes for whom it counts. What runs while a module is
 loaded, or inside of a function that keeps what it made (`memos.py`), is `lasting` (`lasting.py`): later tests meet its
@@ -15,8 +14,8 @@ import os
 import sys
 import threading
 from collections import Counter
-from types import CodeType, FrameType
-from typing import Any, Callable, Collection, Dict, Iterator, List, Optional, Sequence, Set
+from types import CodeType
+from typing import Any, Callable, Collection, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from testd.runner.lasting import Lasting, Mark, Span, definitions, is_text
 from testd.runner.memos import Memos
@@ -25,18 +24,21 @@ from testd.runner.workspace import Workspace
 
 __all__ = ["Executed", "available"]
 
-#: The numbers that debuggers, coverage and profilers have not agreed on.
+#: The numbers that debuggers, coverage and profilers have not agreed on. Hypothesis takes 3.
 _TOOLS = (4, 5, 3)
 _NAME = "testd"
 #: So many starts are written down before they are looked at. A function of which two are among the last `_RECENT` is
 #: not heard any more in this test.
-_LONG, _RECENT = 256, 64
-#: In so many calls of a function that keeps what it makes in objects everything is heard, in each test.
+_LONG, _RECENT = 128, 64
+#: In so many calls of a function that keeps what it makes in objects everything is heard, for the tests of a file.
 _MOST_CALLS = 2
+#: So many times a function is listened to again for that. One that needs more is heard at each start.
+_MOST_AGAIN = 20
 _FUNCTION, _RESUMABLE = 0x1, 0x20 | 0x80 | 0x100 | 0x200  # flags of code: optimized; generators and coroutines
 #: Tells code objects apart: they compare by their content, and `id` is slow once there is an audit hook.
 _identity = object.__hash__
 _get_ident, _getframe = threading.get_ident, sys._getframe  # taken before user code can replace them
+_disable: Any = getattr(getattr(sys, "monitoring", None), "DISABLE", None)
 
 
 def available() -> bool:
@@ -60,70 +62,80 @@ class Executed:
         self._workspace = workspace
         self._memos = memos
         self._monitoring: Any = None
-        self._finder = self._counter = self._sentry = -1
+        self._finder = self._counter = -1
         self._counting = False
         self._log: List[CodeType] = []
         self._taken: Set[int] = set()  # looked at, and not given to anybody yet
-        self._frequent: Set[int] = set()  # what starts often: it is left to the sentry
+        self._frequent: Set[int] = set()  # what starts often: one start is enough
+        self._again: Counter[int] = Counter()  # how often such code had to be heard once more
         self._often: List[CodeType] = []  # not heard any more
         self._unheard: List[int] = []  # the identities of these
         self._lastingly: List[CodeType] = []  # not heard any more either, and among what lasts
-        self._hushed: Set[int] = set()  # not heard: lasts, and is taken to run in each test of this file
+        self._hushed: Set[int] = set()  # not heard: lasts, and counts for each test of this file
         self._ran: Set[int] = set()  # in the test that runs, apart from these
         self._before: Set[int] = set()  # what lasts, and ran in the test before
-        self._calls: Counter[int] = Counter()  # of what keeps something, since `take`
-        self._keeping: Set[int] = set()  # code that keeps what it made
+        self._calls: Counter[int] = Counter()  # of what keeps something, in tests of this file
+        #: Code that keeps what it made, and the names of the variables that are what keeps it; none: others do.
+        self._keeping: Dict[int, Tuple[str, ...]] = {}
         self._marks: List[Mark] = []  # where in the list calls of such code begin and end
         self._lock = threading.RLock()
+        self._thread = _get_ident()  # in which tests run
 
     def start(self) -> bool:
         """Find what runs while modules are loaded. Returns whether there is a way to."""
         monitoring: Any = getattr(sys, "monitoring", None)
         free = [tool for tool in _TOOLS if monitoring.get_tool(tool) is None] if available() else []
-        if len(free) < len(_TOOLS):
+        if len(free) < 2:
             return False
         self._monitoring = monitoring
-        self._finder, self._counter, self._sentry = free
+        self._finder, self._counter = free[:2]
         events = monitoring.events
-        counted = _counted(self._log, self._look)
+        counted = _counted(self._log, self._look, self._frequent, self._started_first)
         for tool, callbacks in (
-            (self._finder, {events.PY_START: self._found, events.PY_THROW: self._thrown}),
-            (self._finder, {events.PY_UNWIND: self._unwound}),
-            (
-                self._finder,
-                {events.PY_RESUME: self._entered, events.PY_YIELD: self._left, events.PY_RETURN: self._left},
-            ),
+            (self._finder, self._heard_by_finder(events)),
             (self._counter, {events.PY_START: counted, events.PY_RESUME: counted}),
-            (self._sentry, {events.PY_START: self._started_first, events.PY_RESUME: self._started_first}),
         ):
-            if monitoring.get_tool(tool) is None:
-                monitoring.use_tool_id(tool, _NAME)
+            monitoring.use_tool_id(tool, _NAME)
             for event, callback in callbacks.items():
                 monitoring.register_callback(tool, event, callback)
-        monitoring.set_events(self._finder, events.PY_START)
+        # All at once: with each change the interpreter looks through all code once more, in each process.
+        monitoring.set_events(self._finder, events.PY_START | events.PY_THROW | events.PY_UNWIND)
         return True
 
+    def _heard_by_finder(self, events: Any) -> "Dict[int, Callable[..., Any]]":
+        return {
+            events.PY_START: self._found,
+            events.PY_THROW: self._thrown,
+            events.PY_UNWIND: self._unwound,
+            events.PY_RESUME: self._entered,
+            events.PY_YIELD: self._left,
+            events.PY_RETURN: self._left,
+        }
+
     def stop(self) -> None:
-        """Give the tools back, before the first test."""
+        """Hear nothing more, before the first test.
+
+        The finder stays, and finds nothing: without it the interpreter would look through all code once more.
+        """
         if self._monitoring is not None:
-            self._monitoring.set_events(self._finder, 0)
-            for tool in self._finder, self._counter, self._sentry:
-                for code in self.codes.values() if self._counting else ():
-                    self._monitoring.set_local_events(tool, code, 0)  # else it goes on to ask who hears, at each start
-                self._monitoring.free_tool_id(tool)
+            events = self._monitoring.events
+            for event in self._heard_by_finder(events):
+                self._monitoring.register_callback(self._finder, event, _nothing if event == events.PY_START else None)
+            for code in self.codes.values() if self._counting else ():
+                self._monitoring.set_local_events(self._finder, code, 0)
+                self._ignore(code)
+            self._monitoring.free_tool_id(self._counter)
             self._monitoring = None
         self._counting = False
 
     def settle(self) -> None:
         """Take all that has run as lasting, and count what runs from now on. Comes before the first test."""
         self._memos.load()
-        events = self._monitoring.events
         self.lasting.all.codes.update(self.codes)
         self._log.clear()
         self._counting = True
         for code in list(self.codes.values()):
             self._watch(code)
-        self._monitoring.set_events(self._finder, events.PY_START | events.PY_THROW | events.PY_UNWIND)
         os.register_at_fork(after_in_child=self._forked)
 
     def rest(self) -> None:
@@ -142,7 +154,7 @@ class Executed:
                 continue
             self.codes[_identity(new)] = new
             if old in self._keeping:
-                self._keeping.add(_identity(new))
+                self._keeping[_identity(new)] = self._keeping[old]
             if old in self.lasting.all.codes:
                 self.lasting.all.codes.add(_identity(new))
             if self._counting:
@@ -150,7 +162,7 @@ class Executed:
         self._taken = {_identity(pairs[known]) if known in pairs else known for known in self._taken}
         for old in pairs:
             self.codes.pop(old, None)
-            self._keeping.discard(old)
+            self._keeping.pop(old, None)
             self._frequent.discard(old)
             self.lasting.all.codes.discard(old)
 
@@ -171,38 +183,41 @@ class Executed:
     def take(self) -> "Set[int]":
         """Return the identities of what ran since the last call, and hear everything again that is not hushed."""
         with self._lock:
+            self._thread = _get_ident()
             self._drain()
             taken, self._taken = self._taken, set()
             self._ran |= taken
-            self._calls.clear()
             self._hear()
-        return taken | self._hushed if self._hushed else taken
+        return taken
 
-    def settle_test(self) -> None:
+    def settle_test(self) -> "Set[int]":
         """A test has ended, and `take` was called: what it leaves behind lasts.
 
         What lasts counts for each test that loads its file. Where it ran in two tests, one behind the other, it need
-        not be heard in those that follow in the same file.
+        not be heard in those that follow in the same file, and counts for them. Returns the identities of what is such
+        from now on, until `unhush`.
         """
         with self._lock:
             self.lasting.settle()
-            lasting = (self._ran & self.lasting.all.codes) - self._keeping
-            often = lasting & self._before
-            for known in often:
+            lasting = (self._ran & self.lasting.all.codes).difference(self._keeping)
+            hushed = lasting & self._before
+            for known in hushed:
                 self._ignore(self.codes[known])
-            self._hushed |= often
+            self._hushed |= hushed
             self._before, self._ran = lasting, set()
+        return hushed
 
     def unhush(self) -> None:
         """Hear everything, and each start of it: the tests of another file follow."""
         with self._lock:
-            for known in self._frequent:
-                self._monitoring.set_local_events(self._sentry, self.codes[known], 0)
+            self._hear()
             again = self._hushed | self._frequent
-            self._hushed, self._before, self._frequent = set(), set(), set()
+            self._frequent.clear()
             for known in again:
                 self._watch(self.codes[known])
-            self._often, self._unheard, self._lastingly = [], [], []
+            self._hushed, self._before = set(), set()
+            self._again.clear()
+            self._calls.clear()
 
     @property
     def beside(self) -> "Optional[Span]":
@@ -218,7 +233,7 @@ class Executed:
         if self._monitoring is None:
             return True
         named = self._monitoring.get_tool
-        return all(named(tool) == _NAME for tool in (self._finder, self._counter, self._sentry))
+        return bool(named(self._finder) == _NAME and named(self._counter) == _NAME)
 
     # ── what the interpreter says ────────────────────────────────────────────────────────────────────────────────────
 
@@ -228,17 +243,19 @@ class Executed:
         if known in self._keeping:
             return self._entered(code, 0)
         if known not in self.codes and not self._is_own(code):
-            return self._monitoring.DISABLE
+            return _disable
         if known not in self.codes:
             self.codes[known] = code
-            if code.co_name == "<module>" or self._memos.keeps(code):
-                self._keeping.add(known)
+            if code.co_name == "<module>":
+                self._keeping[known] = ()
+            elif self._memos.keeps(code):
+                self._keeping[known] = tuple(self._memos.holders(code))
             if self._counting:
                 self._watch(code)
         if known in self._keeping:
             return self._entered(code, 0)
         self._log.append(code)
-        return self._monitoring.DISABLE
+        return _disable
 
     def _is_own(self, code: CodeType) -> bool:
         """Tell functions and modules of the workspace from all else. A class's body runs with what is around it."""
@@ -246,41 +263,35 @@ class Executed:
         return bool(wanted) and self._workspace.owns(code.co_filename)
 
     def _watch(self, code: CodeType) -> None:
-        """Hear each start of a function from now on, or its next one; of one that keeps what it makes also its ends."""
+        """Hear starts of a function; of one that keeps what it makes hear ends: the finder hears it start."""
         events, listen = self._monitoring.events, self._monitoring.set_local_events
         resumable = code.co_flags & _RESUMABLE
-        starts = events.PY_START | events.PY_RESUME if resumable else events.PY_START
         if _identity(code) in self._keeping:
             ends = events.PY_RETURN | (events.PY_YIELD | events.PY_RESUME if resumable else 0)
             listen(self._finder, code, ends)
-        elif _identity(code) in self._frequent:
-            listen(self._sentry, code, 0)  # what was disabled comes back with what is new
-            listen(self._sentry, code, starts)
         else:
-            listen(self._counter, code, starts)
+            listen(self._counter, code, 0)  # what was disabled comes back with what is new
+            listen(self._counter, code, events.PY_START | events.PY_RESUME if resumable else events.PY_START)
 
     def _ignore(self, code: CodeType) -> None:
         self._monitoring.set_local_events(self._counter, code, 0)
-        self._monitoring.set_local_events(self._sentry, code, 0)
 
     def _entered(self, code: CodeType, _offset: int) -> None:
         """What runs from here on lasts. What was heard too often before is heard once more."""
         if self._counting:
             known = _identity(code)
+            names = self._keeping.get(known, ())
+            holders: Optional[Sequence[Reference]] = None
             with self._lock:
+                if names:
+                    holders = self.lasting.objects(names, code, _getframe(1))
+                elif code.co_name == "<module>" and is_text(code, _getframe(1)):
+                    holders = ()
                 if len(self._log) >= _LONG:
                     self._drain()
-                holders = self._holders(code, _getframe(1))
                 unheard = self._hear_inside(known, holders is None) if self._often else ()
                 self._marks.append((len(self._log), known, True, holders, unheard))
                 self._log.append(code)
-
-    def _holders(self, code: CodeType, frame: FrameType) -> "Optional[Sequence[Reference]]":
-        """Return references to the objects that keep what a call makes which begins now; None where others do, too."""
-        if code.co_name == "<module>":
-            return () if is_text(code, frame) else None
-        names = self._memos.holders(code)
-        return self.lasting.objects(names, code, frame) if names else None
 
     def _left(self, code: CodeType, _offset: int, _value: Any) -> None:
         is_script = code.co_name == "<module>" and is_text(code, _getframe(1))
@@ -288,13 +299,19 @@ class Executed:
         with self._lock:
             self._marks.append((len(self._log), _identity(code), False, holders, ()))
 
-    def _started_first(self, code: CodeType, _offset: int) -> Any:
-        """A function starts that has been left to the sentry."""
+    def _started_first(self, code: CodeType) -> Any:
+        """A function starts of which one start is enough.
+
+        Another thread than that of the tests may lose its turn before the interpreter does what is returned here, and
+        what the tests' thread has begun to listen to meanwhile would be lost.
+        """
         with self._lock:
             self._log.append(code)
+            if _get_ident() != self._thread:
+                return None
             self._often.append(code)
             self._unheard.append(_identity(code))
-        return self._monitoring.DISABLE
+        return _disable
 
     def _thrown(self, code: CodeType, _offset: int, _error: BaseException) -> None:
         """A generator or coroutine goes on with an exception, which is no resumption to the interpreter."""
@@ -305,22 +322,24 @@ class Executed:
             self._log.append(code)
 
     def _unwound(self, code: CodeType, _offset: int, _error: BaseException) -> None:
-        if _identity(code) in self._keeping:
+        if self._counting and _identity(code) in self._keeping:
             self._left(code, 0, None)
 
     # ── the list of starts ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _drain(self) -> "List[int]":
-        """Empty the list. Returns the identities of what was in it."""
+    def _drain(self) -> "List[CodeType]":
+        """Empty the list. Returns what was in it."""
         log = self._log
         # No other thread gets a turn in the middle of this statement, and none of its entries is lost.
         started, log[:] = log[:], ()
-        known = list(map(_identity, started))
-        self._taken.update(known)
         if self._marks or self.lasting.inside:
+            known = list(map(_identity, started))
             marks, self._marks = self._marks, []
+            self._taken.update(known)
             self.lasting.follow(known, marks)
-        return known
+        else:
+            self._taken.update(map(_identity, started))
+        return started
 
     def _look(self) -> None:
         """Stop hearing what starts often.
@@ -328,7 +347,7 @@ class Executed:
         Not what may be called inside of code that keeps something, unless it is known to be.
         """
         with self._lock:
-            recent = Counter(self._drain()[-_RECENT:])
+            recent = Counter(map(_identity, self._drain()[-_RECENT:]))
             lasting, now = self.lasting.all.codes, self.lasting.now.codes
             inside, certain = self.lasting.inside, self.lasting.certain
             for known, count in recent.items():
@@ -341,23 +360,27 @@ class Executed:
                     self._unheard.append(known)
                 else:
                     continue
-                self._frequent.add(known)
+                if self._again[known] < _MOST_AGAIN:
+                    self._frequent.add(known)
                 self._ignore(self.codes[known])
 
     def _hear_inside(self, known: int, certain: bool) -> "Collection[int]":
         """Hear everything in a call of code that keeps what it makes, but for what is known to last.
 
         Where it keeps that in objects, which seldom outlive the test, this is too dear for many calls: all that is not
-        heard any more is taken to run in them. Returns the identities of that.
+        heard any more is taken to run in them, and in those by other threads. Returns the identities of that.
         """
         if not certain:
             self._calls[known] += 1
-            if self._calls[known] > _MOST_CALLS:
-                return tuple(self._unheard)
+        if self._calls[known] > _MOST_CALLS or _get_ident() != self._thread:
+            return tuple(self._unheard)
         for code in self._often:
             if _identity(code) in self.lasting.all.codes:
                 self._lastingly.append(code)
             else:
+                self._again[_identity(code)] += 1
+                if self._again[_identity(code)] == _MOST_AGAIN:
+                    self._frequent.discard(_identity(code))
                 self._watch(code)
         self._often, self._unheard = [], []
         return ()
@@ -377,13 +400,23 @@ def _inside(code: CodeType) -> "Iterator[CodeType]":
             yield from _inside(inner)
 
 
-def _counted(log: "List[CodeType]", look: "Callable[[], None]") -> "Callable[[CodeType, int], None]":
+def _counted(
+    log: "List[CodeType]", look: "Callable[[], None]", frequent: "Set[int]", first: "Callable[[CodeType], Any]"
+) -> "Callable[[CodeType, int], Any]":
     """Return what is called at each start of an own function: the one piece of this that must be quick."""
-    append, length, most = log.append, len, _LONG
+    append, length, most, identity = log.append, len, _LONG, _identity
 
-    def started(code: CodeType, _offset: int) -> None:
+    def started(code: CodeType, _offset: int) -> Any:
+        if identity(code) in frequent:
+            return first(code)
         append(code)
         if length(log) >= most:
             look()
+        return None
 
     return started
+
+
+def _nothing(_code: CodeType, _offset: int) -> Any:
+    """Hear code start that nobody asks for any more."""
+    return _disable

@@ -96,12 +96,12 @@ class Lasting:
                 self._leave(code, holders)
             else:
                 self._enter(code, holders)
-                if unheard and not self._certain:  # what is not heard in a certain one is among `all`
-                    self.now.codes.update(unheard)
+                if unheard:
+                    self._use(unheard)
         if self._open:
             self._use(started[since:])
 
-    def _use(self, codes: "List[int]") -> None:
+    def _use(self, codes: "Collection[int]") -> None:
         (self.all if self._certain else self.now).codes.update(codes)
 
     def _enter(self, code: int, holders: "Optional[Sequence[Reference]]") -> None:
@@ -146,26 +146,26 @@ class Lasting:
         self.now = Span()
 
     def objects(
-        self, names: "FrozenSet[str]", code: CodeType, frame: "Optional[FrameType]"
+        self, names: "Iterable[str]", code: CodeType, frame: "Optional[FrameType]"
     ) -> "Optional[List[Reference]]":
         """Return weak references to the objects that these variables are in a call of `code`; None where one has none.
 
         The call is that of `frame`, or one that it was called from.
         """
         frame = _frame_of(code, frame)
-        if frame is None or not names:
+        if frame is None:
             return None
-        variables = frame.f_locals
+        variables, found = frame.f_locals, []
         try:
-            return [self._reference(variables[name]) for name in names]
+            for name in names:
+                one = variables[name]
+                known = self._references.get(_identity(one))
+                if known is None or known() is not one:
+                    known = self._references[_identity(one)] = Reference(one)
+                found.append(known)
         except (KeyError, TypeError):
             return None
-
-    def _reference(self, one: Any) -> Reference:
-        known = self._references.get(_identity(one))
-        if known is None or known() is not one:
-            known = self._references[_identity(one)] = Reference(one)
-        return known
+        return found
 
     def settle(self) -> None:
         """A test has ended: what objects keep that are still there lasts, and so does what a thread is still at."""
@@ -173,9 +173,10 @@ class Lasting:
             self._holders = None
             self.all.add(self.now)
         held = [(one, span) for holders, span in self._held.values() if not self.all.has(span) for one in holders]
-        for (_, span), there in zip(held, _there([holder for holder, _ in held])):
-            if there:
-                self.all.add(span)
+        if held:
+            for (_, span), there in zip(held, _there([holder for holder, _ in held])):
+                if there:
+                    self.all.add(span)
         self._held.clear()
         self._references.clear()
 

@@ -55,13 +55,11 @@ class Opened:
             "sqlite3.connect": self._database,
             "socket.connect": self._connect,
         }
-        find = handlers.get
 
-        def hook(event: str, args: Any) -> None:
-            handler = find(event)
-            if handler is not None:
+        def hook(event: str, args: Any) -> None:  # some programs call `id()` a hundred times in each test
+            if event in handlers:
                 with contextlib.suppress(Exception):  # an odd argument; the call itself says what is wrong with it
-                    handler(*args)
+                    handlers[event](*args)
 
         sys.addaudithook(hook)
 

@@ -29,14 +29,17 @@ _Test = Tuple[int, "array[int]", Set[str], Set[str], bool, Tuple[int, ...]]
 
 
 class _Shared(Span):
-    """What the setup and teardown of one shared fixture used, and the keys of those that it uses itself."""
+    """What the setup and teardown of one shared fixture used, and the keys of those that it uses itself.
+
+    What the tests of a file have in common is such a one as well.
+    """
 
     __slots__ = ("needs", "open")
 
-    def __init__(self) -> None:
+    def __init__(self, *, opened: bool = True) -> None:
         super().__init__()
         self.needs: Set[int] = set()
-        self.open = True
+        self.open = opened
 
 
 class Recorder:
@@ -59,6 +62,7 @@ class Recorder:
         self._shared: Dict[int, _Shared] = {}
         self._keys: Set[int] = set()  # of what the test that runs shares
         self._file = ""  # of the test that runs
+        self._common = 0  # the key of what counts for all tests of this file that follow
         self._tests: List[_Test] = []
         self.products: Set[str] = set()  # Python files elsewhere that tests have written: nothing depends on them
         self._written: Set[str] = set()
@@ -121,15 +125,20 @@ class Recorder:
         if file != self._file:
             self._file = file
             self._executed.unhush()
+            self._common = -len(self._shared) - 1  # no address
+            self._shared[self._common] = _Shared(opened=False)
         if self._span is self._before:
             self._before.codes = self._executed.take()
             self._lasting.all.add(self._before)
             self._span = Span()
+        self._keys.add(self._common)
 
     def end(self, test: int) -> None:
         """The test that began last is through; to the agent it is `test`. What follows counts for the next one."""
         self._take()
-        self._executed.settle_test()
+        common = self._executed.settle_test()
+        if common:
+            self._shared[self._common].codes.update(map(self._numbers.__getitem__, common))
         span, self._span = self._span, Span()
         keys, self._keys = tuple(self._keys), set()
         lasting = self._lasting.all
@@ -149,6 +158,7 @@ class Recorder:
         span, self._span = self._span, self._outer.pop()
         if isinstance(span, _Shared):
             span.needs.update(needs)
+            span.needs.add(self._common)
             span.open = True
         else:
             self._span.add(span)
@@ -163,6 +173,7 @@ class Recorder:
         if shared is not None and shared is not self._span:
             self._take()
             shared.add(self._span)
+            shared.needs.add(self._common)
             shared.open = False
 
     # ── workers: what ────────────────────────────────────────────────────────────────────────────────────────────────
