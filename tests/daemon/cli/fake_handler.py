@@ -66,14 +66,19 @@ class FakeHandler:
         self._path.unlink(missing_ok=True)
         for event in (self.cancelled, self.go_on):
             event.set()
-        for each in (self._socket, *self._connections):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        self._close(self._socket)
+        self._threads[0].join(DEADLINE)  # it may just have accepted one more
+        for connection in self._connections:
+            self._close(connection)
         for thread in self._threads:
             thread.join(DEADLINE)
         if self.failure is not None:
             raise self.failure
+
+    def _close(self, end):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
 
     def wait(self, event):
         assert event.wait(DEADLINE), "the client never did what the test waits for"
