@@ -170,7 +170,7 @@ class Dependencies:
             elif self._new(path + "/") and not _ignored(path + "/"):
                 directories.append((path, _mtime(path), listing(path, everything), everything))
         self._files.clear()
-        return [found for found in files if found[1] != 0], directories
+        return [found for found in files if found is not None], directories
 
     def _new(self, path: str) -> bool:
         if path in self._told:
@@ -178,16 +178,16 @@ class Dependencies:
         self._told[path] = None
         return True
 
-    def _stat(self, path: str) -> "_File":
-        """Return a file's entry; a time of 0 means that it does not count (not a regular file, or a system one)."""
+    def _stat(self, path: str) -> "Optional[_File]":
+        """Return a file's entry, or nothing if it does not count (not a regular file, or a system one)."""
         if _ignored(path) or path.endswith(".pyc"):
-            return path, 0, 0, -1
+            return None
         try:
             found = os.stat(path)
         except OSError:
             return path, -1, -1, -1
         if not stat.S_ISREG(found.st_mode):
-            return path, 0, 0, -1
+            return None
         mode = stat.S_IMODE(found.st_mode)
         # To make a file readable moves neither its time nor its size: what could not be read is looked at again.
         if found.st_mtime_ns >= self._since or not os.access(path, os.R_OK):

@@ -90,6 +90,19 @@ def test_a_change_makes_it_cold_and_is_named(
     assert third.verdicts == expected
 
 
+def test_a_file_from_the_beginning_of_time_is_looked_at(project: Make, agent: StartAgent) -> None:
+    """Archives that are built reproducibly hold such files. They did not count, and old code ran after an edit."""
+    root = project(test_a_py="import helper\ndef test_a(): assert helper.VALUE == 1\n", helper_py="VALUE = 1\n")
+    for path in root.iterdir():
+        os.utime(path, (0, 0))
+    driver = agent(root)
+    assert driver.run().verdicts == {"test_a": "passed"}
+    assert driver.run().ready.warm
+    (root / "helper.py").write_text("VALUE = 2\n")
+    third = driver.run()
+    assert (third.verdicts, third.ready.reason) == ({"test_a": "failed"}, "helper.py changed")
+
+
 @pytest.mark.parametrize("broken", ["def f(:\n", "raise ValueError\n"])
 def test_a_module_that_could_not_be_loaded_is_looked_at_again(project: Make, agent: StartAgent, broken: str) -> None:
     """A module that fails to load is not among the loaded ones; once repaired, its old errors were told for ever."""
