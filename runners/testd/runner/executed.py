@@ -30,7 +30,7 @@ _NAME = "testd"
 #: So many starts are written down before they are looked at. A function of which two are among the last `_RECENT` is
 #: not heard any more in this test.
 _LONG, _RECENT = 128, 64
-#: In so many calls of a function that keeps what it makes in objects everything is heard, for the tests of a file.
+#: In so many calls of a function that keeps what it makes in objects everything is heard, in each test.
 _MOST_CALLS = 2
 #: So many times a function is listened to again for that. One that needs more is heard at each start.
 _MOST_AGAIN = 20
@@ -74,7 +74,7 @@ class Executed:
         self._hushed: Set[int] = set()  # not heard: lasts, and counts for each test of this file
         self._ran: Set[int] = set()  # in the test that runs, apart from these
         self._before: Set[int] = set()  # what lasts, and ran in the test before
-        self._calls: Counter[int] = Counter()  # of what keeps something, in tests of this file
+        self._calls: Counter[int] = Counter()  # of what keeps something, since `take`
         #: Code that keeps what it made, and the names of the variables that are what keeps it; none: others do.
         self._keeping: Dict[int, Tuple[str, ...]] = {}
         self._marks: List[Mark] = []  # where in the list calls of such code begin and end
@@ -187,6 +187,7 @@ class Executed:
             self._drain()
             taken, self._taken = self._taken, set()
             self._ran |= taken
+            self._calls.clear()
             self._hear()
         return taken
 
@@ -217,7 +218,6 @@ class Executed:
                 self._watch(self.codes[known])
             self._hushed, self._before = set(), set()
             self._again.clear()
-            self._calls.clear()
 
     @property
     def beside(self) -> "Optional[Span]":
