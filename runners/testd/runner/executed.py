@@ -68,9 +68,8 @@ class Executed:
         self._taken: Set[int] = set()  # looked at, and not given to anybody yet
         self._frequent: Set[int] = set()  # what starts often: one start is enough
         self._again: Counter[int] = Counter()  # how often such code had to be heard once more
-        self._often: List[CodeType] = []  # not heard any more
-        self._unheard: List[int] = []  # the identities of these
-        self._lastingly: List[CodeType] = []  # not heard any more either, and among what lasts
+        self._unheard: Set[int] = set()  # what has run, and is not heard any more
+        self._lastingly: Set[int] = set()  # the same of what lasts
         self._hushed: Set[int] = set()  # not heard: lasts, and counts for each test of this file
         self._ran: Set[int] = set()  # in the test that runs, apart from these
         self._before: Set[int] = set()  # what lasts, and ran in the test before
@@ -89,42 +88,38 @@ class Executed:
             return False
         self._monitoring = monitoring
         self._finder, self._counter = free[:2]
-        events = monitoring.events
-        counted = _counted(self._log, self._look, self._frequent, self._started_first)
-        for tool, callbacks in (
-            (self._finder, self._heard_by_finder(events)),
-            (self._counter, {events.PY_START: counted, events.PY_RESUME: counted}),
-        ):
+        for tool, callbacks in self._callbacks(monitoring.events).items():
             monitoring.use_tool_id(tool, _NAME)
             for event, callback in callbacks.items():
                 monitoring.register_callback(tool, event, callback)
-        # All at once: with each change the interpreter looks through all code once more, in each process.
-        monitoring.set_events(self._finder, events.PY_START | events.PY_THROW | events.PY_UNWIND)
+        monitoring.set_events(self._finder, monitoring.events.PY_START)
         return True
 
-    def _heard_by_finder(self, events: Any) -> "Dict[int, Callable[..., Any]]":
+    def _callbacks(self, events: Any) -> "Dict[int, Dict[int, Callable[..., Any]]]":
+        """Return what each tool calls at which event."""
+        counted = _counted(self._log, self._look, self._frequent, self._started_first)
         return {
-            events.PY_START: self._found,
-            events.PY_THROW: self._thrown,
-            events.PY_UNWIND: self._unwound,
-            events.PY_RESUME: self._entered,
-            events.PY_YIELD: self._left,
-            events.PY_RETURN: self._left,
+            self._finder: {
+                events.PY_START: self._found,
+                events.PY_THROW: self._thrown,
+                events.PY_UNWIND: self._unwound,
+                events.PY_RESUME: self._entered,
+                events.PY_YIELD: self._left,
+                events.PY_RETURN: self._left,
+            },
+            self._counter: {events.PY_START: counted, events.PY_RESUME: counted},
         }
 
     def stop(self) -> None:
-        """Hear nothing more, before the first test.
-
-        The finder stays, and finds nothing: without it the interpreter would look through all code once more.
-        """
+        """Give the tools back, before the first test."""
         if self._monitoring is not None:
-            events = self._monitoring.events
-            for event in self._heard_by_finder(events):
-                self._monitoring.register_callback(self._finder, event, _nothing if event == events.PY_START else None)
-            for code in self.codes.values() if self._counting else ():
-                self._monitoring.set_local_events(self._finder, code, 0)
-                self._ignore(code)
-            self._monitoring.free_tool_id(self._counter)
+            self._monitoring.set_events(self._finder, 0)
+            for tool, callbacks in self._callbacks(self._monitoring.events).items():
+                for code in self.codes.values() if self._counting else ():
+                    self._monitoring.set_local_events(tool, code, 0)  # else it goes on to ask who hears, at each start
+                for event in callbacks:
+                    self._monitoring.register_callback(tool, event, None)
+                self._monitoring.free_tool_id(tool)
             self._monitoring = None
         self._counting = False
 
@@ -136,6 +131,8 @@ class Executed:
         self._counting = True
         for code in list(self.codes.values()):
             self._watch(code)
+        events = self._monitoring.events
+        self._monitoring.set_events(self._finder, events.PY_START | events.PY_THROW | events.PY_UNWIND)
         os.register_at_fork(after_in_child=self._forked)
 
     def rest(self) -> None:
@@ -219,9 +216,8 @@ class Executed:
             self._hushed, self._before = set(), set()
             self._again.clear()
 
-    @property
     def beside(self) -> "Optional[Span]":
-        """What counts for what is used now, beside the test that runs: what lasts, or may."""
+        """Return what counts for what is used now, beside the test that runs: what lasts, or may."""
         with self._lock:
             if self._marks:
                 self._drain()
@@ -289,7 +285,7 @@ class Executed:
                     holders = ()
                 if len(self._log) >= _LONG:
                     self._drain()
-                unheard = self._hear_inside(known, holders is None) if self._often else ()
+                unheard = self._hear_inside(known, holders is None) if self._unheard else ()
                 self._marks.append((len(self._log), known, True, holders, unheard))
                 self._log.append(code)
 
@@ -309,8 +305,7 @@ class Executed:
             self._log.append(code)
             if _get_ident() != self._thread:
                 return None
-            self._often.append(code)
-            self._unheard.append(_identity(code))
+            self._unheard.add(_identity(code))
         return _disable
 
     def _thrown(self, code: CodeType, _offset: int, _error: BaseException) -> None:
@@ -322,7 +317,7 @@ class Executed:
             self._log.append(code)
 
     def _unwound(self, code: CodeType, _offset: int, _error: BaseException) -> None:
-        if self._counting and _identity(code) in self._keeping:
+        if _identity(code) in self._keeping:
             self._left(code, 0, None)
 
     # ── the list of starts ───────────────────────────────────────────────────────────────────────────────────────────
@@ -354,10 +349,9 @@ class Executed:
                 if count < 2 or known in self._keeping or known in self._frequent:
                     continue
                 if known in lasting:
-                    self._lastingly.append(self.codes[known])
+                    self._lastingly.add(known)
                 elif not inside or (known in now and not certain):
-                    self._often.append(self.codes[known])
-                    self._unheard.append(known)
+                    self._unheard.add(known)
                 else:
                     continue
                 if self._again[known] < _MOST_AGAIN:
@@ -374,21 +368,19 @@ class Executed:
             self._calls[known] += 1
         if self._calls[known] > _MOST_CALLS or _get_ident() != self._thread:
             return tuple(self._unheard)
-        for code in self._often:
-            if _identity(code) in self.lasting.all.codes:
-                self._lastingly.append(code)
-            else:
-                self._again[_identity(code)] += 1
-                if self._again[_identity(code)] == _MOST_AGAIN:
-                    self._frequent.discard(_identity(code))
-                self._watch(code)
-        self._often, self._unheard = [], []
+        self._lastingly |= self._unheard & self.lasting.all.codes
+        for other in self._unheard - self.lasting.all.codes:
+            self._again[other] += 1
+            if self._again[other] == _MOST_AGAIN:
+                self._frequent.discard(other)
+            self._watch(self.codes[other])
+        self._unheard = set()
         return ()
 
     def _hear(self) -> None:
-        for code in self._often + self._lastingly:
-            self._watch(code)
-        self._often, self._unheard, self._lastingly = [], [], []
+        for known in self._unheard | self._lastingly:
+            self._watch(self.codes[known])
+        self._unheard, self._lastingly = set(), set()
 
 
 def _inside(code: CodeType) -> "Iterator[CodeType]":
@@ -415,8 +407,3 @@ def _counted(
         return None
 
     return started
-
-
-def _nothing(_code: CodeType, _offset: int) -> Any:
-    """Hear code start that nobody asks for any more."""
-    return _disable

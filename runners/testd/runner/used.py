@@ -204,7 +204,7 @@ class Recorder:
 
     def _counting(self) -> "List[Span]":
         if self.functions:
-            beside = self._executed.beside
+            beside = self._executed.beside()
             return [self._span] if beside is None else [self._span, beside]
         return [self._span, self._lasting.all] if self._is_lasting() else [self._span]
 

@@ -314,7 +314,7 @@ LONG = """
 
     def test_long():
         tools = [sys.monitoring.get_tool(number) for number in range(6)]
-        pathlib.Path(__file__).parents[2].joinpath("heard").write_text("yes" if tools.count("testd") == 2 else "no")
+        pathlib.Path(__file__).parents[2].joinpath("heard").write_text("yes" if "testd" in tools else "no")
         time.sleep(0.6)
         assert core.used()
     """
