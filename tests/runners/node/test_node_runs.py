@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,16 @@ def test_an_edit_is_seen_by_the_next_run_which_is_warm_otherwise(run: Run, root:
         for _ in range(2):
             _, events = run(*chosen)
             assert verdicts(events) == {target: list(zip(("fails", "passes"), expected, strict=True))}
+
+
+def test_what_a_node_keeps_beside_the_runner_is_no_change_for_python(
+    house: House, root: Path, run: Run, tmp_path: Path
+) -> None:
+    house.environment["TESTD_CACHE_DIR"] = str(tmp_path / "cache")  # nothing is kept there yet
+    (root / "test_it.py").write_text("def test_it():\n    pass\n")
+    with (root / "testd.toml").open("a") as file:
+        file.write(f'[targets.python]\npython = "{sys.executable}"\n')
+    run("--target", "python")
+    run("--target", f"node{list(nodes.found())[-1]}", "all.test.mjs::passes")
+    _, events = run("--target", "python")
+    assert [(event["warm"], event["reason"][:11]) for event in events if "warm" in event] == [(True, "1 test kept")]
