@@ -146,7 +146,7 @@ def follows(): lib.plain()
 @pytest.mark.parametrize("version", MODERN)
 def test_what_is_called_often_in_front_is_heard_inside_of_what_keeps_it(project, version):
     """What was heard too often while something ran that keeps it was not heard when that itself called it."""
-    counts = range(97, 257)
+    counts = range(97, 513)
     lib, tests = ["KEPT = []"], ["import lib"]
     for n in counts:
         lib += [f"def hot{n}(): pass", f"def cold{n}(): pass"]
@@ -155,6 +155,50 @@ def test_what_is_called_often_in_front_is_heard_inside_of_what_keeps_it(project,
     write(project, lib="\n".join(lib), test_it="\n".join(tests))
     record = recorded(project, version, kind="exports")
     assert {f"hot{n}" for n in counts} <= record.shared
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_of_calls_that_keep_in_the_same_object_the_later_ones_count_too(project, version):
+    """What had been heard before such a call, is heard in it alone, or had to be heard again in the meantime."""
+    write(project, lib="""
+class Thing:
+    def keep(self, make=None):
+        self._cache = make() if make else None
+    def keep_in(self, make):
+        self._cache = make()
+ONE, OTHER = Thing(), Thing()
+def often(make):
+    for _ in range(2000): make()
+def early(): pass
+def early_too(): pass
+def late(): pass
+def again(): pass
+def quiet(): pass
+def apart(): pass
+""", test_it="""
+import lib
+def in_front():
+    for _ in range(5): lib.ONE.keep()
+    lib.often(lib.early)
+    lib.ONE.keep()
+    lib.often(lib.late)
+    lib.ONE.keep(lib.late)
+def alone():
+    lib.ONE.keep()
+    lib.ONE.keep(lib.quiet)
+def heard_again():
+    for _ in range(5): lib.ONE.keep()
+    lib.often(lib.early)
+    lib.often(lib.early_too)
+    lib.ONE.keep()
+    lib.OTHER.keep_in(int)
+    lib.often(lib.again)
+    lib.ONE.keep(lib.again)
+def does_not(): lib.apart()
+""")  # fmt: skip
+    record = recorded(project, version, kind="exports")
+    assert {"late", "quiet", "again"} <= record.shared
+    assert "apart" not in record.shared
 
 
 @pytest.mark.parametrize("version", MODERN)
@@ -455,6 +499,20 @@ def stays(): lib.keep(lib.load("kept.txt"))
     assert {"template", "render"} <= record.functions_of("passes")
     assert "template" not in record.shared
     assert {"helper", "kept"} <= record.shared
+
+
+@pytest.mark.parametrize("version", MODERN)
+def test_a_text_that_is_executed_twice_lasts_as_long_as_what_the_second_time_has_defined(project, version):
+    write(project, lib="KEPT = []\ndef keep(names): KEPT.extend([names])\n", test_it="""
+import lib
+
+def twice():
+    code = compile("def render(): pass", lib.__file__ + ".txt", "exec")
+    for names in ({}, {}):
+        exec(code, names)
+    lib.keep(names)
+""")  # fmt: skip
+    assert "<module>" in recorded(project, version, kind="exports").shared
 
 
 @pytest.mark.parametrize("version", MODERN)

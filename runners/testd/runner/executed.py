@@ -3,7 +3,8 @@
 Two of the interpreter's tool numbers are taken. The *finder* hears the first start of each code object, and no other:
 that is how code is found, however it was made. The *counter* hears starts and resumptions of own functions and of
 nothing else, because its events are local to them. To hear one costs a fifth of a microsecond, so of a function that
-starts often only the first one in a test is heard. To listen to it again costs as much as ten starts.
+starts often only the first one in a test is heard. To listen to it again costs as much as some starts, of a long one as
+many.
 
 What starts is written into one list, which is looked at when it changes for whom it counts. What runs while a module is
 loaded, or inside of a function that keeps what it made (`memos.py`), is `lasting` (`lasting.py`): later tests meet its
@@ -14,8 +15,9 @@ import os
 import sys
 import threading
 from collections import Counter
+from itertools import chain, islice
 from types import CodeType
-from typing import Any, Callable, Collection, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from testd.runner.lasting import Lasting, Mark, Span, definitions, is_text
 from testd.runner.memos import Memos
@@ -27,9 +29,10 @@ __all__ = ["Executed", "available"]
 #: The numbers that debuggers, coverage and profilers have not agreed on. Hypothesis takes 3.
 _TOOLS = (4, 5, 3)
 _NAME = "testd"
-#: So many starts are written down before they are looked at. A function of which two are among the last `_RECENT` is
-#: not heard any more in this test.
-_LONG, _RECENT = 128, 64
+#: So many starts are written down before they are looked at. A function is not heard any more in this test of which two
+#: are among the last `_RECENT`, and one more for each `_DEAR` bytes that it has: to listen to it again, the interpreter
+#: goes through all of its code.
+_LONG, _RECENT, _DEAR = 256, 128, 128
 #: In so many calls of a function that keeps what it makes in objects everything is heard, in each test.
 _MOST_CALLS = 2
 #: So many times a function is listened to again for that. One that needs more is heard at each start.
@@ -64,16 +67,19 @@ class Executed:
         self._monitoring: Any = None
         self._finder = self._counter = -1
         self._counting = False
-        self._log: List[CodeType] = []
+        self._log: List[int] = []  # what has started, by its identity
         self._taken: Set[int] = set()  # looked at, and not given to anybody yet
         self._frequent: Set[int] = set()  # what starts often: one start is enough
         self._again: Counter[int] = Counter()  # how often such code had to be heard once more
-        self._unheard: Set[int] = set()  # what has run, and is not heard any more
+        self._unheard: Dict[int, None] = {}  # what has run, and is not heard any more, in this order
         self._lastingly: Set[int] = set()  # the same of what lasts
         self._hushed: Set[int] = set()  # not heard: lasts, and counts for each test of this file
         self._ran: Set[int] = set()  # in the test that runs, apart from these
         self._before: Set[int] = set()  # what lasts, and ran in the test before
         self._calls: Counter[int] = Counter()  # of what keeps something, since `take`
+        #: Of such calls that were like it, the objects that keep, and how much of what is unheard was taken to run.
+        self._alike: Dict[Tuple[int, ...], Tuple[Sequence[Reference], int]] = {}
+        self._idle: Optional[Mark] = None  # of a call that adds nothing if nothing starts in it
         #: Code that keeps what it made, and the names of the variables that are what keeps it; none: others do.
         self._keeping: Dict[int, Tuple[str, ...]] = {}
         self._marks: List[Mark] = []  # where in the list calls of such code begin and end
@@ -203,6 +209,7 @@ class Executed:
                 self._ignore(self.codes[known])
             self._hushed |= hushed
             self._before, self._ran = lasting, set()
+            self._alike.clear()
         return hushed
 
     def unhush(self) -> None:
@@ -250,7 +257,7 @@ class Executed:
                 self._watch(code)
         if known in self._keeping:
             return self._entered(code, 0)
-        self._log.append(code)
+        self._log.append(known)
         return _disable
 
     def _is_own(self, code: CodeType) -> bool:
@@ -285,27 +292,30 @@ class Executed:
                     holders = ()
                 if len(self._log) >= _LONG:
                     self._drain()
-                unheard = self._hear_inside(known, holders is None) if self._unheard else ()
-                self._marks.append((len(self._log), known, True, holders, unheard))
-                self._log.append(code)
+                self._begin(known, holders)
+                self._log.append(known)
 
     def _left(self, code: CodeType, _offset: int, _value: Any) -> None:
         is_script = code.co_name == "<module>" and is_text(code, _getframe(1))
         holders = definitions(code, _getframe(1)) if is_script else ()
         with self._lock:
-            self._marks.append((len(self._log), _identity(code), False, holders, ()))
+            marks, place = self._marks, len(self._log)
+            if marks and marks[-1] is self._idle and marks[-1][0] == place - 1:
+                marks.pop()
+            else:
+                marks.append((place, _identity(code), False, holders, ()))
 
-    def _started_first(self, code: CodeType) -> Any:
+    def _started_first(self, known: int) -> Any:
         """A function starts of which one start is enough.
 
         Another thread than that of the tests may lose its turn before the interpreter does what is returned here, and
         what the tests' thread has begun to listen to meanwhile would be lost.
         """
         with self._lock:
-            self._log.append(code)
+            self._log.append(known)
             if _get_ident() != self._thread:
                 return None
-            self._unheard.add(_identity(code))
+            self._unheard[known] = None
         return _disable
 
     def _thrown(self, code: CodeType, _offset: int, _error: BaseException) -> None:
@@ -314,7 +324,7 @@ class Executed:
         if known in self._keeping:
             self._entered(code, 0)
         elif known in self.codes:
-            self._log.append(code)
+            self._log.append(known)
 
     def _unwound(self, code: CodeType, _offset: int, _error: BaseException) -> None:
         if _identity(code) in self._keeping:
@@ -322,18 +332,15 @@ class Executed:
 
     # ── the list of starts ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _drain(self) -> "List[CodeType]":
+    def _drain(self) -> "List[int]":
         """Empty the list. Returns what was in it."""
         log = self._log
         # No other thread gets a turn in the middle of this statement, and none of its entries is lost.
         started, log[:] = log[:], ()
+        self._taken.update(started)
         if self._marks or self.lasting.inside:
-            known = list(map(_identity, started))
             marks, self._marks = self._marks, []
-            self._taken.update(known)
-            self.lasting.follow(known, marks)
-        else:
-            self._taken.update(map(_identity, started))
+            self.lasting.follow(started, marks)
         return started
 
     def _look(self) -> None:
@@ -342,45 +349,66 @@ class Executed:
         Not what may be called inside of code that keeps something, unless it is known to be.
         """
         with self._lock:
-            recent = Counter(map(_identity, self._drain()[-_RECENT:]))
+            recent = Counter(self._drain()[-_RECENT:])
             lasting, now = self.lasting.all.codes, self.lasting.now.codes
             inside, certain = self.lasting.inside, self.lasting.certain
             for known, count in recent.items():
                 if count < 2 or known in self._keeping or known in self._frequent:
                     continue
+                code = self.codes[known]
+                if count < 2 + code.__sizeof__() // _DEAR:
+                    continue
                 if known in lasting:
                     self._lastingly.add(known)
                 elif not inside or (known in now and not certain):
-                    self._unheard.add(known)
+                    self._unheard[known] = None
                 else:
                     continue
                 if self._again[known] < _MOST_AGAIN:
                     self._frequent.add(known)
-                self._ignore(self.codes[known])
+                self._ignore(code)
 
-    def _hear_inside(self, known: int, certain: bool) -> "Collection[int]":
-        """Hear everything in a call of code that keeps what it makes, but for what is known to last.
+    def _begin(self, known: int, holders: "Optional[Sequence[Reference]]") -> None:
+        """Mark the begin of a call of code that keeps what it makes, in which everything is heard.
 
         Where it keeps that in objects, which seldom outlive the test, this is too dear for many calls: all that is not
-        heard any more is taken to run in them, and in those by other threads. Returns the identities of that.
+        heard any more is taken to run in them, and in those by other threads.
         """
-        if not certain:
+        own = _get_ident() == self._thread
+        if holders is not None:
             self._calls[known] += 1
-        if self._calls[known] > _MOST_CALLS or _get_ident() != self._thread:
-            return tuple(self._unheard)
-        self._lastingly |= self._unheard & self.lasting.all.codes
-        for other in self._unheard - self.lasting.all.codes:
+        if own and (holders is None or self._calls[known] <= _MOST_CALLS) and self._unheard:
+            self._hear_inside()
+        count, unheard = -1, self._unheard
+        if holders:  # else it is not known yet with what it stays
+            alike = (known, *map(_identity, holders))
+            _, count = self._alike.get(alike, ((), -1))
+            self._alike[alike] = holders, len(unheard)
+        new = tuple(islice(unheard, max(count, 0), None)) if len(unheard) > count else ()
+        mark = len(self._log), known, True, holders, new
+        self._idle = mark if own and count >= 0 and not new else None
+        self._marks.append(mark)
+
+    def _hear_inside(self) -> None:
+        """Hear everything, but for what is known to last."""
+        lasting = self.lasting.all.codes
+        for other in self._unheard:
+            if other in lasting:
+                self._lastingly.add(other)
+                continue
             self._again[other] += 1
             if self._again[other] == _MOST_AGAIN:
                 self._frequent.discard(other)
             self._watch(self.codes[other])
-        self._unheard = set()
-        return ()
+        self._unheard.clear()
+        self._alike.clear()
 
     def _hear(self) -> None:
-        for known in self._unheard | self._lastingly:
+        for known in chain(self._unheard, self._lastingly):
             self._watch(self.codes[known])
-        self._unheard, self._lastingly = set(), set()
+        self._unheard.clear()
+        self._alike.clear()
+        self._lastingly.clear()
 
 
 def _inside(code: CodeType) -> "Iterator[CodeType]":
@@ -393,15 +421,16 @@ def _inside(code: CodeType) -> "Iterator[CodeType]":
 
 
 def _counted(
-    log: "List[CodeType]", look: "Callable[[], None]", frequent: "Set[int]", first: "Callable[[CodeType], Any]"
+    log: "List[int]", look: "Callable[[], None]", frequent: "Set[int]", first: "Callable[[int], Any]"
 ) -> "Callable[[CodeType, int], Any]":
     """Return what is called at each start of an own function: the one piece of this that must be quick."""
     append, length, most, identity = log.append, len, _LONG, _identity
 
     def started(code: CodeType, _offset: int) -> Any:
-        if identity(code) in frequent:
-            return first(code)
-        append(code)
+        known = identity(code)
+        if known in frequent:
+            return first(known)
+        append(known)
         if length(log) >= most:
             look()
         return None
