@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 
 from house import House
-from measuring import Contender, MeasureError, Sample
+from measuring import Contender, MeasureError, Sample, run
 from suites import Prepared
 
-__all__ = ["counts", "forked", "handler_of", "karva", "loop_seconds", "plain", "same", "warm", "xdist"]
+__all__ = ["counts", "forked", "handler_of", "karva", "least_record", "loop_seconds", "plain", "same", "warm", "xdist"]
 
 _ANY_VERDICT = frozenset({0, 1})
 _PYTEST_COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed)\b")
@@ -43,6 +43,22 @@ def loop_seconds(sample: Sample) -> float:
     if found is None:
         raise MeasureError(f"floor: no time of the test loop in its output:\n{sample.output[-2000:]}")
     return float(found[1])
+
+
+def least_record(suite: Prepared, rounds: int) -> tuple[float, float]:
+    """Return the seconds of the test loop of plain pytest with the least record of functions, and without it.
+
+    See the plugin `least_record`. Raises MeasureError.
+    """
+    command = [str(suite.python), "-m", "pytest", "-q", "-p", "least_record"]
+    added = {"PYTHONPATH": str(Path(__file__).parent), "LEAST_RECORD_ROUNDS": str(rounds)}
+    contender = Contender(name="the least record", command=command, cwd=suite.project,
+                          environment={**suite.environ(), **added})  # fmt: skip
+    sample = run(contender)
+    found = re.search(r"^least record: ([0-9.]+) s of ([0-9.]+) s$", sample.output, re.MULTILINE)
+    if found is None:
+        raise MeasureError(f"the least record: no times in its output:\n{sample.output[-2000:]}")
+    return float(found[1]), float(found[2])
 
 
 def xdist(peers: Prepared, paths: Sequence[str] = ()) -> Contender:

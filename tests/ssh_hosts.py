@@ -23,10 +23,12 @@ from pathlib import Path
 __all__ = ["Host", "Hosts", "NoHosts", "hosts"]
 
 _PACKAGES = {"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "ip": "iproute2",
-             "rsync": "rsync", "unshare": "util-linux", "mount": "mount"}  # fmt: skip
+             "rsync": "rsync", "unshare": "util-linux", "setpriv": "util-linux", "mount": "mount"}  # fmt: skip
 #: Seconds for a sshd to answer, and for all of a host to be gone.
 _START_DEADLINE = 20.0
 _STOP_DEADLINE = 10.0
+#: In front of a command: it ends when this process does, however that was.
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 _numbers = count(1)
 
 
@@ -121,7 +123,7 @@ class Host:
         )
         with (self._folder / "sshd.log").open("ab") as log:
             self._sshd = subprocess.Popen(
-                ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "sh", "-c", script],
+                [*_ENDS_WITH_US, "ip", "netns", "exec", self.namespace, "unshare", "--mount", "sh", "-c", script],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._await_answer(self._sshd, 22)
@@ -179,8 +181,8 @@ class Host:
         """Let a sshd listen at another port too, for the length of a block."""
         with (self._folder / "sshd.log").open("ab") as log:
             sshd = subprocess.Popen(
-                ["ip", "netns", "exec", self.namespace, _tool("sshd") or "", "-D", "-e", "-p", str(port),
-                 "-f", f"{self._folder}/sshd_config"],
+                [*_ENDS_WITH_US, "ip", "netns", "exec", self.namespace, _tool("sshd") or "", "-D", "-e",
+                 "-p", str(port), "-f", f"{self._folder}/sshd_config"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         try:
