@@ -299,11 +299,12 @@ class Executed:
         is_script = code.co_name == "<module>" and is_text(code, _getframe(1))
         holders = definitions(code, _getframe(1)) if is_script else ()
         with self._lock:
-            marks, place = self._marks, len(self._log)
-            if marks and marks[-1] is self._idle and marks[-1][0] == place - 1:
+            marks, place, known = self._marks, len(self._log), _identity(code)
+            idle = marks and marks[-1] is self._idle and marks[-1][:2] == (place - 1, known)
+            if idle and _get_ident() == self._thread:  # else it may be another thread's call
                 marks.pop()
             else:
-                marks.append((place, _identity(code), False, holders, ()))
+                marks.append((place, known, False, holders, ()))
 
     def _started_first(self, known: int) -> Any:
         """A function starts of which one start is enough.
