@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from types import FunctionType
 
 import pytest
 
+from testd.runner import reachable as module
 from testd.runner.reachable import Reference, is_namespace, reachable
 
 
@@ -120,6 +123,42 @@ def test_an_object_that_leads_to_too_much_is():
     other.many = [[n] for n in range(3000)]
     del other
     assert is_reachable(reference)
+
+
+def test_what_stays_anyway_is_not_gone_through(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_MOST", 10)
+    reference, other = pair()
+    other.helpers = [helper for helper in globals().values() if isinstance(helper, FunctionType)]
+    other.namespace = {"__builtins__": vars(builtins)}
+    del other
+    assert not is_reachable(reference)
+
+
+def keeping() -> object:
+    """Give what it was given first."""
+
+
+def test_what_a_function_of_a_module_keeps_is():
+    reference, other = pair()
+    other.helper = keeping
+    keeping.__defaults__ = (other,)
+    del other
+    try:
+        assert is_reachable(reference)
+    finally:
+        keeping.__defaults__ = None
+
+
+def test_what_a_function_under_the_name_of_another_one_keeps_is_not():
+    reference, other = pair()
+
+    def hidden(given: object = other) -> object:
+        return given
+
+    hidden.__name__ = "keeping"
+    other.helper = hidden
+    del other, hidden
+    assert not is_reachable(reference)
 
 
 def test_what_the_object_leads_to_may_be_kept_elsewhere():

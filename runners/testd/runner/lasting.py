@@ -69,6 +69,7 @@ class Lasting:
         #: Of this test, by the identities of the references: what objects keep, and what was used to make it.
         self._held: Dict[FrozenSet[int], Tuple[List[Reference], Span]] = {}
         self._references: Dict[int, Reference] = {}  # of this test, by the identity of the object
+        self._stayed: Dict[int, Reference] = {}  # the same of what outlived a test before
 
     @property
     def inside(self) -> bool:
@@ -174,24 +175,33 @@ class Lasting:
             self.all.add(self.now)
         held = [(one, span) for holders, span in self._held.values() if not self.all.has(span) for one in holders]
         if held:
-            for (_, span), there in zip(held, _there([holder for holder, _ in held])):
+            for (one, span), there in zip(held, self._there([holder for holder, _ in held])):
                 if there:
+                    self._stayed[_identity(one())] = one
                     self.all.add(span)
         self._held.clear()
         self._references.clear()
+
+    def _there(self, references: "List[Reference]") -> "List[bool]":
+        """Tell of each of these objects whether somebody can still get at it."""
+        objects = [reference() for reference in references]
+        if all(one is not None and self._has_stayed(one) for one in objects):
+            return [True] * len(references)
+        del objects  # they are not to be found here
+        if len(_threads()) > 1:  # they may change what is looked at
+            return [reference() is not None for reference in references]
+        return reachable(references)
+
+    def _has_stayed(self, one: Any) -> bool:
+        """Tell whether an object outlived a test before: it is taken to outlive each that follows."""
+        known = self._stayed.get(_identity(one))
+        return known is not None and known() is one
 
     def forget(self) -> None:
         """Be in another process, in which no thread is inside."""
         self._open.clear()
         self._certain = 0
         self.now = Span()
-
-
-def _there(references: "List[Reference]") -> "List[bool]":
-    """Tell of each of these objects whether somebody can still get at it."""
-    if len(_threads()) > 1:  # they may change what is looked at
-        return [reference() is not None for reference in references]
-    return reachable(references)
 
 
 def is_text(code: CodeType, frame: "Optional[FrameType]") -> bool:

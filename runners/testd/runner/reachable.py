@@ -7,6 +7,7 @@ refers to them but what they themselves lead to? Whatever is not sure counts as 
 Runs in workers. Standard library only.
 """
 
+import builtins
 import gc
 import sys
 import weakref
@@ -17,8 +18,11 @@ __all__ = ["Reference", "is_namespace", "reachable"]
 
 #: So many objects are looked at.
 _MOST = 2000
-#: What leads to the whole program. A reference from such a one counts as one from outside.
-_BORDER = (type, ModuleType, CodeType, FrameType)
+#: What leads to the whole program.
+_PROGRAM = (type, ModuleType, CodeType, FrameType)
+
+#: Every piece of code that was compiled for itself, as templates are, refers to them.
+_BUILTINS = vars(builtins)
 
 _identity = object.__hash__
 _referents, _is_tracked, _getrefcount = gc.get_referents, gc.is_tracked, sys.getrefcount
@@ -50,7 +54,7 @@ def reachable(references: "Sequence[Reference]") -> "List[bool]":
             place = places.get(_identity(part))
             if place is not None:
                 counts[place] += 1
-            elif _is_tracked(part) and not issubclass(type(part), _BORDER):
+            elif _is_tracked(part) and not _is_border(part):
                 if len(found) >= _MOST:
                     return [place is not None for place in there]
                 places[_identity(part)] = len(found)
@@ -75,6 +79,14 @@ def _led_to(found: "List[Any]", start: "Iterable[int]", places: "Dict[int, int]"
             parts = (places.get(_identity(part)) for part in _parts(found[place]))
             left += [place for place in parts if place is not None]
     return seen
+
+
+def _is_border(one: Any) -> bool:
+    """Tell whether a reference from an object counts as one from outside: it stays, or leads to the whole program."""
+    if type(one) is FunctionType:
+        names = one.__globals__
+        return dict.get(names, one.__name__) is one and is_namespace(names)
+    return one is _BUILTINS or issubclass(type(one), _PROGRAM)
 
 
 def is_namespace(names: "Dict[str, Any]") -> bool:
