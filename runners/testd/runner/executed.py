@@ -16,7 +16,7 @@ import sys
 import threading
 from collections import Counter
 from itertools import chain, islice
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from testd.runner.lasting import Lasting, Mark, Span, definitions, is_text
@@ -240,25 +240,31 @@ class Executed:
 
     # ── what the interpreter says ────────────────────────────────────────────────────────────────────────────────────
 
+    # Each is called by the frame in which the event is. To ask that for its code would be an event for audit hooks.
+
     def _found(self, code: CodeType, _offset: int) -> Any:
         """A code object starts that has not been found yet, or one that keeps what it makes."""
         known = _identity(code)
-        if known in self._keeping:
-            return self._entered(code, 0)
-        if known not in self.codes and not self._is_own(code):
-            return _disable
         if known not in self.codes:
-            self.codes[known] = code
-            if code.co_name == "<module>":
-                self._keeping[known] = ()
-            elif self._memos.keeps(code):
-                self._keeping[known] = tuple(self._memos.holders(code))
-            if self._counting:
-                self._watch(code)
-        if known in self._keeping:
-            return self._entered(code, 0)
-        self._log.append(known)
-        return _disable
+            if not self._is_own(code):
+                return _disable
+            self._meet(known, code)
+        if known not in self._keeping:
+            self._log.append(known)
+            return _disable
+        if self._counting:
+            self._enter(known, code, _getframe(1))
+        return None
+
+    def _meet(self, known: int, code: CodeType) -> None:
+        """An own function or module starts for the first time."""
+        self.codes[known] = code
+        if code.co_name == "<module>":
+            self._keeping[known] = ()
+        elif self._memos.keeps(code):
+            self._keeping[known] = tuple(self._memos.holders(code))
+        if self._counting:
+            self._watch(code)
 
     def _is_own(self, code: CodeType) -> bool:
         """Tell functions and modules of the workspace from all else. A class's body runs with what is around it."""
@@ -280,31 +286,13 @@ class Executed:
         self._monitoring.set_local_events(self._counter, code, 0)
 
     def _entered(self, code: CodeType, _offset: int) -> None:
-        """What runs from here on lasts. What was heard too often before is heard once more."""
+        """A call of code that keeps what it makes goes on."""
         if self._counting:
-            known = _identity(code)
-            names = self._keeping.get(known, ())
-            holders: Optional[Sequence[Reference]] = None
-            with self._lock:
-                if names:
-                    holders = self.lasting.objects(names, code, _getframe(1))
-                elif code.co_name == "<module>" and is_text(code, _getframe(1)):
-                    holders = ()
-                if len(self._log) >= _LONG:
-                    self._drain()
-                self._begin(known, holders)
-                self._log.append(known)
+            self._enter(_identity(code), code, _getframe(1))
 
     def _left(self, code: CodeType, _offset: int, _value: Any) -> None:
-        is_script = code.co_name == "<module>" and is_text(code, _getframe(1))
-        holders = definitions(code, _getframe(1)) if is_script else ()
-        with self._lock:
-            marks, place, known = self._marks, len(self._log), _identity(code)
-            idle = marks and marks[-1] is self._idle and marks[-1][:2] == (place - 1, known)
-            if idle and _get_ident() == self._thread:  # else it may be another thread's call
-                marks.pop()
-            else:
-                marks.append((place, known, False, holders, ()))
+        """Such a call ends, or pauses."""
+        self._leave(_identity(code), _getframe(1) if code.co_name == "<module>" else None)
 
     def _started_first(self, known: int) -> Any:
         """A function starts of which one start is enough.
@@ -322,14 +310,43 @@ class Executed:
     def _thrown(self, code: CodeType, _offset: int, _error: BaseException) -> None:
         """A generator or coroutine goes on with an exception, which is no resumption to the interpreter."""
         known = _identity(code)
-        if known in self._keeping:
-            self._entered(code, 0)
-        elif known in self.codes:
-            self._log.append(known)
+        if known not in self._keeping:
+            if known in self.codes:
+                self._log.append(known)
+        elif self._counting:
+            self._enter(known, code, _getframe(1))
 
     def _unwound(self, code: CodeType, _offset: int, _error: BaseException) -> None:
-        if _identity(code) in self._keeping:
-            self._left(code, 0, None)
+        known = _identity(code)
+        if known in self._keeping:
+            self._leave(known, _getframe(1) if code.co_name == "<module>" else None)
+
+    # ── calls of code that keeps what it makes ───────────────────────────────────────────────────────────────────────
+
+    def _enter(self, known: int, code: CodeType, frame: FrameType) -> None:
+        """What runs from here on lasts. What was heard too often before is heard once more."""
+        names = self._keeping.get(known, ())
+        holders: Optional[Sequence[Reference]] = None
+        with self._lock:
+            if names:
+                holders = self.lasting.objects(names, frame)
+            elif code.co_name == "<module>" and is_text(frame):
+                holders = ()
+            if len(self._log) >= _LONG:
+                self._drain()
+            self._begin(known, holders)
+            self._log.append(known)
+
+    def _leave(self, known: int, module: "Optional[FrameType]") -> None:
+        """A call ends: of a whole file that `module`, of a function None."""
+        holders = definitions(module) if module is not None and is_text(module) else ()
+        with self._lock:
+            marks, place = self._marks, len(self._log)
+            idle = marks and marks[-1] is self._idle and marks[-1][:2] == (place - 1, known)
+            if idle and _get_ident() == self._thread:  # else it may be another thread's call
+                marks.pop()
+            else:
+                marks.append((place, known, False, holders, ()))
 
     # ── the list of starts ───────────────────────────────────────────────────────────────────────────────────────────
 

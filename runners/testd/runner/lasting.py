@@ -5,7 +5,7 @@ object can still be reached at the end of the test. Runs in stems and workers. S
 """
 
 import sys
-from types import CodeType, FrameType, FunctionType
+from types import FrameType, FunctionType
 from typing import Any, Collection, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set, Tuple
 
 from testd.runner.reachable import Reference, is_namespace, reachable
@@ -146,16 +146,8 @@ class Lasting:
                 self._held[key] = self._holders, self.now
         self.now = Span()
 
-    def objects(
-        self, names: "Iterable[str]", code: CodeType, frame: "Optional[FrameType]"
-    ) -> "Optional[List[Reference]]":
-        """Return weak references to the objects that these variables are in a call of `code`; None where one has none.
-
-        The call is that of `frame`, or one that it was called from.
-        """
-        frame = _frame_of(code, frame)
-        if frame is None:
-            return None
+    def objects(self, names: "Iterable[str]", frame: FrameType) -> "Optional[List[Reference]]":
+        """Return weak references to the objects that these variables are in a call; None where one has none."""
         variables, found = frame.f_locals, []
         try:
             for name in names:
@@ -204,21 +196,13 @@ class Lasting:
         self.now = Span()
 
 
-def is_text(code: CodeType, frame: "Optional[FrameType]") -> bool:
+def is_text(frame: FrameType) -> bool:
     """Tell whether the code of a whole file runs for another purpose than to load a module: a template, a script."""
-    frame = _frame_of(code, frame)
-    return frame is not None and not is_namespace(frame.f_globals)
+    return not is_namespace(frame.f_globals)
 
 
-def definitions(code: CodeType, frame: "Optional[FrameType]") -> "Optional[List[Reference]]":
+def definitions(frame: FrameType) -> "Optional[List[Reference]]":
     """Return weak references to the functions that such a text has defined, with which it stays; None without any."""
-    frame = _frame_of(code, frame)
-    names: Dict[str, Any] = frame.f_globals if frame is not None else {}
+    names = frame.f_globals
     found = [one for one in list(names.values()) if type(one) is FunctionType and one.__globals__ is names]
     return [Reference(one) for one in found] or None
-
-
-def _frame_of(code: CodeType, frame: "Optional[FrameType]") -> "Optional[FrameType]":
-    while frame is not None and frame.f_code is not code:
-        frame = frame.f_back
-    return frame
